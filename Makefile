@@ -1,0 +1,46 @@
+# make setup | demo | test | lint | types | docs | clean. All but clean set up what they need in .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
+READY := .venv/ready
+DOCS_READY := .venv/docs-ready
+TORCH := $(shell sed -n 's/^\(torch==[^ ;]*\).*/\1/p' constraints.txt)
+
+.PHONY: setup demo test lint types docs clean
+
+setup: $(READY)
+
+# torch goes first, by its exact version: a loose range would let pip choose another build of several gigabytes.
+# What was installed, with its local version, is then written down as a constraint, so that nothing replaces it.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "supernet needs Python 3.10 or newer; choose one with: make PYTHON=python3.11")'
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
+	$(PIP) $(TORCH)
+	@$(BIN)/python -c 'from importlib.metadata import version; print("torch==" + version("torch"))' > .venv/torch.txt
+	$(PIP) -c constraints.txt -c .venv/torch.txt -e '.[export,dev]'
+	@touch $@
+
+$(DOCS_READY): $(READY)
+	$(PIP) -c constraints.txt -c .venv/torch.txt -e '.[docs]'
+	@touch $@
+
+demo: setup
+	$(BIN)/python examples/demo.py
+
+test: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q
+
+lint: setup
+	$(BIN)/python -m ruff check .
+
+types: setup
+	$(BIN)/python -m mypy
+
+docs: $(DOCS_READY)
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+clean:
+	rm -rf .venv build dist docs/_build docs/generated .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find src tests examples benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -1,0 +1,56 @@
+"""Design neural networks by search, on PyTorch.
+
+    net = Supernet(Net())
+    task = Task(train_loader, val_loader, loss=F.cross_entropy)
+    found = search(net, task, "darts", epochs=30)
+    model = derive(net, found.architecture, *task.example)
+"""
+
+from __future__ import annotations
+
+from supernet.derive import derive, recalibrate
+from supernet.errors import InputError, RunError
+from supernet.export import export
+from supernet.genotype import Genotype
+from supernet.layers import (
+    ElasticConv1d,
+    ElasticConv2d,
+    ElasticKernel2d,
+    ElasticLinear,
+    ElasticNorm,
+    OneOf,
+    SomeOf,
+    Supernet,
+    UpTo,
+)
+from supernet.search import Found, search
+from supernet.space import Architecture, Choice, SearchSpace
+from supernet.task import Task
+from supernet.workflow.delivery import load
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Architecture",
+    "Choice",
+    "ElasticConv1d",
+    "ElasticConv2d",
+    "ElasticKernel2d",
+    "ElasticLinear",
+    "ElasticNorm",
+    "Found",
+    "Genotype",
+    "InputError",
+    "OneOf",
+    "RunError",
+    "SearchSpace",
+    "SomeOf",
+    "Supernet",
+    "Task",
+    "UpTo",
+    "derive",
+    "export",
+    "load",
+    "recalibrate",
+    "search",
+]

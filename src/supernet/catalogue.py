@@ -1,0 +1,35 @@
+"""What there is by name, and whom to cite for it."""
+
+from __future__ import annotations
+
+from supernet.data import SETS
+from supernet.errors import unknown
+from supernet.searchers import SEARCHERS, searcher_class
+from supernet.spaces import SPACES, space_module
+from supernet.spaces.published import names, published
+from supernet.strategies import STRATEGIES
+
+KINDS = ("methods", "searchers", "spaces", "data", "architectures")
+
+
+def catalogue(what: str) -> list[dict[str, str]]:
+    """Entries {"name", "cite"} of one of ``KINDS``; raises ``InputError`` for another."""
+    if what not in KINDS:
+        raise unknown("list", what, KINDS)
+    if what == "methods":
+        return [{"name": n, "cite": m.cite} for n, m in STRATEGIES.items()] + catalogue("searchers")
+    if what == "searchers":
+        return [{"name": n, "cite": _cited(searcher_class(n).__module__)} for n in SEARCHERS]
+    if what == "spaces":
+        return [{"name": n, "cite": space_module(n).CITATION} for n in SPACES]
+    if what == "data":
+        return [{"name": n, "cite": known.cite, "about": known.about} for n, known in SETS.items()]
+    return [{"name": n, "cite": str(published(n).paper)} for n in names()]
+
+
+def _cited(module: str) -> str:
+    """The citation in a searcher's module docstring: its last paragraph, if that names a paper."""
+    from importlib import import_module
+
+    last = (import_module(module).__doc__ or "").strip().split("\n\n")[-1]
+    return " ".join(last.split()) if "http" in last else ""

@@ -1,0 +1,157 @@
+"""Several methods on the same problem, over the same seeds, with random search always among them.
+
+Why: Li, Talwalkar 2019, https://arxiv.org/abs/1902.07638; Yang et al. 2020, https://arxiv.org/abs/1912.12522
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from statistics import fmean, stdev
+from time import perf_counter
+from typing import Any
+
+from supernet.costs.objective import Objective
+from supernet.errors import InputError, RunError
+from supernet.estimators.tabular import Table
+from supernet.explore import explore
+from supernet.searchers import make_searcher
+
+Result = Mapping[str, Any]  # {"validation", "test"?, "evaluations", ...} of one method and seed
+SCORES = ("validation", "test")
+
+
+def compare(
+    names: Iterable[str],
+    method: Callable[[str], Callable[[int], Result]],
+    seeds: Sequence[int],
+    out: Path,
+    *,
+    space: str,
+    budget: str,
+    settings: Mapping[str, Any] | None = None,
+    progress: Callable[[str, int], None] | None = None,
+) -> dict[str, Any]:
+    """Run every method with every seed and sum up: the document of ``supernet compare --json``.
+
+    names: the methods; "random" is added where it is missing. method: name -> what runs it, seed -> result.
+    out: a folder; each result is a line of its ``results.jsonl``, and what is there already is not run again. The document itself is
+    ``compare.json``. space, budget: as text, for the document. settings: what else the results depend on (data, columns), plain data.
+    progress: called with method and seed before each run.
+
+    ``std`` is the sample standard deviation over seeds (n - 1 in the denominator; 0 of one seed). ``over_random`` is the mean paired
+    difference from random search with its 95 % confidence interval by Student's t (none of one seed).
+    Raises ``InputError`` where ``out`` holds another comparison, ``RunError`` where it cannot be written.
+    """
+    if not seeds:
+        raise InputError("a comparison needs at least one seed")
+    wanted = list(dict.fromkeys(names))
+    wanted += [] if "random" in wanted else ["random"]
+    runs = {name: method(name) for name in wanted}  # so that an unknown name ends it before work starts
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        of = json.loads(json.dumps({"space": space, "budget": budget, "settings": settings or {}}))
+        found = _found(out / "results.jsonl", of)
+        for name, run in runs.items():
+            for seed in seeds:
+                if (name, seed) not in found:
+                    if progress:
+                        progress(name, seed)
+                    start = perf_counter()
+                    line = {"method": name, "seed": seed, **of, **run(seed)}
+                    line["measured"] = {**line.get("measured", {}), "seconds": perf_counter() - start}
+                    found[name, seed] = line
+                    with (out / "results.jsonl").open("a", encoding="utf-8") as file:
+                        file.write(json.dumps(line) + "\n")
+        document = summary({name: [found[name, seed] for seed in seeds] for name in wanted})
+        document |= {"space": space, "seeds": len(seeds), "budget": budget}
+        _write(out / "compare.json", json.dumps(document, indent=2) + "\n")
+    except OSError as error:
+        raise RunError(f"cannot write the comparison to {out}: {error}") from error
+    return document
+
+
+def on_table(
+    table: Table, evaluations: int, settings: Mapping[str, Mapping[str, Any]] | None = None
+) -> Callable[[str], Callable[[int], Result]]:
+    """Methods for ``compare``: searchers by name on a table, each with so many evaluations; ``settings`` by searcher."""
+    space = table.space()
+
+    def method(name: str) -> Callable[[int], Result]:
+        chosen = (settings or {}).get(name, {})
+        make_searcher(name, space, **chosen)  # refuses unknown names and settings
+
+        def run(seed: int) -> Result:
+            searcher = make_searcher(name, space, seed, budget=evaluations, **chosen)
+            trials = explore(space, searcher, table.estimate, evaluations, Objective(("validation",)))
+            best = trials[0].architecture
+            return {**table.estimate(best), "test": table.report(best)["test"], "evaluations": len(trials), "architecture": best}
+
+        return run
+
+    return method
+
+
+def summary(results: Mapping[str, Sequence[Result]]) -> dict[str, Any]:
+    """Mean and deviation of each method, and its paired difference from "random"; results of all methods in the same order of seeds."""
+    methods: dict[str, Any] = {}
+    for name, lines in results.items():
+        entry: dict[str, Any] = {}
+        for score in (s for s in SCORES if all(s in line for line in lines)):
+            entry[score] = _spread([line[score] for line in lines])
+        evaluations = fmean(line["evaluations"] for line in lines)
+        entry["evaluations"] = int(evaluations) if evaluations == int(evaluations) else evaluations
+        entry["measured"] = {"seconds": sum(line["measured"]["seconds"] for line in lines)}
+        if name != "random":
+            entry["over_random"] = {
+                score: _paired([line[score] - base[score] for line, base in zip(lines, results["random"], strict=True)])
+                for score in SCORES
+                if score in entry and all(score in line for line in results["random"])
+            }
+        methods[name] = entry
+    return {"methods": methods}
+
+
+def _spread(values: Sequence[float]) -> dict[str, float]:
+    return {"mean": fmean(values), "std": stdev(values) if len(values) > 1 else 0.0}
+
+
+def _paired(differences: Sequence[float]) -> dict[str, float | None]:
+    """The mean difference and its 95 % confidence interval."""
+    mean, n = fmean(differences), len(differences)
+    if n < 2:
+        return {"mean": mean, "low": None, "high": None}
+    stdtrit = import_module("scipy.special").stdtrit  # slow to import, and needed here only
+    half = float(stdtrit(n - 1, 0.975)) * stdev(differences) / math.sqrt(n)
+    return {"mean": mean, "low": mean - half, "high": mean + half}
+
+
+def _found(path: Path, of: Mapping[str, Any]) -> dict[tuple[str, int], Result]:
+    """The results there are; a last line cut short by a kill is removed from the file."""
+    if not path.exists():
+        return {}
+    text = path.read_text(encoding="utf-8")
+    if not text.endswith("\n"):
+        text = text[: text.rfind("\n") + 1]
+        _write(path, text)
+    found: dict[tuple[str, int], Result] = {}
+    for i, written in enumerate(text.splitlines(), start=1):
+        try:
+            line = json.loads(written)
+            found[line["method"], line["seed"]] = line
+        except (ValueError, KeyError, TypeError):
+            raise InputError(f"line {i} of {path} is not a result of a comparison") from None
+        for key, value in of.items():
+            if line.get(key) != value:
+                raise InputError(f"{path.parent} holds a comparison with the {key} {line.get(key)!r}, not {value!r}; give another folder")
+    return found
+
+
+def _write(path: Path, text: str) -> None:
+    new = path.with_name(path.name + ".new")
+    new.write_text(text, encoding="utf-8")
+    os.replace(new, path)

@@ -1,0 +1,64 @@
+"""Parameters and multiply-accumulates of a plain network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import prod
+from typing import Any
+
+import torch
+from torch import nn
+from torch.func import functional_call
+from torch.utils._python_dispatch import TorchDispatchMode
+
+aten = torch.ops.aten
+
+
+def params(module: nn.Module, without: Sequence[str] = ("auxiliary",)) -> int:
+    """The number of scalars among the named parameters, those whose name contains one of ``without`` left out.
+
+    This is how the DARTS family counts: https://github.com/quark0/darts/blob/master/cnn/utils.py
+    """
+    return sum(p.numel() for name, p in module.named_parameters() if not any(part in name for part in without))
+
+
+def macs(module: nn.Module, shape: Sequence[int]) -> int:
+    """The multiply-accumulates of convolutions and linear layers for one input of ``shape`` (no batch axis), in evaluation mode.
+
+    Nothing is computed: the module runs on tensors without storage in the place of its own.
+    """
+    state = {name: tensor.to("meta") for name, tensor in (*module.named_parameters(), *module.named_buffers())}
+    like = next((tensor for tensor in state.values() if tensor.is_floating_point()), torch.empty(0))
+    modes = [(m, m.training) for m in module.modules()]
+    count = _Count()
+    module.eval()
+    try:
+        with torch.no_grad(), count:
+            functional_call(module, state, (torch.empty(1, *shape, device="meta", dtype=like.dtype),))
+    finally:
+        for part, mode in modes:
+            part.training = mode
+    return count.total
+
+
+class _Count(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Adds up the multiply-accumulates of what runs. Batch norm and ReLU are passed over: they keep shapes, and are slow here."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.total: int = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None) -> Any:
+        if func is aten.relu.default:
+            return args[0]
+        if func is aten.native_batch_norm.default:
+            return args[0], args[0].new_empty(0), args[0].new_empty(0)
+        out = func(*args, **(kwargs or {}))
+        if func is aten.convolution.default:
+            transposed = args[6]
+            self.total += prod((args[0] if transposed else out).shape) * prod(args[1].shape[1:])
+        elif func is aten.mm.default:
+            self.total += prod(out.shape) * args[0].shape[1]
+        elif func is aten.addmm.default:
+            self.total += prod(out.shape) * args[1].shape[1]
+        return out

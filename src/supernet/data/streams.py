@@ -1,0 +1,84 @@
+"""The named streams of batches of a run: what is next in each of them is the whole state."""
+
+from __future__ import annotations
+
+import copy
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from supernet.data.replayed import Replayed
+from supernet.errors import InputError, unknown
+
+
+class Data:
+    """Streams of batches by name, ``Data(train=..., validation=...)``: endless for those who train, a pass for those who evaluate.
+
+    A loader is a ``Batches``, or has ``__iter__`` (the rest of a pass), ``__len__`` (batches a pass), ``state_dict`` and
+    ``load_state_dict`` of its own, best also ``in_order``; any other is wrapped in ``Replayed`` with the ``seed`` and its name.
+    ``prepare``: applied to every batch that leaves, such as moving it to a device.
+
+    Raises InputError for no loader, and for one that is empty or cannot be iterated again.
+    """
+
+    def __init__(self, seed: int = 0, prepare: Callable[[Any], Any] | None = None, /, **loaders: Any):
+        if not loaders:
+            raise InputError("no data; give at least one loader by name, such as train=")
+        self._loaders = {name: _resumable(loader, seed + zlib.crc32(name.encode())) for name, loader in loaders.items()}
+        self._first = {name: copy.deepcopy(loader.state_dict()) for name, loader in self._loaders.items()}
+        self._passes: dict[str, Iterator[Any]] = {}
+        self._prepare = prepare or (lambda batch: batch)
+
+    def _loader(self, name: str) -> Any:
+        if name not in self._loaders:
+            raise unknown("data stream", name, self._loaders)
+        return self._loaders[name]
+
+    def has(self, name: str) -> bool:
+        """Whether there is a stream of this name."""
+        return name in self._loaders
+
+    def steps(self, name: str) -> int:
+        """Batches a pass."""
+        return len(self._loader(name))
+
+    def next(self, name: str) -> Any:
+        """The next batch; a new pass begins where one has ended."""
+        loader = self._loader(name)
+        for _ in range(3):  # a pass may already be at its end; two passes without a batch are an empty loader
+            if name not in self._passes:
+                self._passes[name] = iter(loader)
+            try:
+                return self._prepare(next(self._passes[name]))
+            except StopIteration:
+                del self._passes[name]
+        raise InputError(f"the data stream {name!r} has no batches")
+
+    def each(self, name: str) -> Iterator[Any]:
+        """One whole pass for evaluation, in order and without augmentation where the loader can; ``next`` goes on undisturbed."""
+        loader = self._loader(name)
+        if hasattr(loader, "in_order"):
+            return map(self._prepare, loader.in_order())
+        other = copy.copy(loader)
+        other.load_state_dict(copy.deepcopy(self._first[name]))
+        return map(self._prepare, other)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where every stream is: the state of each loader by name."""
+        return {name: loader.state_dict() for name, loader in self._loaders.items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on at exactly the batch that was next; raises InputError where the streams are not the same ones."""
+        if set(state) != set(self._loaders):
+            raise InputError(f"the saved data streams are {', '.join(sorted(state))}; these are {', '.join(sorted(self._loaders))}")
+        self._passes.clear()
+        for name, loader in self._loaders.items():
+            loader.load_state_dict(state[name])
+
+
+def _resumable(loader: Any, seed: int) -> Any:
+    if not (hasattr(loader, "state_dict") and hasattr(loader, "load_state_dict")):
+        return Replayed(loader, seed)
+    if len(loader) < 1:
+        raise InputError(f"the loader {type(loader).__name__} has no batches")
+    return loader

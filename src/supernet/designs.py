@@ -1,0 +1,157 @@
+"""What a person may name as an architecture: a run, a file, a published name, or a notation as text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from supernet.costs.count import macs, params
+from supernet.errors import InputError, unknown
+from supernet.genotype import Genotype
+from supernet.run import FORMAT
+from supernet.settings import accepted
+from supernet.space import Architecture
+from supernet.spaces import SPACES, space_module
+from supernet.spaces.published import names, published
+from supernet.strategies import strategy
+
+
+@dataclass(frozen=True)
+class Design:
+    """An architecture of a built-in space, and the settings of its evaluation network.
+
+    ``plan``: what the space's ``network`` takes. ``choices``: the same as choices of the search space; None where it has none
+    that say it. ``settings``: those the source fixes. ``stored``: the run's architecture.json where it comes from one.
+    """
+
+    space: str
+    plan: Genotype | Architecture
+    choices: Architecture | None
+    notation: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
+    stored: dict[str, Any] = field(default_factory=dict)
+
+    def sized(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """All settings of the network: the space's defaults, those of the source, those ``given`` (None: not given)."""
+        module = space_module(self.space)
+        chosen = {**self.settings, **{k: v for k, v in given.items() if v is not None}}
+        known = accepted(f"a network of {self.space}", module.network, chosen)
+        if known.get("stem") == "imagenet":
+            return {**module.IMAGENET, **known}
+        return {**module.EVALUATION, **known}
+
+    def network(self, given: Mapping[str, Any] | None = None) -> nn.Module:
+        """The evaluation network."""
+        built: nn.Module = space_module(self.space).network(self.plan, **self.sized(given or {}))
+        return built
+
+    def describe(self, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Parameters, multiply-adds of one image in evaluation mode, choices and settings."""
+        sized = self.sized(given or {})
+        with torch.device("meta"):
+            network = self.network(given)
+        counted = params(network, without=() if sized.get("auxiliary") else ("auxiliary",))
+        found: dict[str, Any] = {"params": counted, "macs": macs(network, tuple(sized["shape"])), "choices": self.choices}
+        return {**found, "genotype": self.notation, "settings": {k: list(v) if isinstance(v, tuple) else v for k, v in sized.items()}}
+
+
+def design(text: str) -> Design:
+    """The design that ``text`` names; raises ``InputError`` that says what was tried, or suggests the nearest name."""
+    path = Path(text)
+    try:
+        if path.is_dir():
+            return of_run(path)
+        if path.is_file():
+            return of_file(path)
+    except OSError:  # a notation is too long for a file name
+        pass
+    if text in names():
+        known = published(text)
+        return _of_plan("darts", known.genotype, {"auxiliary_norm": known.auxiliary_norm})
+    if any(mark in text for mark in "(|[{") or text.isdigit():
+        return of_text(text)
+    if path.suffix or len(path.parts) > 1:
+        raise InputError(f"{text} does not exist; an architecture is a run, a file, a published name or a notation")
+    raise unknown("architecture", text, names())
+
+
+def of_text(text: str) -> Design:
+    """The design a notation says, by the space whose notation it looks like."""
+    text = text.strip()
+    space = "nasbench201" if text.startswith("|") else "nasbench-macro" if text.isdigit() else "darts"
+    return _of_plan(space, space_module(space).parse(text))
+
+
+def of_file(path: Path) -> Design:
+    """The design in an architecture.json, or in a text file that holds a notation."""
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read as text: it should hold a notation, or be an architecture.json") from error
+    return of_json(text, path) if text.lstrip().startswith("{") else of_text(text)
+
+
+def of_run(folder: Path) -> Design:
+    """The design a run found, or retrained."""
+    path = folder / "architecture.json"
+    if not path.exists():
+        reason = "the run is not finished: go on with --resume" if (folder / "config.yaml").exists() else "it is not the folder of a run"
+        raise InputError(f"{folder} has no architecture.json: {reason}")
+    return of_file(path)
+
+
+def of_json(text: str, path: Path) -> Design:
+    """The design in the text of an architecture.json."""
+    try:
+        stored = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path} is not JSON: {error.msg} in line {error.lineno}") from error
+    if not isinstance(stored, dict) or "choices" not in stored or "space" not in stored:
+        raise InputError(f"{path} is not an architecture.json: it has no space and choices")
+    if stored.get("format") != FORMAT:
+        raise InputError(f"{path} has format {stored.get('format')!r}; this version reads format {FORMAT}")
+    if stored["space"] not in SPACES:
+        raise InputError(f"{path} is of the space {stored['space']!r}, which is not built in: use supernet.load(RUN, model) in Python")
+    module = space_module(stored["space"])
+    if stored["choices"] is None:
+        plan: Any = module.parse(stored.get("genotype", ""))
+    else:
+        plan = {n: tuple(t) if isinstance(t, list) else t for n, t in stored["choices"].items()}
+    settings = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.get("settings", {}).items()}
+    found = _of_plan(stored["space"], plan, settings)
+    return Design(found.space, found.plan, found.choices, found.notation, settings, path.parent, stored)
+
+
+def _of_plan(space: str, plan: Any, settings: dict[str, Any] | None = None) -> Design:
+    module = space_module(space)
+    if not isinstance(plan, Genotype):
+        return Design(space, plan, dict(plan), module.notation(plan), settings or {})
+    try:
+        choices = module.to_architecture(plan)
+    except InputError:
+        choices = None
+    return Design(space, plan, choices, str(plan), settings or {})
+
+
+def describe_space(space: str, method: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters of a space's supernet, the number of alphas a method learns, the options of every choice, the space's size."""
+    module = space_module(space)
+    learns = strategy(method).alphas if method else True
+    settings = {**module.SEARCH, **{k: v for k, v in given.items() if v is not None}}
+    with torch.device("meta"):
+        supernet = module.supernet(**accepted(f"the supernet of {space}", module.supernet, settings))
+    open_choices = supernet.space.values()
+    return {
+        "supernet_params": params(supernet, without=()),
+        "alphas": sum(len(c.options) for c in open_choices if c.pick is None) if learns else 0,
+        "choices": {c.name: list(c.options) for c in open_choices},
+        "size": supernet.space.size(),
+        "settings": {k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()},
+    }

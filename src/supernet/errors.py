@@ -1,0 +1,22 @@
+"""What goes wrong by a user's mistake or on a user's machine, said in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class InputError(ValueError):
+    """Something that was given cannot be used. The message says what was wrong and what would be right, in one line."""
+
+
+class RunError(RuntimeError):
+    """A run cannot be written or cannot go on: locked by another process, disk full, interrupted."""
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
+    """The error for a name that does not exist: suggests the nearest, else lists what there is."""
+    names = list(known)
+    near = get_close_matches(str(name), names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(map(str, names))}"
+    return InputError(f"unknown {kind} {name!r}; {hint}")

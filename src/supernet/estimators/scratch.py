@@ -1,0 +1,55 @@
+"""Score an architecture by training its network from nothing for a few epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from supernet.space import Architecture
+from supernet.strategies.retrain import Retrain
+from supernet.task import Task
+from supernet.train import fit
+
+
+class FromScratch:
+    """architecture -> loss and metrics on the validation stream after ``epochs`` (or ``steps``) of training ``build(architecture)``.
+
+    Every architecture is trained from the same seed on the same batches, whatever was scored before it.
+    ``strategy(model, task)``: how it is trained.
+    """
+
+    def __init__(
+        self,
+        build: Callable[[Architecture], nn.Module],
+        task: Task,
+        *,
+        epochs: int = 1,
+        steps: int | None = None,
+        seed: int = 0,
+        strategy: Callable[[nn.Module, Task], Retrain] = Retrain,
+    ):
+        self.build, self.task, self.epochs, self.steps, self.seed, self.strategy = build, task, epochs, steps, seed, strategy
+        self.start: dict[str, Any] = task.data.state_dict()
+
+    def __call__(self, architecture: Architecture) -> dict[str, float]:
+        before = self.task.data.state_dict()
+        devices = [self.task.device] if self.task.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            self.task.data.load_state_dict(self.start)
+            try:
+                strategy = self._begin(architecture)
+                fit(strategy, self.task.data, self.epochs, steps=self.steps, what="training one architecture")
+            finally:
+                self.task.data.load_state_dict(before)
+            return strategy.evaluate("validation")
+
+    def one_step(self, architecture: Architecture) -> None:
+        """One training step of an architecture, to measure what it costs."""
+        self._begin(architecture).step(self.task.data)
+
+    def _begin(self, architecture: Architecture) -> Retrain:
+        torch.manual_seed(self.seed)
+        return self.strategy(self.task.place(self.build(architecture)), self.task)

@@ -1,0 +1,42 @@
+"""Score an architecture by the weights of a trained supernet.
+
+Bender et al. 2018 (One-Shot), https://proceedings.mlr.press/v80/bender18a.html; Guo et al. 2020 (SPOS), section 3.4, on batch
+statistics, https://arxiv.org/abs/1904.00420
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import islice
+
+from torch import nn
+
+from supernet.derive import recalibrate
+from supernet.layers.base import Supernet
+from supernet.mixture import one_hot
+from supernet.space import Architecture
+from supernet.task import Task
+
+
+class SharedWeights:
+    """architecture -> loss and metrics on ``stream``, batch norms recalibrated on ``batches`` training batches for each.
+
+    The supernet is left as it was. ``batches`` 0: the shared running statistics as they are.
+    """
+
+    def __init__(self, supernet: Supernet, task: Task, *, batches: int = 20, stream: str = "validation"):
+        self.supernet, self.task, self.stream = supernet, task, stream
+        self.calibration = list(islice(task.data.each("train"), batches))
+
+    def __call__(self, architecture: Architecture) -> dict[str, float]:
+        mixture = one_hot(self.supernet.space, architecture)
+        norms = [m for m in self.supernet.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+        before = [{n: b.clone() for n, b in m.named_buffers()} for m in norms]
+        try:
+            if self.calibration:
+                recalibrate(self.supernet, lambda batch: self.task.predict(partial(self.supernet, mixture), batch), self.calibration)
+            return self.task.evaluate(self.supernet, self.stream, mixture)
+        finally:
+            for norm, buffers in zip(norms, before, strict=True):
+                for name, buffer in norm.named_buffers():
+                    buffer.copy_(buffers[name])

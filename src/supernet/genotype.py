@@ -1,0 +1,179 @@
+"""Genotypes: cells as data, in the notation of DARTS (Liu et al. 2019), https://github.com/quark0/darts/blob/master/cnn/genotypes.py
+
+State 0 of a cell is the output of the cell before the previous one, state 1 that of the previous one, nodes follow from 2.
+A genotype says more than a search architecture can: nodes with any number of edges, the same edge twice, a fixed reduction cell.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from supernet.errors import InputError, unknown
+
+OPERATIONS = (  # those that DARTS searches, in its order, on which ties depend
+    "none",
+    "max_pool_3x3",
+    "avg_pool_3x3",
+    "skip_connect",
+    "sep_conv_3x3",
+    "sep_conv_5x5",
+    "dil_conv_3x3",
+    "dil_conv_5x5",
+)
+ALL_OPERATIONS = (*OPERATIONS, "sep_conv_7x7", "conv_7x1_1x7")  # with those that only published cells use
+FIELDS = ("normal", "normal_concat", "reduce", "reduce_concat")
+LARGEST = 99  # no cell has more states; keeps a mistyped index from asking for all the memory
+
+Edge = tuple[str, int]  # operation, index of the state it reads
+Cell = tuple[tuple[Edge, ...], ...]  # the edges of each node
+
+
+@dataclass(frozen=True)
+class Genotype:
+    """A normal and a reduction cell: the edges of every node, and the states that are concatenated.
+
+    ``reduce`` None stands for the fixed reduction cell of GDAS (Dong, Yang 2019, section 3.3, https://arxiv.org/abs/1910.04465).
+    Raises ``InputError`` for unknown operations, edges that do not come from an earlier state, and empty concatenations.
+    """
+
+    normal: Cell
+    normal_concat: tuple[int, ...]
+    reduce: Cell | None
+    reduce_concat: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        _check("normal", self.normal, self.normal_concat)
+        if self.reduce is not None:
+            _check("reduce", self.reduce, self.reduce_concat)
+            if early := [i for i in self.reduce_concat if i < 2]:
+                raise InputError(f"reduce_concat lists state {early[0]}, an input: it is twice as large as the nodes")
+
+    def __str__(self) -> str:
+        cells = (
+            f"normal={_edges_text(self.normal)}, normal_concat={list(self.normal_concat)}",
+            f"reduce={_edges_text(self.reduce)}, reduce_concat={list(self.reduce_concat)}",
+        )
+        return f"Genotype({', '.join(cells)})"
+
+    @classmethod
+    def parse(cls, text: str) -> Genotype:
+        """Read ``Genotype(normal=[(operation, input), ...], normal_concat=[...], reduce=[...], reduce_concat=[...])``.
+
+        Pairs belong two by two to the nodes in order; (operation, node, input) triples, as in FairDARTS, name their node.
+        ``range(2, 6)`` and a leading ``NAME =`` are understood. Nothing is evaluated. Raises ``InputError``.
+        """
+        fields = _fields(text)
+        cells: dict[str, Cell | None] = {}
+        concats: dict[str, tuple[int, ...]] = {}
+        for name in ("normal", "reduce"):
+            concats[name] = _concat(f"{name}_concat", fields[f"{name}_concat"])
+            edges = _literal(name, fields[name])
+            cells[name] = None if name == "reduce" and edges is None else _nodes(name, edges, concats[name])
+        normal = cells["normal"]
+        assert normal is not None
+        return cls(normal, concats["normal"], cells["reduce"], concats["reduce"])
+
+
+def present(cell: Cell) -> tuple[int, ...]:
+    """The states of a cell that exist: a node to which no edge leads is left out, and so is what it alone would feed.
+
+    Chu et al. 2020 (FairDARTS), https://github.com/xiaomi-automl/FairDARTS, keeps between none and two edges a node.
+    """
+    there = [0, 1]
+    for i, edges in enumerate(cell, start=2):
+        if any(source in there for _, source in edges):
+            there.append(i)
+    return tuple(there)
+
+
+def _check(name: str, cell: Cell, concat: tuple[int, ...]) -> None:
+    for i, edges in enumerate(cell, start=2):
+        for operation, source in edges:
+            if operation not in ALL_OPERATIONS:
+                raise unknown("operation", operation, ALL_OPERATIONS)
+            if not 0 <= source < i:
+                raise InputError(f"node {i} of {name} reads state {source}, which does not come before it; it can read 0 to {i - 1}")
+    if wrong := [i for i in concat if not 0 <= i < len(cell) + 2]:
+        raise InputError(f"{name}_concat lists state {wrong[0]}; {name} has states 0 to {len(cell) + 1}")
+    if len(set(concat)) < len(concat):
+        raise InputError(f"{name}_concat lists a state twice: {list(concat)}")
+    if not set(concat) & set(present(cell)):
+        raise InputError(f"{name}_concat keeps nothing: no state that it lists has an edge")
+    if cell and not cell[-1] and len(cell) + 1 not in concat:
+        raise InputError(f"node {len(cell) + 1} of {name} has no edges and is not in {name}_concat: leave it out")
+
+
+def _edges_text(cell: Cell | None) -> str:
+    if cell is None or all(len(edges) == 2 for edges in cell):
+        return str(None if cell is None else [edge for edges in cell for edge in edges])
+    return str([(operation, i, source) for i, edges in enumerate(cell, start=2) for operation, source in edges])
+
+
+def _fields(text: str) -> dict[str, ast.expr]:
+    """The four fields of the notation as syntax trees."""
+    try:
+        statements = ast.parse(text.strip()).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise InputError(f"not a genotype: {getattr(error, 'msg', None) or 'it cannot be read'}; expected {_example()}") from None
+    call = statements[0].value if len(statements) == 1 and isinstance(statements[0], ast.Expr | ast.Assign) else None
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.func.id != "Genotype" or call.args:
+        raise InputError(f"not a genotype; expected {_example()}")
+    fields = {str(k.arg): k.value for k in call.keywords}
+    for name in fields:
+        if name not in FIELDS:
+            raise unknown("field of Genotype", name, FIELDS)
+    if missing := [name for name in FIELDS if name not in fields]:
+        raise InputError(f"the genotype lacks {', '.join(missing)}")
+    return fields
+
+
+def _example() -> str:
+    return "Genotype(normal=[('sep_conv_3x3', 0), ('skip_connect', 1), ...], normal_concat=[2, ...], reduce=[...], reduce_concat=[...])"
+
+
+def _literal(name: str, tree: ast.expr) -> Any:
+    try:
+        return ast.literal_eval(tree)
+    except (ValueError, TypeError, RecursionError, MemoryError):
+        raise InputError(f"{name} of the genotype is neither a list nor a number nor a string written out") from None
+
+
+def _concat(name: str, tree: ast.expr) -> tuple[int, ...]:
+    if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and tree.func.id == "range":
+        bounds = [_literal(name, a) for a in tree.args]
+        if not 1 <= len(bounds) <= 3 or tree.keywords or not all(map(_index, bounds)) or bounds[2:] == [0]:
+            raise InputError(f"{name} is not a range of states; expected for example range(2, 6)")
+        return tuple(range(*bounds))
+    states = _literal(name, tree)
+    if not isinstance(states, list | tuple) or not all(map(_index, states)):
+        raise InputError(f"{name} must list states by number, for example [2, 3, 4, 5]")
+    return tuple(states)
+
+
+def _index(value: object) -> bool:
+    return type(value) is int and 0 <= value <= LARGEST
+
+
+def _nodes(name: str, edges: object, concat: Sequence[int]) -> Cell:
+    """The edges of each node, from pairs (two a node, in order) or from triples that name their node."""
+    if not isinstance(edges, list | tuple) or not all(isinstance(e, list | tuple) and e for e in edges):
+        raise InputError(f"{name} must be a list of edges such as ('sep_conv_3x3', 0)")
+    sizes = {len(e) for e in edges}
+    if len(sizes) > 1 or not sizes <= {2, 3}:
+        raise InputError(f"the edges of {name} must all be (operation, input) or all be (operation, node, input)")
+    for edge in edges:
+        if not isinstance(edge[0], str) or not all(map(_index, edge[1:])):
+            raise InputError(f"edge {edge!r} of {name} is not an operation's name with state numbers from 0 to {LARGEST}")
+    if sizes != {3}:
+        if len(edges) % 2:
+            raise InputError(
+                f"{name} has {len(edges)} edges: pairs (operation, input) come two a node; else write (operation, node, input)"
+            )
+        return tuple(((a[0], a[1]), (b[0], b[1])) for a, b in zip(edges[::2], edges[1::2], strict=True))
+    if early := [e for e in edges if e[1] < 2]:
+        raise InputError(f"edge {early[0]!r} of {name} leads to an input; nodes are numbered from 2")
+    last = max([*(node for _, node, _ in edges), *concat])
+    return tuple(tuple((o, source) for o, node, source in edges if node == i) for i in range(2, last + 1))

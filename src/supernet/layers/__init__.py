@@ -1,0 +1,20 @@
+"""Modules that are still open: put them in a network's ``__init__`` and it can be searched."""
+
+from supernet.layers.base import Searchable, Supernet
+from supernet.layers.elastic import ElasticConv1d, ElasticConv2d, ElasticKernel2d, ElasticLinear, ElasticNorm
+from supernet.layers.one_of import OneOf
+from supernet.layers.some_of import SomeOf
+from supernet.layers.up_to import UpTo
+
+__all__ = [
+    "ElasticConv1d",
+    "ElasticConv2d",
+    "ElasticKernel2d",
+    "ElasticLinear",
+    "ElasticNorm",
+    "OneOf",
+    "Searchable",
+    "SomeOf",
+    "Supernet",
+    "UpTo",
+]

@@ -1,0 +1,132 @@
+"""What every searchable layer promises, and the supernet: a model whose layers still have choices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import replace
+from typing import Any
+
+from torch import nn
+
+from supernet.errors import InputError
+from supernet.memo import memo
+from supernet.mixture import Mix, Mixture
+from supernet.space import Choice, Option, SearchSpace, Taken
+
+When = tuple[tuple[str, Option], ...]
+
+
+class Searchable(nn.Module):
+    """A layer that runs under the blend of the choice it names, and of the choices of others that it follows.
+
+    ``options``: of its own choice; empty: it has none. ``name``: of the choice; None: the layer's path in the model.
+    ``follows``: names of choices owned elsewhere that this layer reads too. ``limits``: further fields of ``Choice``.
+    """
+
+    def __init__(self, options: Sequence[Option], name: str | None = None, follows: tuple[str, ...] = (), **limits: Any):
+        super().__init__()
+        if len(set(options)) < len(options):
+            raise InputError(f"the options of a choice must differ; got {tuple(options)}")
+        self.choice = Choice(name or "", tuple(options), **limits) if options else None
+        self.follows = follows
+        self.mix: Mix | None = None
+        self.others: tuple[Mix, ...] = ()
+
+    def derive(self, taken: Taken | None, *others: Taken | None) -> nn.Module:
+        """The plain module that stays when ``taken`` is chosen (and ``others``, for the choices it follows)."""
+        raise TypeError(f"{type(self).__name__} must say what stays of it: derive(taken, *others)")
+
+    def under(self) -> list[tuple[nn.Module, When]]:
+        """Parts of this layer that run only where some (choice, option) is taken; parts not listed always run."""
+        return []
+
+    def restrict(self, options: Sequence[Option]) -> None:
+        """Forget the options not named; refuses where options are sizes of one shared weight."""
+        raise InputError(f"{type(self).__name__} cannot drop options: they are sizes of one weight")
+
+    def own(self) -> tuple[Choice, Mix]:
+        """This layer's choice and the blend it runs under now; raises outside ``Supernet.forward``."""
+        if self.choice is None or self.mix is None:
+            name = self.choice.name if self.choice else type(self).__name__
+            raise RuntimeError(f"{name or type(self).__name__} ran outside a supernet: wrap the model in Supernet and give a mixture")
+        return self.choice, self.mix
+
+
+def searchable(model: nn.Module) -> list[Searchable]:
+    """The searchable layers of ``model``, each once."""
+    return [m for m in model.modules() if isinstance(m, Searchable)]
+
+
+class Supernet(nn.Module):
+    """A model with open choices, run under a mixture: ``supernet(mixture, *inputs)``.
+
+    ``space`` lists the choices. Unnamed choices take their layer's path as name; layers that share a name share the
+    choice. A choice nested in an option matters only where that option is taken.
+    ``outside``: choices that no layer acts on (an input size that the loader makes).
+    ``share``: compute pure operations that several edges ask of one state once per forward pass (exact).
+    Raises ``InputError`` for a model without choices, or whose choices share a name and differ.
+    """
+
+    def __init__(self, model: nn.Module, *outside: Choice, share: bool = True):
+        super().__init__()
+        self.model, self.outside, self.share = model, outside, share
+        self.layers = searchable(model)
+        for path, module in model.named_modules():
+            if isinstance(module, Searchable) and module.choice and not module.choice.name:
+                module.choice = replace(module.choice, name=path or "choice")
+        places: dict[str, list[When]] = {}
+        _conditions(model, (), places, {})
+        for layer in self.layers:
+            if layer.choice and not layer.choice.when:
+                here = places[layer.choice.name]
+                pairs = {pair for when in here for pair in when}
+                layer.choice = replace(layer.choice, when=() if () in here else tuple(sorted(pairs, key=str)))
+        self.space = SearchSpace([*(layer.choice for layer in self.layers if layer.choice), *outside])
+        if not self.space:
+            raise InputError("the model has no choices: put OneOf, SomeOf, UpTo or an elastic layer in its __init__")
+
+    def forward(self, mixture: Mixture, *inputs: Any) -> Any:
+        with self.blending(mixture), memo(self.share):
+            return self.model(*inputs)
+
+    @contextmanager
+    def blending(self, mixture: Mixture) -> Iterator[None]:
+        """Set every layer's blend, and put the previous ones back."""
+        before = [(layer.mix, layer.others) for layer in self.layers]
+        for layer in self.layers:
+            layer.mix = mixture[layer.choice.name] if layer.choice else None
+            layer.others = tuple(mixture[name] for name in layer.follows)
+        try:
+            yield
+        finally:
+            for layer, (mix, others) in zip(self.layers, before, strict=True):
+                layer.mix, layer.others = mix, others
+
+    def restrict(self, options: Mapping[str, Sequence[Option]]) -> Supernet:
+        """A supernet in which the named choices keep only these options; this one is left as it is."""
+        model = deepcopy(self.model)
+        for layer in searchable(model):
+            if layer.choice and layer.choice.name in options:
+                layer.restrict(tuple(o for o in layer.choice.options if o in options[layer.choice.name]))
+        return Supernet(model, *self.outside, share=self.share)
+
+
+def _conditions(module: nn.Module, when: When, places: dict[str, list[When]], seen: dict[tuple[int, When], nn.Module]) -> None:
+    """Note where each choice occurs: under which (choice, option) pairs, () where it always runs."""
+    if (id(module), when) in seen:
+        return
+    seen[id(module), when] = module
+    parts: dict[int, When] = {}
+    if isinstance(module, Searchable):
+        if module.choice:
+            places.setdefault(module.choice.name, []).append(when)
+        parts = {id(m): pairs for m, pairs in module.under()}
+    for child in module._modules.values():
+        if child is None:
+            continue
+        inner = child._modules.values() if isinstance(child, nn.ModuleList) else ()
+        for part in inner if any(id(m) in parts for m in inner) else (child,):
+            if part is not None:
+                _conditions(part, parts.get(id(part)) or when, places, seen)

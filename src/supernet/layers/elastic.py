@@ -1,0 +1,225 @@
+"""Choose a size; smaller sizes are slices of the largest weight.
+
+Widths and kernels: Cai et al. 2020 (Once-for-All), section 3, https://arxiv.org/abs/1908.09791. Under a soft blend a
+width is a mask over the channels, as in Wan et al. 2020 (FBNetV2), section 3.1, https://arxiv.org/abs/2004.05565.
+
+A layer that owns a choice slices its outputs; every layer takes its input size from what arrives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from supernet.errors import InputError
+from supernet.layers.base import Searchable
+from supernet.mixture import Mix
+from supernet.space import Choice, Taken
+
+
+def width_mask(choice: Choice, mix: Mix, like: Tensor) -> tuple[int, Tensor | None]:
+    """The channels to compute, and the weight of each where widths are blended: (channels,)."""
+    weights, runs = mix
+    widest = max(int(choice.options[i]) for i in runs)
+    if weights is None and len(runs) == 1:
+        return widest, None
+    places = torch.arange(widest, device=like.device)
+    mask = torch.zeros(widest, dtype=like.dtype, device=like.device)
+    for i in runs:
+        mask = mask + (1.0 if weights is None else weights[i]) * (places < int(choice.options[i])).to(like)
+    return widest, mask
+
+
+class _Elastic(Searchable):
+    """``plain``: the largest layer. ``widths``: output sizes to choose from; a single int is no choice."""
+
+    def __init__(self, plain: nn.Conv1d | nn.Conv2d | nn.Linear, widths: int | Sequence[int], name: str | None, **limits: Any):
+        options = () if isinstance(widths, int) else tuple(sorted(widths))
+        if options and min(options) < 1:
+            raise InputError(f"widths must be at least 1; got {options}")
+        super().__init__(options, name, **limits)
+        self.plain = plain
+        self.seen = plain.weight.shape[1]
+
+    def _run(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        raise NotImplementedError
+
+    def _sliced(self, width: int | None) -> tuple[Tensor, Tensor | None]:
+        weight, bias = self.plain.weight[:width, : self.seen], self.plain.bias
+        return weight, None if bias is None else bias[:width]
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen = x.shape[-1] if isinstance(self.plain, nn.Linear) else x.shape[1]
+        if self.choice is None:
+            return self._run(x, *self._sliced(None))
+        width, mask = width_mask(*self.own(), x)
+        out = self._run(x, *self._sliced(width))
+        if mask is None:
+            return out
+        return out * (mask if isinstance(self.plain, nn.Linear) else mask.view(-1, *[1] * (x.dim() - 2)))
+
+    def derive(self, taken: Taken | None, *others: Taken | None) -> nn.Module:
+        assert taken is None or isinstance(taken, int)
+        return _with_weights(self._smaller(self.seen, taken), *self._sliced(taken))
+
+    def _smaller(self, inputs: int, width: int | None) -> nn.Module:
+        raise NotImplementedError
+
+
+def _with_weights(module: nn.Module, weight: Tensor, bias: Tensor | None) -> nn.Module:
+    with torch.no_grad():
+        module.weight = nn.Parameter(weight.detach().clone())
+        if bias is not None:
+            module.bias = nn.Parameter(bias.detach().clone())
+    return module
+
+
+class ElasticConv2d(_Elastic):
+    """A convolution whose outputs keep the first ``w`` channels, ``w`` one of ``widths``, and whose inputs are those that arrive.
+
+    ``widths``: an int where only the inputs are elastic. ``depthwise``: one filter a channel, as many as arrive (``widths`` must
+    be ``in_channels``). The rest as ``torch.nn.Conv2d``. x: (B, C, H, W).
+    """
+
+    Plain: type[nn.Conv1d] | type[nn.Conv2d] = nn.Conv2d
+
+    def __init__(
+        self,
+        in_channels: int,
+        widths: int | Sequence[int],
+        kernel_size: int,
+        stride: int = 1,
+        padding: int = 0,
+        dilation: int = 1,
+        bias: bool = True,
+        depthwise: bool = False,
+        name: str | None = None,
+        **limits: Any,
+    ):
+        if depthwise and widths != in_channels:
+            raise InputError(f"a depthwise convolution is as wide as its input: widths must be {in_channels}, got {widths}")
+        how: dict[str, Any] = {"stride": stride, "padding": padding, "dilation": dilation}
+        widest = widths if isinstance(widths, int) else max(widths)
+        plain = self.Plain(in_channels, widest, kernel_size, groups=in_channels if depthwise else 1, bias=bias, **how)
+        super().__init__(plain, widths, name, **limits)
+        self.how, self.depthwise = how, depthwise
+
+    def _sliced(self, width: int | None) -> tuple[Tensor, Tensor | None]:
+        if not self.depthwise:
+            return super()._sliced(width)
+        bias = self.plain.bias
+        return self.plain.weight[: self.seen], None if bias is None else bias[: self.seen]
+
+    def _run(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        convolve = F.conv2d if weight.dim() == 4 else F.conv1d
+        return convolve(x, weight, bias, groups=self.seen if self.depthwise else 1, **self.how)
+
+    def _smaller(self, inputs: int, width: int | None) -> nn.Module:
+        outputs = inputs if self.depthwise else width or self.plain.weight.shape[0]
+        groups = inputs if self.depthwise else 1
+        return self.Plain(inputs, outputs, self.plain.weight.shape[-1], groups=groups, bias=self.plain.bias is not None, **self.how)
+
+
+class ElasticConv1d(ElasticConv2d):
+    """``ElasticConv2d`` over one dimension; x: (B, C, L)."""
+
+    Plain = nn.Conv1d
+
+
+class ElasticLinear(_Elastic):
+    """A linear layer whose outputs keep the first ``w`` features, ``w`` one of ``widths``; x: (..., features)."""
+
+    def __init__(self, in_features: int, widths: int | Sequence[int], bias: bool = True, name: str | None = None, **limits: Any):
+        widest = widths if isinstance(widths, int) else max(widths)
+        super().__init__(nn.Linear(in_features, widest, bias), widths, name, **limits)
+
+    def _run(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return F.linear(x, weight, bias)
+
+    def _smaller(self, inputs: int, width: int | None) -> nn.Module:
+        return nn.Linear(inputs, width or self.plain.weight.shape[0], self.plain.bias is not None)
+
+
+class ElasticNorm(nn.modules.batchnorm._BatchNorm):
+    """Batch norm over the channels that arrive: (B, C, ...). Recalibrate before its running statistics are believed."""
+
+    seen: tuple[int, int] = (0, 4)  # channels, dimensions
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        return
+
+    def forward(self, input: Tensor) -> Tensor:
+        n = input.shape[1]
+        self.seen = (n, input.dim())
+        factor = self.momentum
+        if self.training and self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
+            if factor is None:
+                factor = 1 / float(self.num_batches_tracked)
+        mean, var = (None, None) if self.running_mean is None else (self.running_mean[:n], self.running_var[:n])  # type: ignore[index]
+        weight, bias = (None, None) if self.weight is None else (self.weight[:n], self.bias[:n])
+        use_batch = self.training or mean is None
+        return F.batch_norm(input, mean, var, weight, bias, use_batch, factor or 0.0, self.eps)
+
+    def settle(self) -> nn.Module:
+        """The plain batch norm over the channels that last arrived."""
+        n, dims = self.seen
+        kind = {2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d, 5: nn.BatchNorm3d}[dims]
+        plain = kind(n or self.num_features, self.eps, self.momentum, self.affine, self.track_running_stats)
+        for name, tensor in [*self._parameters.items(), *self._buffers.items()]:
+            if tensor is not None:
+                cut = tensor.detach()[:n].clone() if tensor.dim() else tensor.clone()
+                setattr(plain, name, nn.Parameter(cut) if name in self._parameters else cut)
+        return plain.train(self.training)
+
+
+class ElasticKernel2d(Searchable):
+    """A depthwise convolution whose kernel is one of ``sizes`` (odd); x: (B, C, H, W) -> the same, divided by ``stride``.
+
+    Each smaller kernel is the centre of the next larger one, times a learned matrix where ``transform`` (Once-for-All; identity at
+    the start). A blend of sizes is the convolution with the blended kernel.
+    """
+
+    def __init__(
+        self, channels: int, sizes: Sequence[int], stride: int = 1, transform: bool = True, name: str | None = None, **limits: Any
+    ):
+        if any(k % 2 == 0 for k in sizes):
+            raise InputError(f"kernel sizes must be odd; got {tuple(sizes)}")
+        super().__init__(tuple(sorted(sizes)), name, **limits)
+        self.stride, self.seen, largest = stride, channels, max(sizes)
+        self.weight = nn.Parameter(torch.empty(channels, 1, largest, largest))
+        nn.init.kaiming_uniform_(self.weight, a=5**0.5)
+        smaller = sorted(sizes)[:-1] if transform else []
+        self.matrices = nn.ParameterDict({str(k): nn.Parameter(torch.eye(k * k)) for k in smaller})
+
+    def kernel(self, size: int) -> Tensor:
+        """The kernel of one size, over the channels that last arrived: (channels, 1, size, size)."""
+        assert self.choice
+        weight = self.weight[: self.seen]
+        for k in sorted((int(o) for o in self.choice.options[:-1]), reverse=True):
+            if k < size:
+                break
+            cut = (weight.shape[-1] - k) // 2
+            weight = weight[:, :, cut : cut + k, cut : cut + k]
+            if str(k) in self.matrices:
+                weight = F.linear(weight.reshape(self.seen, k * k), self.matrices[str(k)]).view(self.seen, 1, k, k)
+        return weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        choice, (weights, runs) = self.own()
+        self.seen = x.shape[1]
+        sizes = [int(choice.options[i]) for i in runs]
+        largest = max(sizes)
+        terms = [F.pad(self.kernel(k), [(largest - k) // 2] * 4) for k in sizes]
+        if weights is not None:
+            terms = [weights[i] * term for i, term in zip(runs, terms, strict=True)]
+        return F.conv2d(x, sum(terms[1:], terms[0]), None, self.stride, largest // 2, groups=self.seen)
+
+    def derive(self, taken: Taken | None, *others: Taken | None) -> nn.Module:
+        assert isinstance(taken, int)
+        plain = nn.Conv2d(self.seen, self.seen, taken, self.stride, taken // 2, groups=self.seen, bias=False)
+        return _with_weights(plain, self.kernel(taken), None)

@@ -1,0 +1,50 @@
+"""Choose several of the inputs that a node could add up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from supernet.errors import InputError
+from supernet.layers.base import Searchable, When
+from supernet.space import Taken
+
+
+class SomeOf(Searchable):
+    """Adds up a blend of its inputs, each passed through its own edge; between ``pick[0]`` and ``pick[1]`` of them stay.
+
+    ``edges[i]`` is applied to ``inputs[i]``; there may be more inputs than edges. Nothing kept gives a zero scalar.
+    """
+
+    def __init__(self, edges: Sequence[nn.Module], pick: tuple[int, int], name: str | None = None, **limits: Any):
+        if not 0 <= pick[0] <= pick[1] <= len(edges) or pick[1] == 0:
+            raise InputError(f"SomeOf must keep between pick[0] and pick[1] of its {len(edges)} edges; got pick={pick}")
+        super().__init__(tuple(range(len(edges))), name, pick=pick, **limits)
+        self.edges = nn.ModuleList(edges)
+
+    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        _, (weights, runs) = self.own()
+        terms = [self.edges[i](inputs[i]) if weights is None else weights[i] * self.edges[i](inputs[i]) for i in runs]
+        return sum(terms[1:], terms[0]) if terms else inputs[0].new_zeros(())
+
+    def under(self) -> list[tuple[nn.Module, When]]:
+        assert self.choice
+        return [(e, ((self.choice.name, j),)) for j, e in enumerate(self.edges)]
+
+    def derive(self, taken: Taken | None, *others: Taken | None) -> nn.Module:
+        assert isinstance(taken, tuple)
+        return SumOf([self.edges[int(i)] for i in taken], [int(i) for i in taken])
+
+
+class SumOf(nn.Module):
+    """Adds up the kept inputs, each through its edge."""
+
+    def __init__(self, edges: Sequence[nn.Module], kept: Sequence[int]):
+        super().__init__()
+        self.edges, self.kept = nn.ModuleList(edges), tuple(kept)
+
+    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        terms = [edge(inputs[i]) for edge, i in zip(self.edges, self.kept, strict=True)]
+        return sum(terms[1:], terms[0]) if terms else inputs[0].new_zeros(())

@@ -1,0 +1,56 @@
+"""Ways to turn one choice's logits into the blend of one forward pass.
+
+A relaxation is a pure function of one choice's logits (options,), on the CPU, and a generator: no state, no loss, no data.
+Draws come from the generator, never from the global one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+from supernet.mixture import Mix
+
+Relaxation = Callable[[Tensor, Generator], Mix]
+
+
+def all_options(logits: Tensor) -> tuple[int, ...]:
+    """The indices of every option."""
+    return tuple(range(len(logits)))
+
+
+def softmax(logits: Tensor, rng: Generator) -> Mix:
+    """Every option, by its probability. Liu et al. 2019 (DARTS), eq. 2, https://arxiv.org/abs/1806.09055"""
+    return Mix(logits.softmax(-1), all_options(logits))
+
+
+def everything(logits: Tensor, rng: Generator) -> Mix:
+    """Every option at weight one: the inputs of a node in DARTS."""
+    return Mix(None, all_options(logits))
+
+
+def gumbel_noise(logits: Tensor, rng: Generator) -> Tensor:
+    """Standard Gumbel noise of the shape of ``logits``."""
+    return -torch.empty(logits.shape, dtype=logits.dtype).exponential_(generator=rng).log()
+
+
+def gumbel(logits: Tensor, rng: Generator, temperature: float) -> Mix:
+    """Every option, by a Gumbel softmax draw. Jang et al. 2017, https://arxiv.org/abs/1611.01144"""
+    noisy = (logits.log_softmax(-1) + gumbel_noise(logits, rng)) / temperature
+    return Mix(noisy.softmax(-1), all_options(logits))
+
+
+def hard_gumbel(logits: Tensor, rng: Generator, temperature: float) -> Mix:
+    """The one drawn option, with the gradient of its soft weight. Dong, Yang 2019 (GDAS), eq. 7, https://arxiv.org/abs/1910.04465"""
+    soft = gumbel(logits, rng, temperature).weights
+    assert soft is not None
+    i = int(soft.argmax())
+    return Mix(F.one_hot(torch.tensor(i), len(logits)).to(soft) + soft - soft.detach(), (i,))
+
+
+def draw(logits: Tensor, rng: Generator) -> Mix:
+    """One option drawn by its probability, no gradient. Cai et al. 2019 (ProxylessNAS), section 3.2, https://arxiv.org/abs/1812.00332"""
+    return Mix(None, (int(torch.multinomial(logits.detach().softmax(-1), 1, generator=rng)),))

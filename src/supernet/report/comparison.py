@@ -1,0 +1,96 @@
+"""The parts of the report of a comparison of methods over several seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from supernet.costs.objective import pareto_front
+from supernet.errors import InputError
+from supernet.report.chart import Series, chart
+from supernet.report.record import Line, numbers
+from supernet.report.sections import Pictures, Section, Table
+from supernet.report.values import COSTS, count, duration, plain, scale, spoken
+
+SCORES = ("validation", "test")
+
+
+def comparison_sections(result: Mapping[str, Any], results: Sequence[Line] = ()) -> tuple[str, list[Section]]:
+    """Title and sections for the document of ``supernet compare``; ``results``: its lines, one a method and seed, if they are there.
+
+    Raises ``InputError`` where the document is something else.
+    """
+    methods = result.get("methods")
+    if not isinstance(methods, Mapping) or not methods or not all(isinstance(m, Mapping) for m in methods.values()):
+        raise InputError("this is not the result of a comparison: it needs 'methods' with names and values")
+    title = f"Comparison in the space {plain(result['space'])}" if result.get("space") else "Comparison of methods"
+    facts = [(spoken(n), plain(result[n])) for n in ("space", "budget", "seeds") if result.get(n) is not None]
+    known = [s for s in SCORES if any("mean" in numbers(m.get(s)) for m in methods.values())]
+    scales = {s: scale(s, [v for m in methods.values() for k, v in numbers(m.get(s)).items() if k == "mean"]) for s in known}
+    pictures = [svg for s in known for svg in (_by_method(methods, results, s, scales[s]), *_against_cost(methods, results, s, scales[s]))]
+    return title, [_table(methods, scales, facts), Section("Pictures", pictures=[Pictures(pictures)])]
+
+
+def _table(methods: Mapping[str, Any], scales: Mapping[str, float], facts: Sequence[tuple[str, str]]) -> Section:
+    """Mean and deviation of every method, and its paired difference from random search."""
+    differences = [s for s in scales if any(_over_random(m, s) for m in methods.values())]
+    header = ["Method", *(_titled(s, scales[s]) for s in scales), *(f"{spoken(s)} over random" for s in differences)]
+    rows = []
+    for name, m in methods.items():
+        cells = [_spread(numbers(m.get(s)), scales[s]) for s in scales] + [_interval(_over_random(m, s), scales[s]) for s in differences]
+        evaluations, seconds = numbers(m).get("evaluations"), numbers(m.get("measured")).get("seconds")
+        rows.append([name, *cells, *(f(v) if v is not None else "" for f, v in ((count, evaluations), (duration, seconds)))])
+    text = ["Mean ± standard deviation over the seeds."]
+    if differences:
+        text.append("Over random: mean difference from random search with the same seed, and its 95 % confidence interval.")
+    return Section("Results", text, facts, tables=[Table([*header, "Evaluations", "Time, all seeds"], rows)])
+
+
+def _titled(part: str, times: float) -> str:
+    return spoken(part) + (" (%)" if times == 100 else "")
+
+
+def _over_random(method: Mapping[str, Any], part: str) -> dict[str, float]:
+    differences = method.get("over_random")
+    return numbers(differences.get(part)) if isinstance(differences, Mapping) else {}
+
+
+def _spread(value: Mapping[str, float], times: float) -> str:
+    deviation = f" ± {value['std'] * times:.2f}" if "std" in value else ""
+    return f"{value['mean'] * times:.2f}{deviation}" if "mean" in value else ""
+
+
+def _interval(value: Mapping[str, float], times: float) -> str:
+    bounds = f" [{value['low'] * times:+.2f}, {value['high'] * times:+.2f}]" if {"low", "high"} <= value.keys() else ""
+    return f"{value['mean'] * times:+.2f}{bounds}" if "mean" in value else ""
+
+
+def _by_method(methods: Mapping[str, Any], results: Sequence[Line], part: str, times: float) -> str:
+    """Mean and deviation of every method side by side, and the score of every seed."""
+    spreads = [(float(i), numbers(m.get(part))) for i, m in enumerate(methods.values())]
+    spreads = [(i, v) for i, v in spreads if "mean" in v]
+    points = [(float(i), v * times) for i, name in enumerate(methods) for v in _seeds(results, name, part)]
+    mean = [(i, v["mean"] * times) for i, v in spreads]
+    series = [Series("mean ± standard deviation", mean, "points", spread=[v.get("std", 0.0) * times for _, v in spreads])]
+    return chart([*series, *([Series("each seed", points, "points")] if points else [])], _titled(part, times), "method", list(methods))
+
+
+def _seeds(results: Sequence[Line], name: str, part: str) -> list[float]:
+    return [v for line in results if line.get("method") == name for v in numbers({part: line.get(part)}).values()]
+
+
+def _against_cost(methods: Mapping[str, Any], results: Sequence[Line], part: str, times: float) -> list[str]:
+    """Score against the size of what each seed found; where that is not known, mean score against the time a method took."""
+    lines = [line for line in results if line.get("method") in methods and part in numbers(line)]
+    cost = next((c for c in COSTS if lines and all(c in numbers(line) for line in lines)), None)
+    if cost:
+        points = [(numbers(line)[cost], numbers(line)[part] * times) for line in lines]
+        front = sorted(points[i] for i in pareto_front([(-c, v) for c, v in points]))
+        series = [Series(name, [p for line, p in zip(lines, points, strict=True) if line["method"] == name], "points") for name in methods]
+        return [chart([*series, Series("Pareto front", front, "steps")], _titled(part, times), COSTS[cost])]
+    series = []
+    for name, m in methods.items():
+        value, seconds = numbers(m.get(part)), numbers(m.get("measured")).get("seconds")
+        if "mean" in value and seconds is not None:
+            series.append(Series(name, [(seconds, value["mean"] * times)], "points", spread=[value.get("std", 0.0) * times]))
+    return [chart(series, _titled(part, times), "seconds, all seeds")] if series else []

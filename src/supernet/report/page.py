@@ -1,0 +1,65 @@
+"""The report of a run, and of a comparison of methods: one HTML file that needs no network, no scripts and no other file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from supernet.errors import RunError
+from supernet.report import search_sections, sections
+from supernet.report.comparison import comparison_sections
+from supernet.report.record import Options, read_lines, read_record
+from supernet.report.sections import Section
+
+
+def write_report(run_folder: Path, options: Options | None = None) -> Path:
+    """Write ``report.html`` of the run in ``run_folder`` from what is recorded there, also of an unfinished one.
+
+    options: choice -> the names of its options, for the shares of options; without it, those of DARTS' cells are known and others numbered.
+    Raises ``InputError`` where there is no run or its files hold something else, ``RunError`` where the page cannot be written.
+    """
+    record = read_record(run_folder)
+    parts = [
+        sections.summary(record),
+        search_sections.curves(record),
+        sections.drawing(record),
+        sections.network(record, options or {}),
+        search_sections.mixtures(record, options or {}),
+        search_sections.trials(record),
+        search_sections.against_random(record),
+        sections.settings(record),
+        sections.measurements(record),
+    ]
+    return _write(run_folder, sections.heading(record), [p for p in parts if p])
+
+
+def write_comparison(result: Mapping[str, Any], folder: Path) -> Path:
+    """Write ``report.html`` of a comparison of methods into ``folder``; ``result`` is the document of ``supernet compare``.
+
+    Raises ``InputError`` where ``result`` is something else, ``RunError`` where the page cannot be written.
+    """
+    title, parts = comparison_sections(result, read_lines(folder / "results.jsonl"))
+    return _write(folder, title, parts)
+
+
+def _write(folder: Path, title: str, parts: Sequence[Section]) -> Path:
+    """Fill the template; the file appears whole or not at all."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["svg"] = Markup  # pictures are made here, their texts escaped
+    html = environment.get_template("report.html.jinja").render(title=title, sections=parts)
+    path, new = folder / "report.html", folder / ".report.html.new"
+    try:
+        new.write_text(html, encoding="utf-8")
+        os.replace(new, path)
+    except OSError as error:
+        raise RunError(f"{path} cannot be written: {error.strerror or error}") from error
+    finally:
+        new.unlink(missing_ok=True)
+    return path

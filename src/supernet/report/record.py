@@ -1,0 +1,165 @@
+"""What is written down of a run, read and checked for its report: settings, history, result, and the random search beside it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from supernet.errors import InputError
+from supernet.genotype import OPERATIONS
+
+Line = dict[str, Any]
+Options = Mapping[str, Sequence[object]]  # choice -> the names of its options
+GROUPS = ("scores", "costs", "measured", "mixture", "architecture")  # entries of a line that hold names and values
+
+
+@dataclass(frozen=True)
+class Record:
+    """``epochs`` and ``trials`` are the lines of the history; ``found`` is architecture.json, empty where the run is not finished."""
+
+    folder: Path
+    config: dict[str, Any] = field(default_factory=dict)
+    epochs: list[Line] = field(default_factory=list)
+    trials: list[Line] = field(default_factory=list)
+    found: dict[str, Any] = field(default_factory=dict)
+    baseline: Record | None = None
+
+    def named(self, setting: str) -> str:
+        """A setting that is a name, or a group of settings with a name, source or file; empty where it is not known."""
+        value = self.config.get(setting, self.found.get(setting))
+        if isinstance(value, Mapping):
+            value = next((value[k] for k in ("name", "source", "file") if value.get(k) is not None), None)
+        return "" if value is None else str(value)
+
+
+def read_record(folder: Path) -> Record:
+    """All that is recorded in ``folder``. A last line of the history that was not finished is left out.
+
+    Raises ``InputError`` where there is no run, or a file of it holds something else.
+    """
+    if not any((folder / name).is_file() for name in ("config.yaml", "history.jsonl", "architecture.json")):
+        raise InputError(f"{folder} is not the folder of a run: it has no config.yaml, history.jsonl or architecture.json")
+    lines = read_lines(folder / "history.jsonl")
+    epochs = {line["epoch"]: line for line in lines if "epoch" in line}  # a run that was killed and resumed may repeat one
+    trials = {line["trial"]: line for line in lines if "trial" in line}
+    below = folder / "baseline"
+    return Record(
+        folder,
+        _config(folder / "config.yaml"),
+        list(epochs.values()),
+        list(trials.values()),
+        _found(folder / "architecture.json"),
+        read_record(below) if (below / "config.yaml").is_file() or (below / "history.jsonl").is_file() else None,
+    )
+
+
+def numbers(entry: object) -> dict[str, float]:
+    """The numbers among names and values."""
+    return {str(k): float(v) for k, v in entry.items() if _number(v)} if isinstance(entry, Mapping) else {}
+
+
+def over_time(lines: Sequence[Line], choice: str, options: Options) -> tuple[list[float], dict[str, list[float]]]:
+    """The epochs in which a choice was open, and the probability of each of its options in them; nothing where it never was.
+
+    Without ``options``, edges of DARTS' cells have its operations, others are numbered.
+    """
+    found = [(float(line["epoch"]), line["mixture"][choice]) for line in lines if choice in (line.get("mixture") or {})]
+    named = [(epoch, {str(k): v for k, v in p.items()}) for epoch, p in found if isinstance(p, dict)]
+    if found and not named:
+        size = len(found[-1][1])
+        names = [str(o) for o in options.get(choice, ())]
+        if len(names) != size:
+            cell = re.fullmatch(r"(normal|reduce)\.\d+<\d+", choice) and size == len(OPERATIONS)
+            names = list(OPERATIONS) if cell else [str(i) for i in range(size)]
+        named = [(epoch, dict(zip(names, p, strict=True))) for epoch, p in found if len(p) == size]
+    every = dict.fromkeys(option for _, p in named for option in p)
+    return [epoch for epoch, _ in named], {option: [float(p.get(option, 0.0)) for _, p in named] for option in every}
+
+
+def kept(name: str, architecture: Mapping[str, Any]) -> bool:
+    """Whether the input that a choice belongs to ("node<input") is among those its node takes."""
+    node, edge, source = name.partition("<")
+    inputs = architecture.get(node)
+    return not edge or not isinstance(inputs, list | tuple) or source in map(str, inputs)
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _text(path: Path) -> str | None:
+    if not path.is_file():
+        return None
+    try:
+        return path.read_bytes().decode(errors="replace")
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _config(path: Path) -> dict[str, Any]:
+    text = _text(path)
+    try:
+        config = yaml.safe_load(text or "{}")
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not YAML: {str(error).splitlines()[0]}") from error
+    if not isinstance(config, dict):
+        raise InputError(f"{path} must hold names and values; it holds {type(config).__name__}")
+    return config
+
+
+def _found(path: Path) -> dict[str, Any]:
+    text = _text(path)
+    try:
+        found = json.loads(text or "{}")
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not JSON: {str(error).splitlines()[0]}") from error
+    expected = {"choices": dict, "settings": dict, "found_by": dict, "scores": dict, "costs": dict, "genotype": str, "space": str}
+    if not isinstance(found, dict):
+        raise InputError(f"{path} must hold one JSON object; it holds {type(found).__name__}")
+    for name, kind in expected.items():
+        if not isinstance(found.get(name), kind | None):
+            raise InputError(f"{path}: {name} must be a {kind.__name__}; it is {found[name]!r:.60}")
+    return found
+
+
+def read_lines(path: Path) -> list[Line]:
+    """The lines of a history; none where there is no file, without a last one that was not finished. Raises ``InputError``."""
+    lines = []
+    written = (_text(path) or "").split("\n")
+    for number, text in enumerate(written, start=1):
+        if not text.strip():
+            continue
+        try:
+            lines.append(_checked(json.loads(text)))
+        except (ValueError, RecursionError) as error:
+            if number == len(written):  # no line end: the run was killed while it wrote
+                continue
+            raise InputError(f"{path}, line {number}: {str(error).splitlines()[0]}") from error
+    return lines
+
+
+def _checked(line: Any) -> Line:
+    """``line``, its parts of the kinds that a report relies on; raises ``ValueError``."""
+    if not isinstance(line, dict):
+        raise ValueError(f"a line must be a JSON object; it is {type(line).__name__}")
+    for name in ("epoch", "trial"):
+        if name in line and not _number(line[name]):
+            raise ValueError(f"{name} must be a number; it is {line[name]!r:.60}")
+    for name in ("loss", "accuracy", "learning_rate"):
+        if line.get(name) is not None and not _number(line[name]):
+            raise ValueError(f"{name} must be a number; it is {line[name]!r:.60}")
+    for name in GROUPS:
+        if not isinstance(line.get(name), dict | None):
+            raise ValueError(f"{name} must hold names and values; it is {line[name]!r:.60}")
+    for choice, shares in (line.get("mixture") or {}).items():
+        values = list(shares.values()) if isinstance(shares, dict) else shares
+        if not isinstance(values, list) or not values or not all(map(_number, values)):
+            raise ValueError(f"the mixture of {choice} must be probabilities; it is {shares!r:.60}")
+    return line

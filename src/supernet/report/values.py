@@ -1,0 +1,88 @@
+"""How names and numbers are written in a report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+LOWER = ("loss", "perplexity", "error", "entropy", "latency")  # metrics that are better when smaller
+COSTS = {"params": "parameters", "macs": "multiply-adds", "flops": "multiply-adds", "latency": "latency (ms)"}
+
+
+def larger_is_better(metric: str) -> bool:
+    """Whether a metric with this name is to be raised."""
+    return not any(word in metric.lower() for word in LOWER)
+
+
+def scale(metric: str, values: Iterable[float]) -> float:
+    """100 for shares of one, which are shown in percent; 1 for anything else."""
+    known = [v for v in values if math.isfinite(v)]
+    return 100.0 if known and larger_is_better(metric) and metric != "learning_rate" and all(0 <= v <= 1 for v in known) else 1.0
+
+
+def score(metric: str, value: float) -> str:
+    """A score: shares in percent."""
+    if not math.isfinite(value):
+        return str(value)
+    if scale(metric, [value]) == 100:
+        return f"{100 * value:.2f} %"
+    return f"{value:.4g}" if abs(value) < 1e-2 else f"{value:,.4f}".rstrip("0").rstrip(".")
+
+
+def count(value: float, short: bool = True) -> str:
+    """A whole number in full, and (``short``) in millions where it is large."""
+    if not math.isfinite(value):
+        return str(value)
+    if value != int(value):
+        return f"{value:,.3f}".rstrip("0").rstrip(".")
+    large = next((f" ({value / d:.2f} {s})" for d, s in ((1e9, "G"), (1e6, "M")) if short and abs(value) >= d), "")
+    return f"{int(value):,}{large}"
+
+
+def duration(seconds: float) -> str:
+    """A time in its two largest units."""
+    if seconds < 120:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def measured(name: str, value: Any) -> str:
+    """What was measured, by its name."""
+    if name == "seconds" and isinstance(value, int | float):
+        return duration(value)
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.4g}"
+    return plain(value)
+
+
+def plain(value: Any) -> str:
+    """A setting as text."""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(plain, value)) or "none"
+    return {None: "not set", True: "yes", False: "no"}[value] if value is None or isinstance(value, bool) else str(value)
+
+
+def flat(entry: Mapping[Any, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested settings as dotted names and texts."""
+    rows: list[tuple[str, str]] = []
+    for name, value in entry.items():
+        if isinstance(value, Mapping) and value:
+            rows += flat(value, f"{prefix}{name}.")
+        else:
+            rows.append((f"{prefix}{name}", "none" if isinstance(value, Mapping) else plain(value)))
+    return rows
+
+
+def spoken(name: str) -> str:
+    """A name of a file as words: examples_per_second -> Examples per second."""
+    words = name.replace("_", " ")
+    return words[:1].upper() + words[1:]
+
+
+def architecture_text(choices: Mapping[str, Any], most: int = 90) -> str:
+    """What is taken, in the order of the choices, shortened."""
+    text = " ".join("+".join(map(str, t)) if isinstance(t, list | tuple) else str(t) for t in choices.values())
+    return text if len(text) <= most else text[: most - 1] + "…"

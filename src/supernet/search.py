@@ -1,0 +1,180 @@
+"""From a supernet, a task and a method to an architecture: the one path that the command line and a program share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from supernet.costs.objective import Objective
+from supernet.errors import InputError
+from supernet.estimators.shared import SharedWeights
+from supernet.explore import Exploration, Trial, explore
+from supernet.layers.base import Supernet
+from supernet.progress import Progress
+from supernet.run import Interrupted, Run, interruptible, seed_everything
+from supernet.searchers import Searcher, make_searcher
+from supernet.space import Architecture, SearchSpace
+from supernet.strategies import strategy as strategy_named
+from supernet.task import Task
+from supernet.train import History, Strategy, fit
+
+Costs = Callable[[Architecture], Mapping[str, float]]
+
+
+@dataclass
+class Found:
+    """What a search gives: the architecture, its scores on the validation data, and the supernet that counts in the end."""
+
+    architecture: Architecture
+    scores: dict[str, float]
+    supernet: Supernet | None = None
+    history: History = field(default_factory=list)
+    trials: list[Trial] = field(default_factory=list)
+    baseline: dict[str, Any] = field(default_factory=dict)
+
+
+def search(
+    supernet: Supernet,
+    task: Task,
+    method: str | Strategy = "darts",
+    *,
+    epochs: int = 50,
+    steps: int | None = None,
+    out: str | Path | Run | None = None,
+    resume: bool = False,
+    seed: int = 0,
+    searcher: str | Searcher = "evolution",
+    trials: int = 200,
+    objective: Objective | None = None,
+    costs: Costs | None = None,
+    calibration: int = 20,
+    **settings: Any,
+) -> Found:
+    """Train ``supernet`` on ``task`` by ``method`` and return the architecture it finds.
+
+    ``method``: a strategy's name, made with ``settings``, or a strategy. One with an opinion (it has ``architecture()``) is
+    asked for it; after one without, ``searcher`` tries ``trials`` architectures by the shared weights, batch norms
+    recalibrated on ``calibration`` batches each, and the best by ``objective`` (default: the task's first metric, else the
+    loss) within its limits on ``costs`` is taken.
+    ``out``: a folder (or ``Run``) to write, to be killed and resumed. The global seed is set where ``method`` is a name.
+    Raises ``InputError`` for bad settings before any work, ``Interrupted`` after Ctrl-C.
+    """
+    task.place(supernet)
+    if isinstance(method, str):
+        seed_everything(seed)
+        strategy: Any = strategy_named(method).load()(supernet, task, seed=seed, **settings)
+    else:
+        if settings:
+            raise InputError(f"settings ({', '.join(settings)}) go to a strategy's name; a strategy that is made already takes none")
+        strategy = method
+    opinion = hasattr(strategy, "architecture")
+    if not opinion:
+        if not task.data.has("validation"):
+            raise InputError("architectures are compared on validation data, and the task has none: give Task a validation loader")
+        if isinstance(searcher, str):
+            searcher = make_searcher(searcher, supernet.space, seed, budget=trials)
+        objective = objective or default_objective(task)
+    run = Run(out, resume=resume) if isinstance(out, str | Path) else out
+    try:
+        return _search(strategy, task, epochs, steps, run, searcher, trials, objective, costs, calibration)
+    finally:
+        if isinstance(out, str | Path) and run:
+            run.close()
+
+
+def _search(
+    strategy: Any,
+    task: Task,
+    epochs: int,
+    steps: int | None,
+    run: Run | None,
+    searcher: Any,
+    trials: int,
+    objective: Objective | None,
+    costs: Costs | None,
+    calibration: int,
+) -> Found:
+    evaluated = hasattr(strategy, "evaluate") and task.data.has("validation")
+
+    def evaluate() -> dict[str, Any]:
+        return {"validation": strategy.evaluate()}
+
+    history = fit(strategy, task.data, epochs, run, steps=steps, evaluate=evaluate if evaluated else None, what="searching")
+    supernet: Supernet = strategy.supernet
+    if hasattr(strategy, "finish"):
+        strategy.finish(task.data)
+    if hasattr(strategy, "architecture"):
+        found = supernet.space.matters(strategy.architecture())
+        scores = SharedWeights(supernet, task, batches=calibration)(supernet.space.check(found)) if evaluated else {}
+        return Found(found, scores, supernet, history)
+    assert objective is not None
+    estimate = SharedWeights(supernet, task, batches=calibration)
+    best = try_architectures(supernet.space, searcher, estimate, trials, objective, run, costs=costs)
+    return Found(supernet.space.matters(best[0].architecture), dict(best[0].scores or {}), supernet, history, best)
+
+
+def try_architectures(
+    space: SearchSpace,
+    searcher: Searcher,
+    estimate: Callable[[Architecture], Mapping[str, float]],
+    budget: int,
+    objective: Objective,
+    run: Run | None = None,
+    *,
+    costs: Costs | None = None,
+    what: str = "trying",
+    every: int = 1,
+) -> list[Trial]:
+    """``explore`` with progress, history and checkpoints: the scored trials, best first. ``every``: trials between checkpoints."""
+    state = None
+    if run:
+        saved = run.restore() or {}
+        state = saved.get("exploration")
+    progress = Progress(what, budget, len(state["trials"]) if state else 0, unit="trials")
+
+    def after(exploration: Exploration) -> None:
+        best = exploration.best()
+        progress.advance(**({"best": f"{best[0].score[0]:.4g}"} if progress.due and best and best[0].score else {}))
+        if run and (len(exploration.trials) % every == 0 or exploration.stopped or asked):
+            run.save(exploration=exploration.state_dict())
+        if asked:
+            raise Interrupted("stopped; everything is saved: go on with --resume" if run else "stopped")
+
+    def record(trial: Trial) -> None:
+        if run:
+            run.append(trial.line())
+
+    try:
+        with interruptible() as asked:
+            return explore(space, searcher, estimate, budget, objective, costs=costs, record=record, resume=state, progress=after)
+    finally:
+        progress.close()
+
+
+def default_objective(task: Task) -> Objective:
+    """The task's first metric, to be maximised; else its loss, to be minimised."""
+    first = next(iter(task.metrics), None)
+    return Objective(maximise=(first,)) if first else Objective(maximise=(), minimise=("loss",))
+
+
+def warm_start(model: torch.nn.Module, path: str | Path) -> list[str]:
+    """Load the tensors of a safetensors file whose names and shapes ``model`` has; returns the names it lacks.
+
+    Raises ``InputError`` where the file cannot be read or nothing fits.
+    """
+    from safetensors.torch import load_file
+
+    try:
+        given = load_file(str(path))
+    except Exception as error:
+        raise InputError(f"{path} is not a safetensors file that can be read: {str(error).splitlines()[0]}") from error
+    own = model.state_dict()
+    fitting = {n: t for n, t in given.items() if n in own and own[n].shape == t.shape}
+    if not fitting:
+        raise InputError(f"none of the {len(given)} tensors of {path} fits the model by name and shape")
+    model.load_state_dict(fitting, strict=False)
+    return sorted(own.keys() - fitting.keys())

@@ -1,0 +1,67 @@
+"""Searchers: they ask for architectures and are told what these are worth, on plain data; they never see a network."""
+
+from __future__ import annotations
+
+import inspect
+from importlib import import_module
+from typing import Any, Literal, Protocol
+
+from supernet.errors import InputError, unknown
+from supernet.space import Architecture, SearchSpace
+
+Score = tuple[float, ...]  # one entry per objective, to be maximised; the first is what a single-objective searcher looks at
+Outcome = Score | Literal["infeasible", "failed"]
+
+
+class Exhausted(Exception):
+    """A searcher has nothing left to ask for."""
+
+
+class Searcher(Protocol):
+    """Ask for an architecture, be told its outcome. Tells may come late, out of order, or of architectures never asked for."""
+
+    def ask(self) -> tuple[int, Architecture]:
+        """The next architecture to try, under a number; raises ``Exhausted`` where there is none."""
+
+    def tell(self, number: int, architecture: Architecture, outcome: Outcome) -> None:
+        """What became of ``architecture``."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that ``ask`` depends on, as lists, numbers, strings and dicts."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on as the searcher that gave ``state``."""
+
+
+SEARCHERS = {
+    "random": "supernet.searchers.random_search:RandomSearch",
+    "grid": "supernet.searchers.grid:Grid",
+    "evolution": "supernet.searchers.evolution:Evolution",
+    "local": "supernet.searchers.local:LocalSearch",
+}
+
+
+def searcher_class(name: str) -> type[Any]:
+    """The class behind a name of ``SEARCHERS``; raises ``InputError`` for another name."""
+    if name not in SEARCHERS:
+        raise unknown("searcher", name, SEARCHERS)
+    module, _, attribute = SEARCHERS[name].partition(":")
+    found: type[Any] = getattr(import_module(module), attribute)
+    return found
+
+
+def make_searcher(name: str, space: SearchSpace, seed: int = 0, *, budget: int | None = None, **settings: Any) -> Searcher:
+    """A searcher by name, with its settings, and the number of evaluations to come for those whose defaults depend on it.
+
+    Raises ``InputError`` for a name or a setting that it does not have.
+    """
+    searcher = searcher_class(name)
+    parameters = inspect.signature(searcher).parameters
+    known = [p for p in parameters if p not in ("space", "seed", "budget")]
+    for setting in settings:
+        if setting not in known:
+            raise unknown(f"setting of {name}", setting, known) if known else InputError(f"{name} has no settings, so no {setting!r}")
+    if "budget" in parameters:
+        settings["budget"] = budget
+    made: Searcher = searcher(space, seed, **settings)
+    return made

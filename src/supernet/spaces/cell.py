@@ -1,0 +1,182 @@
+"""The cell space of DARTS: Liu et al. 2019, sections 2.1 and A.1, https://arxiv.org/abs/1806.09055
+
+A cell is a graph of nodes over the outputs of the two cells before it; every node keeps two of its inputs, with one operation
+on each. The supernet (affine-free batch norms, one behind every pooling) and the evaluation network (affine ones, none behind
+pooling) are different networks on purpose, as in https://github.com/quark0/darts. PC-DARTS, P-DARTS and GDAS are settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from supernet import ops
+from supernet.errors import InputError, unknown
+from supernet.genotype import OPERATIONS, Genotype, present
+from supernet.genotype import Cell as Edges
+from supernet.layers.base import Supernet
+from supernet.layers.one_of import OneOf
+from supernet.layers.partial import Partial
+from supernet.layers.some_of import SomeOf, SumOf
+from supernet.space import Architecture
+from supernet.spaces.cell_network import Cell, CellNetwork, FixedReductionCell, Inputs, check_sizes
+
+NAME = "darts"
+CITATION = "Liu, Simonyan, Yang 2019: DARTS: Differentiable Architecture Search, https://arxiv.org/abs/1806.09055"
+SEARCH: dict[str, Any] = {"classes": 10, "channels": 16, "cells": 8, "nodes": 4, "shape": (3, 32, 32), "stem": "cifar"}
+EVALUATION: dict[str, Any] = {"classes": 10, "channels": 36, "cells": 20, "shape": (3, 32, 32), "stem": "cifar"}
+IMAGENET: dict[str, Any] = {"classes": 1000, "channels": 48, "cells": 14, "shape": (3, 224, 224), "stem": "imagenet"}  # of EVALUATION
+
+# name -> (channels, stride, affine, batch norm behind pooling) -> module
+BUILD: dict[str, Callable[[int, int, bool, bool], nn.Module]] = {
+    "none": lambda c, s, affine, norm: ops.Zero(s),
+    "max_pool_3x3": lambda c, s, affine, norm: ops.pool(ops.MaxPool(s), c, norm),
+    "avg_pool_3x3": lambda c, s, affine, norm: ops.pool(ops.AvgPool(s), c, norm),
+    "skip_connect": lambda c, s, affine, norm: ops.skip_connect(c, s, affine),
+    "sep_conv_3x3": lambda c, s, affine, norm: ops.sep_conv(c, 3, s, affine),
+    "sep_conv_5x5": lambda c, s, affine, norm: ops.sep_conv(c, 5, s, affine),
+    "dil_conv_3x3": lambda c, s, affine, norm: ops.dil_conv(c, 3, s, affine),
+    "dil_conv_5x5": lambda c, s, affine, norm: ops.dil_conv(c, 5, s, affine),
+    "sep_conv_7x7": lambda c, s, affine, norm: ops.sep_conv(c, 7, s, affine),
+    "conv_7x1_1x7": lambda c, s, affine, norm: ops.conv_7x1_1x7(c, s, affine),
+}
+
+
+def supernet(
+    *,
+    classes: int = 10,
+    channels: int = 16,
+    cells: int = 8,
+    nodes: int = 4,
+    shape: Sequence[int] = (3, 32, 32),
+    stem: str = "cifar",
+    operations: Sequence[str] = OPERATIONS,
+    partial: int = 1,
+    skip_dropout: bool = False,
+    fixed_reduction: bool = False,
+) -> Supernet:
+    """The network that is searched: images (batch, *shape) -> logits (batch, classes).
+
+    ``partial``: operations see one of that many shares of the channels (PC-DARTS, 4 on CIFAR and 2 on ImageNet).
+    ``skip_dropout``: dropout behind skip connections, whose ``p`` the strategy sets (P-DARTS).
+    ``fixed_reduction``: the reduction cell is GDAS' own and only the normal one is searched.
+    Raises ``InputError`` for sizes or operations that make no space.
+    """
+    check_sizes(shape, classes=(classes, 1), channels=(channels, 2), cells=(cells, 3), nodes=(nodes, 1), partial=(partial, 1))
+    for operation in operations:
+        if operation not in BUILD:
+            raise unknown("operation", operation, BUILD)
+    if not set(operations) - {"none"}:
+        raise InputError("the space needs an operation besides none")
+
+    def edge(kind: str, node: int, source: int, width: int) -> nn.Module:
+        stride = 2 if kind == "reduce" and source < 2 else 1
+        branches = {o: BUILD[o](width // partial, stride, False, True) for o in operations}
+        if skip_dropout and "skip_connect" in branches:
+            branches["skip_connect"] = nn.Sequential(branches["skip_connect"], ops.SkipDropout(0.0))
+        one = OneOf(branches, name=f"{kind}.{node}<{source}", search_only=tuple(o for o in operations if o == "none"))
+        return one if partial == 1 else Partial(one, width, partial, stride)
+
+    def cell(kind: str, inputs: Inputs, width: int) -> nn.Module:
+        if kind == "reduce" and fixed_reduction:
+            return FixedReductionCell(inputs, width)
+        states = range(2, 2 + nodes)
+        sums = [SomeOf([edge(kind, i, j, width) for j in range(i)], pick=(2, 2), name=f"{kind}.{i}") for i in states]
+        return Cell(inputs, width, sums, states, affine=False)
+
+    return Supernet(CellNetwork(cell, stem=stem, stem_channels=3 * channels, classes=classes, channels=channels, cells=cells, shape=shape))
+
+
+def network(
+    genotype: Genotype | Mapping[str, Any] | str,
+    *,
+    classes: int | None = None,
+    channels: int | None = None,
+    cells: int | None = None,
+    shape: Sequence[int] | None = None,
+    stem: str = "cifar",
+    auxiliary: bool = False,
+    auxiliary_norm: bool = False,
+    pool_norm: bool = False,
+) -> CellNetwork:
+    """The evaluation network of the papers, for a genotype, an architecture or the notation of one.
+
+    Sizes that are not given are those of ``EVALUATION``, with the ImageNet stem those of ``IMAGENET``.
+    ``auxiliary``: a second classifier; in training mode the network then returns (logits, auxiliary logits).
+    ``auxiliary_norm``: the ImageNet head has its second batch norm (P-DARTS); the CIFAR head always does.
+    ``pool_norm``: affine-free batch norm behind pooling here too (GDAS, DrNAS).
+    ``ops.set_drop_path`` sets the drop path probability, which is 0 at first.
+    """
+    if not isinstance(genotype, Genotype):
+        genotype = parse(genotype) if isinstance(genotype, str) else to_genotype(genotype)
+    parts = {"normal": (genotype.normal, genotype.normal_concat), "reduce": (genotype.reduce, genotype.reduce_concat)}
+
+    def cell(kind: str, inputs: Inputs, width: int) -> nn.Module:
+        edges, concat = parts[kind]
+        if edges is None:
+            return FixedReductionCell(inputs, width)
+        there = present(edges)
+        sums = []
+        for node in edges:
+            kept = [(operation, j) for operation, j in node if j in there]
+            built = [BUILD[o](width, 2 if kind == "reduce" and j < 2 else 1, True, pool_norm) for o, j in kept]
+            sums.append(SumOf([ops.droppable(operation) for operation in built], [j for _, j in kept]))
+        return Cell(inputs, width, sums, [i for i in concat if i in there], affine=True)
+
+    def head(inputs: int, classes: int) -> nn.Module:
+        return ops.AuxiliaryHead(inputs, classes, norm=stem == "cifar" or auxiliary_norm)
+
+    given = {"classes": classes, "channels": channels, "cells": cells, "shape": shape}
+    sizes = {**(IMAGENET if stem == "imagenet" else EVALUATION), **{k: v for k, v in given.items() if v is not None}, "stem": stem}
+    stem_channels = sizes["channels"] * (1 if stem == "imagenet" else 3)
+    return CellNetwork(cell, stem_channels=stem_channels, auxiliary=head if auxiliary else None, **sizes)
+
+
+def parse(text: str) -> Genotype:
+    """Read the notation of DARTS."""
+    return Genotype.parse(text)
+
+
+def notation(architecture: Mapping[str, Any]) -> str:
+    """The notation of DARTS."""
+    return str(to_genotype(architecture))
+
+
+def to_genotype(architecture: Mapping[str, Any], nodes: int | None = None) -> Genotype:
+    """What an architecture of the supernet is in the papers' terms; ``nodes`` a cell, by default as many as it names."""
+    if nodes is None:
+        nodes = sum(name.startswith("normal.") and "<" not in name for name in architecture)
+    cells: dict[str, Edges | None] = {"reduce": None}
+    for kind in ("normal", "reduce") if any(name.startswith("reduce.") for name in architecture) else ("normal",):
+        if missing := [f"{kind}.{i}" for i in range(2, 2 + nodes) if f"{kind}.{i}" not in architecture]:
+            raise InputError(f"the architecture does not decide {missing[0]}")
+        edges = [[(f"{kind}.{i}<{j}", int(j)) for j in architecture[f"{kind}.{i}"]] for i in range(2, 2 + nodes)]
+        if missing := [name for node in edges for name, _ in node if name not in architecture]:
+            raise InputError(f"the architecture does not decide {missing[0]}")
+        cells[kind] = tuple(tuple((str(architecture[name]), j) for name, j in node) for node in edges)
+    concat = tuple(range(2, 2 + nodes))
+    normal = cells["normal"]
+    assert normal is not None
+    return Genotype(normal, concat, cells["reduce"], concat)
+
+
+def to_architecture(genotype: Genotype) -> Architecture:
+    """The choices of the supernet that give ``genotype``; raises ``InputError`` where there are none."""
+    architecture: Architecture = {}
+    for kind, edges, concat in (("normal", genotype.normal, genotype.normal_concat), ("reduce", genotype.reduce, genotype.reduce_concat)):
+        if edges is None:
+            continue
+        if sorted(concat) != list(range(2, 2 + len(edges))):
+            raise InputError(f"{kind} does not concatenate all of its nodes, which the search space always does")
+        for i, node in enumerate(edges, start=2):
+            found = {j: operation for operation, j in node}
+            if len(node) != 2 or len(found) != 2:
+                raise InputError(f"node {i} of {kind} has not two different inputs, which the search space always keeps")
+            architecture[f"{kind}.{i}"] = tuple(sorted(found))
+            for j, operation in sorted(found.items()):
+                if operation not in OPERATIONS or operation == "none":
+                    raise InputError(f"the search space cannot choose {operation} (node {i} of {kind})")
+                architecture[f"{kind}.{i}<{j}"] = operation
+    return architecture

@@ -1,0 +1,155 @@
+"""NAS-Bench-201: Dong, Yang 2020, https://arxiv.org/abs/2001.00326; https://github.com/D-X-Y/NAS-Bench-201
+
+A cell has four nodes and one operation on each of its six edges; the last node is its output. Three stages of cells are
+parted by residual blocks. The supernet's batch norms are affine-free and its convolutions have a bias, as in the code above.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from supernet import ops
+from supernet.errors import InputError, unknown
+from supernet.layers.base import Supernet
+from supernet.layers.one_of import OneOf
+from supernet.space import Architecture
+from supernet.spaces.cell_network import check_sizes, conv_norm
+
+NAME = "nasbench201"
+CITATION = "Dong, Yang 2020: NAS-Bench-201: Extending the Scope of Reproducible NAS, https://arxiv.org/abs/2001.00326"
+SEARCH: dict[str, Any] = {"classes": 10, "channels": 16, "cells": 5, "shape": (3, 32, 32)}
+EVALUATION: dict[str, Any] = dict(SEARCH)
+
+EDGES = ((1, 0), (2, 0), (2, 1), (3, 0), (3, 1), (3, 2))  # (node, input)
+BUILD: dict[str, Callable[[int, bool], nn.Module]] = {  # name -> (channels, affine) -> module
+    "none": lambda c, affine: ops.Zero(1),
+    "skip_connect": lambda c, affine: nn.Identity(),
+    "nor_conv_1x1": lambda c, affine: ops.relu_conv_norm(c, c, 1, affine=affine, bias=not affine),
+    "nor_conv_3x3": lambda c, affine: ops.relu_conv_norm(c, c, 3, affine=affine, bias=not affine),
+    "avg_pool_3x3": lambda c, affine: ops.AvgPool(1),
+}
+OPERATIONS = tuple(BUILD)
+
+
+class Cell(nn.Module):
+    """Every node adds up its edges from all nodes before it; the last one is the output."""
+
+    def __init__(self, edges: Sequence[nn.Module]):
+        super().__init__()
+        self.edges = nn.ModuleList(edges)
+
+    def forward(self, x: Tensor) -> Tensor:
+        states: list[Tensor] = [x]
+        for (node, source), edge in zip(EDGES, self.edges, strict=True):
+            value = edge(states[source])
+            if len(states) == node:
+                states.append(value)
+            else:
+                states[node] = states[node] + value
+        return states[-1]
+
+
+class ResidualBlock(nn.Module):
+    """Halve the size and change the width by two 3x3 convolutions beside average pooling and a 1x1 one."""
+
+    def __init__(self, inputs: int, outputs: int):
+        super().__init__()
+        self.body = nn.Sequential(ops.relu_conv_norm(inputs, outputs, 3, 2), ops.relu_conv_norm(outputs, outputs, 3))
+        self.shortcut = nn.Conv2d(inputs, outputs, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        half = F.avg_pool2d(x, 2, 2, ceil_mode=True, count_include_pad=False)
+        out: Tensor = self.body(x) + self.shortcut(half)
+        return out
+
+
+class Net(nn.Module):
+    """Stem, three stages of ``cells`` cells, batch norm, ReLU, global average pool, linear classifier."""
+
+    def __init__(self, edges: Callable[[int], Sequence[nn.Module]], classes: int, channels: int, cells: int, shape: Sequence[int]):
+        super().__init__()
+        check_sizes(shape, classes=(classes, 1), channels=(channels, 1), cells=(cells, 1))
+        self.stem, self.body = conv_norm(shape[0], channels, 1), nn.ModuleList()
+        for stage in range(3):
+            if stage:
+                self.body.append(ResidualBlock(channels, 2 * channels))
+                channels *= 2
+            self.body.extend(Cell(edges(channels)) for _ in range(cells))
+        self.norm, self.classifier = nn.BatchNorm2d(channels), nn.Linear(channels, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        for part in self.body:
+            x = part(x)
+        logits: Tensor = self.classifier(torch.relu(self.norm(x)).mean((2, 3)))
+        return logits
+
+
+def supernet(
+    *, classes: int = 10, channels: int = 16, cells: int = 5, shape: Sequence[int] = (3, 32, 32), affine: bool = False
+) -> Supernet:
+    """The network that is searched: images (batch, *shape) -> logits (batch, classes); ``cells`` a stage."""
+
+    def edges(width: int) -> list[nn.Module]:
+        return [OneOf({o: build(width, affine) for o, build in BUILD.items()}, name=f"{i}<{j}") for i, j in EDGES]
+
+    return Supernet(Net(edges, classes, channels, cells, shape))
+
+
+def network(
+    architecture: Mapping[str, Any] | str, *, classes: int = 10, channels: int = 16, cells: int = 5, shape: Sequence[int] = (3, 32, 32)
+) -> Net:
+    """The stand-alone network of the benchmark, for an architecture or its string."""
+    taken = _operations(parse(architecture) if isinstance(architecture, str) else architecture)
+    return Net(lambda width: [BUILD[o](width, True) for o in taken], classes, channels, cells, shape)
+
+
+def parse(text: str) -> Architecture:
+    """Read ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``; an edge that is left out is ``none``. Raises ``InputError``."""
+    nodes = [re.fullmatch(r"\|(?:[^|~]+~\d\|)+", node) and re.findall(r"([^|~]+)~(\d)", node) for node in text.strip().split("+")]
+    found = {(i, int(j)): o for i, node in enumerate(nodes, start=1) for o, j in node or ()}
+    if len(nodes) != 3 or not all(nodes) or set(found) - set(EDGES) or len(found) < sum(len(node or ()) for node in nodes):
+        raise InputError(f"not a NAS-Bench-201 cell: {text.strip()[:80]!r}; expected |op~0|+|op~0|op~1|+|op~0|op~1|op~2|")
+    architecture: Architecture = {f"{i}<{j}": found.get((i, j), "none") for i, j in EDGES}
+    _operations(architecture)
+    return architecture
+
+
+def notation(architecture: Mapping[str, Any]) -> str:
+    """The benchmark's string."""
+    taken = dict(zip(EDGES, _operations(architecture), strict=True))
+    return "+".join("|" + "".join(f"{taken[i, j]}~{j}|" for j in range(i)) for i in (1, 2, 3))
+
+
+def canonical(architecture: Mapping[str, Any]) -> str:
+    """A string that equal cells share, as the benchmark tells them apart: 6,466 of the 15,625.
+
+    A node is the sorted sum of what reaches it; a skip passes on the text of what it reads; ``#`` is zero and whatever is made
+    of it. Cells with equal strings compute the same, but for constants that batch norms make of zeros. Some cells that compute
+    the same keep different strings, because sums inside sums stay in their order.
+    """
+    nodes, taken = ["0"], dict(zip(EDGES, _operations(architecture), strict=True))
+
+    def term(operation: str, text: str) -> str:
+        if operation == "none" or text == "#":
+            return "#"
+        return text if operation == "skip_connect" else f"({text})@{operation}"
+
+    for i in (1, 2, 3):
+        nodes.append("+".join(sorted(term(taken[i, j], nodes[j]) for j in range(i))))
+    return nodes[3]
+
+
+def _operations(architecture: Mapping[str, Any]) -> list[str]:
+    """The operation of each edge, in order."""
+    taken = [architecture.get(f"{i}<{j}") for i, j in EDGES]
+    for operation in taken:
+        if operation not in OPERATIONS:
+            raise unknown("operation", str(operation), OPERATIONS)
+    return [str(operation) for operation in taken]

@@ -1,0 +1,106 @@
+"""NAS-Bench-Macro: Su et al. 2021, https://arxiv.org/abs/2103.11922; https://github.com/xiusu/NAS-Bench-Macro
+
+Eight layers in stages of 2, 3 and 3, each an identity or one of two inverted residual blocks; the first layer of a stage
+halves the size and doubles the width. The papers write an architecture as eight digits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from supernet import ops
+from supernet.errors import InputError, unknown
+from supernet.layers.base import Supernet
+from supernet.layers.one_of import OneOf
+from supernet.space import Architecture
+from supernet.spaces.cell_network import check_sizes
+
+NAME = "nasbench-macro"
+CITATION = "Su et al. 2021: Prioritized Architecture Sampling with Monto-Carlo Tree Search, https://arxiv.org/abs/2103.11922"
+SEARCH: dict[str, Any] = {"classes": 10, "channels": 32, "shape": (3, 32, 32)}
+EVALUATION: dict[str, Any] = dict(SEARCH)
+
+STAGES = (2, 3, 3)
+FIRST = (0, 2, 5)  # the layers that stride
+HEAD = 1280  # features of the classifier
+OPERATIONS = ("id", "mb3_k3", "mb6_k5")  # expansion and kernel; 0, 1 and 2 in the papers
+
+
+def build(operation: str, inputs: int, outputs: int, stride: int) -> nn.Module:
+    """One option of one layer; an identity that strides is a 1x1 convolution and batch norm."""
+    if operation == "mb3_k3":
+        return ops.InvertedResidual(inputs, outputs, 3, 3, stride)
+    if operation == "mb6_k5":
+        return ops.InvertedResidual(inputs, outputs, 5, 6, stride)
+    if stride == 1:
+        return nn.Identity()
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+
+
+class Net(nn.Module):
+    """Stem, eight layers, a 1x1 convolution to 1280 features, global average pool, linear classifier."""
+
+    def __init__(self, layer: Callable[[int, int, int, int], nn.Module], classes: int, channels: int, shape: Sequence[int]):
+        super().__init__()
+        check_sizes(shape, classes=(classes, 1), channels=(channels, 1))
+        self.stem = nn.Sequential(nn.Conv2d(shape[0], channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels), nn.ReLU())
+        self.layers = nn.Sequential()
+        for i in range(sum(STAGES)):
+            outputs = channels * (2 if i in FIRST else 1)
+            self.layers.append(layer(i, channels, outputs, outputs // channels))
+            channels = outputs
+        self.head = nn.Sequential(nn.Conv2d(channels, HEAD, 1, bias=False), nn.BatchNorm2d(HEAD), nn.ReLU())
+        self.classifier = nn.Linear(HEAD, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(self.head(self.layers(self.stem(x))).mean((2, 3)))
+        return logits
+
+
+def supernet(*, classes: int = 10, channels: int = 32, shape: Sequence[int] = (3, 32, 32)) -> Supernet:
+    """The network that is searched: images (batch, *shape) -> logits (batch, classes); ``channels`` of the stem."""
+
+    def layer(i: int, inputs: int, outputs: int, stride: int) -> nn.Module:
+        return OneOf({o: build(o, inputs, outputs, stride) for o in OPERATIONS}, name=str(i))
+
+    return Supernet(Net(layer, classes, channels, shape))
+
+
+def network(architecture: Mapping[str, Any] | str, *, classes: int = 10, channels: int = 32, shape: Sequence[int] = (3, 32, 32)) -> Net:
+    """The stand-alone network of the benchmark, for an architecture or its digits."""
+    taken = _operations(parse(architecture) if isinstance(architecture, str) else architecture)
+    return Net(lambda i, inputs, outputs, stride: build(taken[i], inputs, outputs, stride), classes, channels, shape)
+
+
+def parse(text: str) -> Architecture:
+    """Read eight digits; raises ``InputError``."""
+    digits = text.strip()
+    if len(digits) != sum(STAGES) or set(digits) - set("012"):
+        raise InputError(f"not a NAS-Bench-Macro network: {digits[:80]!r}; expected 8 digits of 0, 1, 2, for example 22212220")
+    return {str(i): OPERATIONS[int(digit)] for i, digit in enumerate(digits)}
+
+
+def notation(architecture: Mapping[str, Any]) -> str:
+    """The benchmark's eight digits."""
+    return "".join(str(OPERATIONS.index(operation)) for operation in _operations(architecture))
+
+
+def canonical(architecture: Mapping[str, Any]) -> str:
+    """The digits of the network that computes the same function and has its identities last in each stage: 3,969 of the 6,561."""
+    digits, out = notation(architecture), ""
+    for first, length in zip(FIRST, STAGES, strict=True):
+        rest = digits[first + 1 : first + length]
+        out += digits[first] + rest.replace("0", "").ljust(len(rest), "0")
+    return out
+
+
+def _operations(architecture: Mapping[str, Any]) -> list[str]:
+    """The operation of each layer, in order."""
+    taken = [architecture.get(str(i)) for i in range(sum(STAGES))]
+    for operation in taken:
+        if operation not in OPERATIONS:
+            raise unknown("operation", str(operation), OPERATIONS)
+    return [str(operation) for operation in taken]

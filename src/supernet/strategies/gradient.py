@@ -1,0 +1,219 @@
+"""Gradient search: learn a logit per option (``alphas``) beside the weights. Methods are named settings of this class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+
+from supernet import relaxations
+from supernet.data.streams import Data
+from supernet.derivation import strongest
+from supernet.errors import InputError
+from supernet.layers.base import Supernet
+from supernet.mixture import Mix, Mixture
+from supernet.relaxations import Relaxation
+from supernet.space import Architecture, Choice, SearchSpace
+from supernet.strategies.weights import Reduce, Weights, alone
+from supernet.task import Task
+
+Penalty = Callable[[Tensor, Mixture, SearchSpace], Tensor]
+
+
+def no_penalty(loss: Tensor, mixture: Mixture, space: SearchSpace) -> Tensor:
+    """The loss itself."""
+    return loss
+
+
+class Gradient:
+    """Alternates a step on the alphas (validation batch) and steps on the weights (training batches).
+
+    ``relax``, ``relax_weights``: from logits to the blend of the alpha step and of the weight step (the same unless given).
+    ``relax_inputs``: the blend of a choice that keeps several of its options; ``everything`` has no alphas.
+    ``weights``: how the weights are trained, made from the supernet. ``alpha_optimiser``: from the alphas; else Adam with
+    ``alpha_lr``, ``alpha_betas``, ``alpha_decay``.
+    ``warmup``: first epochs without alpha steps. ``inner_steps``: weight steps per alpha step.
+    ``alphas_on``: the stream of the alpha step, "validation" or "train". ``single_level``: one loss of one training batch
+    steps both. ``penalty(loss, mixture, space)``: adds a cost to the alphas' loss. ``rule``: from beliefs to the architecture.
+    ``reduce``: averages gradients over ranks; every rank must be given the same ``seed``.
+    Raises ``InputError`` for settings that exclude each other and for data that lacks the stream.
+    """
+
+    def __init__(
+        self,
+        supernet: Supernet,
+        task: Task,
+        relax: Relaxation,
+        *,
+        relax_weights: Relaxation | None = None,
+        relax_inputs: Relaxation = relaxations.everything,
+        weights: Callable[[nn.Module], Weights] | None = None,
+        alpha_lr: float = 3e-4,
+        alpha_betas: tuple[float, float] = (0.5, 0.999),
+        alpha_decay: float = 1e-3,
+        alpha_optimiser: Callable[[Iterable[Tensor]], torch.optim.Optimizer] | None = None,
+        warmup: int = 0,
+        inner_steps: int = 1,
+        alphas_on: str = "validation",
+        single_level: bool = False,
+        penalty: Penalty = no_penalty,
+        rule: Callable[..., Architecture] = strongest,
+        seed: int = 0,
+        reduce: Reduce = alone,
+    ):
+        if inner_steps < 1:
+            raise InputError(f"inner_steps must be at least 1; got {inner_steps}")
+        if alphas_on not in ("validation", "train"):
+            raise InputError(f"alphas_on must be 'validation' or 'train'; got {alphas_on!r}")
+        stream = "train" if single_level else alphas_on
+        if not task.data.has(stream):
+            raise InputError(f"alphas learn on the {stream} data, and the task has none: give Task a {stream} loader or alphas_on='train'")
+        self.supernet, self.task, self.penalty, self.rule, self.reduce = supernet, task, penalty, rule, reduce
+        self.relax, self.relax_weights, self.relax_inputs = relax, relax_weights or relax, relax_inputs
+        self.warmup, self.inner_steps, self.alphas_on, self.single_level = warmup, inner_steps, alphas_on, single_level
+        self.rng = Generator().manual_seed(seed)
+        like = next(supernet.parameters())
+        self.device = like.device
+        self.alphas = {
+            name: nn.Parameter((1e-3 * torch.randn(len(c.options), generator=self.rng)).to(like.dtype))
+            for name, c in supernet.space.items()
+            if c.pick is None or relax_inputs is not relaxations.everything
+        }
+        self.weights = (weights or Weights)(supernet)
+        adam = partial(torch.optim.Adam, lr=alpha_lr, betas=alpha_betas, weight_decay=alpha_decay)
+        self.alpha_optimiser = (alpha_optimiser or adam)(list(self.alphas.values()))
+        self.done = 0
+
+    # The two seams that a method overrides: what one choice's blend is made of, and one step on the alphas.
+
+    def blend(self, choice: Choice, relax: Relaxation) -> Mix:
+        """The blend of one choice, on the CPU."""
+        if choice.pick is not None:
+            relax = self.relax_inputs
+        logits = self.alphas[choice.name] if choice.name in self.alphas else torch.zeros(len(choice.options))
+        return relax(logits, self.rng)
+
+    def alpha_step(self, train: Any, validation: Any) -> None:
+        """Step the alphas by the gradient of the validation loss (``train``: for methods that look ahead)."""
+        mixture = self.mixture(self.relax)
+        loss = self.penalty(self.objective(validation, mixture), mixture, self.supernet.space)
+        self.apply_alphas(torch.autograd.grad(loss, list(self.alphas.values()), allow_unused=True))
+
+    def step(self, data: Data) -> dict[str, Tensor]:
+        """One alpha step and ``inner_steps`` weight steps; the measured are those of the last."""
+        if self.single_level:
+            return self.joint_step(data.next("train"))
+        measured: dict[str, Tensor] = {}
+        for i in range(self.inner_steps):
+            batches = [data.next("train") for _ in range(self.weights.accumulate)]
+            if i == 0 and self.done >= self.warmup:
+                self.alpha_step(batches[0], data.next(self.alphas_on))
+            measured = self.weight_step(batches)
+        return measured
+
+    def steps(self, data: Data) -> int:
+        """How many steps make one pass of the training data."""
+        return max(data.steps("train") // (1 if self.single_level else self.inner_steps * self.weights.accumulate), 1)
+
+    def weight_step(self, batches: Sequence[Any]) -> dict[str, Tensor]:
+        """Step the weights by the mean gradient over ``batches``; nothing is asked of the alphas."""
+        with torch.no_grad():
+            mixture = self.mixture(self.relax_weights)
+        network = partial(self.supernet, mixture)
+        measured: dict[str, Tensor] = {}
+
+        def losses() -> Iterator[Tensor]:
+            for batch in batches:
+                outputs = self.task.predict(network, batch)
+                loss = self.task.loss(outputs, batch)
+                measured.update(loss=loss.detach(), **self.task.measure(outputs, batch))
+                yield loss
+
+        self.weights.step(losses(), self.reduce)
+        return measured
+
+    def joint_step(self, batch: Any) -> dict[str, Tensor]:
+        """Step alphas and weights by one loss of one batch."""
+        mixture = self.mixture(self.relax)
+        outputs = self.task.predict(partial(self.supernet, mixture), batch)
+        loss = self.task.loss(outputs, batch)
+        if self.done < self.warmup:
+            self.weights.apply(torch.autograd.grad(loss, self.weights.parameters, allow_unused=True), self.reduce)
+        else:
+            logits = list(self.alphas.values())
+            total = self.penalty(loss, mixture, self.supernet.space)
+            grads = torch.autograd.grad(total, logits + self.weights.parameters, allow_unused=True)
+            self.apply_alphas(grads[: len(logits)])
+            self.weights.apply(grads[len(logits) :], self.reduce)
+        return {"loss": loss.detach(), **self.task.measure(outputs, batch)}
+
+    def mixture(self, relax: Relaxation) -> Mixture:
+        """Every choice's blend: drawn on the CPU, moved to the device in one tensor."""
+        mixture = {name: self.blend(choice, relax) for name, choice in self.supernet.space.items()}
+        held = {name: mix.weights for name, mix in mixture.items() if mix.weights is not None}
+        if self.device.type == "cpu" or not held:
+            return mixture
+        together = torch.cat(list(held.values())).to(self.device, non_blocking=True)
+        moved = torch.split(together, [len(w) for w in held.values()])
+        return mixture | {name: Mix(w, mixture[name].runs) for name, w in zip(held, moved, strict=True)}
+
+    def objective(self, batch: Any, mixture: Mixture, network: Callable[..., Any] | None = None) -> Tensor:
+        """The loss of one batch under a mixture."""
+        return self.task.loss(self.task.predict(partial(network or self.supernet, mixture), batch), batch)
+
+    def apply_alphas(self, grads: Sequence[Tensor | None]) -> None:
+        """Step the alphas; those that took no part in the loss stay."""
+        for p, g in zip(self.alphas.values(), grads, strict=True):
+            p.grad = g
+        self.reduce([p.grad for p in self.alphas.values() if p.grad is not None])
+        self.alpha_optimiser.step()
+
+    def epoch(self, done: int, of: int, metrics: dict[str, Any]) -> bool:
+        """Before the first epoch (``done`` = 0) and after each: set the schedules. Never asks to stop."""
+        self.done = done
+        self.weights.epoch(done, of)
+        return False
+
+    def belief(self) -> dict[str, list[float]]:
+        """The probability of every option by its alpha."""
+        return {n: p.detach().softmax(-1).tolist() for n, p in self.alphas.items()}
+
+    def architecture(self) -> Architecture:
+        """What would be derived now."""
+        return self.rule(self.supernet.space, self.belief())
+
+    @torch.no_grad()
+    def evaluate(self, stream: str = "validation") -> dict[str, float]:
+        """Loss and metrics of the supernet under its present blend; draws nothing from the search's generator."""
+        state = self.rng.get_state()
+        metrics = self.task.evaluate(self.supernet, stream, self.mixture(self.relax_weights))
+        self.rng.set_state(state)
+        return metrics
+
+    def facts(self) -> dict[str, Any]:
+        """What a history line records of this strategy."""
+        rounded = {n: [round(p, 6) for p in probabilities] for n, probabilities in self.belief().items()}
+        return {"learning_rate": self.weights.lr, "mixture": rounded, "architecture": self.architecture()}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "supernet": self.supernet.state_dict(),
+            "alphas": {n: p.detach().clone() for n, p in self.alphas.items()},
+            "weights": self.weights.state_dict(),
+            "alpha_optimiser": self.alpha_optimiser.state_dict(),
+            "rng": self.rng.get_state(),
+            "done": self.done,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.supernet.load_state_dict(state["supernet"])
+        with torch.no_grad():
+            for n, p in self.alphas.items():
+                p.copy_(state["alphas"][n])
+        self.weights.load_state_dict(state["weights"])
+        self.alpha_optimiser.load_state_dict(state["alpha_optimiser"])
+        self.rng.set_state(state["rng"])
+        self.done = state["done"]

@@ -1,0 +1,80 @@
+"""Training one network: what follows a search. A plain model with its optimiser is a strategy like any other.
+
+The recipe is that of Liu et al. 2019 (DARTS), appendix A.3, https://arxiv.org/abs/1806.09055: auxiliary head, drop path
+growing linearly over the epochs, gradient clipping, SGD with a cosine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+from torch import Tensor, nn
+
+from supernet.data.streams import Data
+from supernet.ops import set_drop_path
+from supernet.strategies.weights import Reduce, Weights, alone
+from supernet.task import Task
+
+
+class Retrain:
+    """Trains ``model`` on the task's train stream.
+
+    ``auxiliary``: the weight of the auxiliary head's loss, for a model that returns (outputs, auxiliary outputs) in
+    training. ``drop_path``: its probability at the end; it grows linearly from 0.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        task: Task,
+        *,
+        auxiliary: float = 0.4,
+        drop_path: float = 0.2,
+        weights: Callable[[nn.Module], Weights] | None = None,
+        reduce: Reduce = alone,
+    ):
+        self.model, self.task, self.auxiliary, self.drop_path, self.reduce = model, task, auxiliary, drop_path, reduce
+        self.weights = (weights or partial(Weights, lr_min=0.0))(model)
+
+    def step(self, data: Data) -> dict[str, Tensor]:
+        """One update."""
+        measured: dict[str, Tensor] = {}
+
+        def losses() -> Iterator[Tensor]:
+            for _ in range(self.weights.accumulate):
+                batch = data.next("train")
+                outputs = self.task.predict(self.model, batch)
+                outputs, extra = outputs if isinstance(outputs, tuple) else (outputs, None)
+                loss = self.task.loss(outputs, batch)
+                measured.update(loss=loss.detach(), **self.task.measure(outputs, batch))
+                yield loss if extra is None else loss + self.auxiliary * self.task.loss(extra, batch)
+
+        self.weights.step(losses(), self.reduce)
+        return measured
+
+    def steps(self, data: Data) -> int:
+        """How many steps make one pass of the training data."""
+        return max(data.steps("train") // self.weights.accumulate, 1)
+
+    def epoch(self, done: int, of: int, metrics: dict[str, Any]) -> bool:
+        """Before the first epoch and after each: set the schedules. Never asks to stop."""
+        self.weights.epoch(done, of)
+        set_drop_path(self.model, self.drop_path * done / max(of, 1))
+        return False
+
+    def evaluate(self, stream: str = "validation") -> dict[str, float]:
+        """Loss and metrics of the model."""
+        return self.task.evaluate(self.model, stream)
+
+    def facts(self) -> dict[str, Any]:
+        """What a history line records of this strategy."""
+        return {"learning_rate": self.weights.lr}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"model": self.model.state_dict(), "weights": self.weights.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.weights.load_state_dict(state["weights"])

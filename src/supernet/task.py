@@ -1,0 +1,124 @@
+"""What is learnt: how a network meets a batch, and how wrong its outputs are. Strategies never open a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from supernet.data.streams import Data
+from supernet.errors import InputError
+from supernet.mixture import Mixture
+
+Measure = Callable[[Any, Any], Tensor]
+
+
+def accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
+    """The share of examples whose largest logit is the target's: (B, classes), (B,) -> ()."""
+    return (outputs.argmax(1) == targets).float().mean()
+
+
+class Task:
+    """Data, a loss and metrics on a device.
+
+    ``train``, ``validation``, ``test``: loaders of batches ``(*inputs, targets)``, whose passes can be repeated; a search
+    never reads ``test``. ``loss(outputs, targets)`` -> scalar. ``metrics``: name -> function of (outputs, targets) -> the
+    mean over the batch, larger is better; accuracy where the loss is cross-entropy and none are given.
+    ``autocast``: a dtype for mixed precision, such as ``torch.bfloat16``. Images (4-d inputs) run in channels_last.
+    For other batches override ``predict`` and ``loss``.
+    Raises ``InputError`` where the device does not exist here.
+    """
+
+    def __init__(
+        self,
+        train: Iterable[Any],
+        validation: Iterable[Any] | None = None,
+        test: Iterable[Any] | None = None,
+        *,
+        loss: Measure,
+        metrics: Mapping[str, Measure] | None = None,
+        device: str | torch.device = "cpu",
+        autocast: torch.dtype | None = None,
+        seed: int = 0,
+    ):
+        self.criterion, self.autocast, self.device = loss, autocast, usable(device)
+        if metrics is None:
+            plain = loss.func if isinstance(loss, partial) else loss
+            metrics = {"accuracy": accuracy} if plain is F.cross_entropy or isinstance(plain, nn.CrossEntropyLoss) else {}
+        self.metrics = dict(metrics)
+        given = {"train": train, "validation": validation, "test": test}
+        self.data = Data(seed, self.prepare, **{n: loader for n, loader in given.items() if loader is not None})
+
+    @property
+    def example(self) -> tuple[Any, ...]:
+        """The inputs of two examples, on the device: what ``derive`` and ``export`` run once."""
+        batch = next(iter(self.data.each("validation" if self.data.has("validation") else "train")))
+        return tuple(x[:2] for x in batch[:-1])
+
+    def prepare(self, batch: Any) -> Any:
+        """``batch`` on the device; images in channels_last."""
+        return tuple(self._moved(x) if isinstance(x, Tensor) else x for x in batch)
+
+    def place(self, model: nn.Module) -> nn.Module:
+        """``model`` on the device; in channels_last where the inputs are images."""
+        model = model.to(self.device)
+        images = any(isinstance(x, Tensor) and x.dim() == 4 for x in self.example)
+        return model.to(memory_format=torch.channels_last) if images else model  # type: ignore[call-overload]
+
+    def predict(self, network: Callable[..., Any], batch: Any) -> Any:
+        """The network's outputs for one batch."""
+        if self.autocast is None:
+            return network(*batch[:-1])
+        with torch.autocast(self.device.type, self.autocast):
+            outputs = network(*batch[:-1])
+        return tuple(o.float() for o in outputs) if isinstance(outputs, tuple) else outputs.float()
+
+    def loss(self, outputs: Any, batch: Any) -> Tensor:
+        """The mean loss over one batch: ()."""
+        return self.criterion(outputs, batch[-1])
+
+    def measure(self, outputs: Any, batch: Any) -> dict[str, Tensor]:
+        """Every metric over one batch, without gradients."""
+        with torch.no_grad():
+            return {name: metric(outputs, batch[-1]) for name, metric in self.metrics.items()}
+
+    @torch.no_grad()
+    def evaluate(self, model: nn.Module, stream: str = "validation", mixture: Mixture | None = None) -> dict[str, float]:
+        """Loss and metrics over one pass of a stream, in evaluation mode; of a supernet under ``mixture``."""
+        modes = [(m, m.training) for m in model.modules()]
+        model.eval()
+        network = model if mixture is None else partial(model, mixture)
+        totals: dict[str, Tensor] = {}
+        count = 0
+        try:
+            for batch in self.data.each(stream):
+                outputs = self.predict(network, batch)
+                n = len(batch[-1])
+                for name, value in {"loss": self.loss(outputs, batch), **self.measure(outputs, batch)}.items():
+                    totals[name] = totals.get(name, 0) + value.detach().double() * n
+                count += n
+        finally:
+            for module, mode in modes:
+                module.training = mode
+        return {name: float(total) / count for name, total in totals.items()}
+
+    def _moved(self, x: Tensor) -> Tensor:
+        if x.dim() == 4:
+            return x.to(self.device, non_blocking=True, memory_format=torch.channels_last)
+        return x.to(self.device, non_blocking=True)
+
+
+def usable(device: str | torch.device) -> torch.device:
+    """The device, or ``InputError`` where it is not there."""
+    try:
+        found = torch.device(device)
+        torch.empty(1, device=found)
+    except (RuntimeError, AssertionError) as error:
+        able = ["cpu", *(["cuda"] if torch.cuda.is_available() else []), *(["mps"] if torch.backends.mps.is_available() else [])]
+        reason = str(error).splitlines()[0]
+        raise InputError(f"device {str(device)!r} cannot be used here ({reason}); there is: {', '.join(able)}") from error
+    return found

@@ -1,0 +1,146 @@
+"""The one training loop. It knows nothing of batches, networks or searches, and can be killed at any step."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from supernet.data.streams import Data
+from supernet.errors import RunError
+from supernet.progress import Progress
+from supernet.run import Interrupted, Run, interruptible
+
+History = list[dict[str, Any]]
+
+
+class Strategy(Protocol):
+    """What can be trained: a supernet by some method, or a plain network."""
+
+    def step(self, data: Data) -> dict[str, Tensor]:
+        """One update; pulls the batches it needs by ``data.next(stream)``. Measured: 0-d tensors, still on the device."""
+
+    def steps(self, data: Data) -> int:
+        """How many steps make an epoch."""
+
+    def epoch(self, done: int, of: int, metrics: dict[str, Any]) -> bool:
+        """Called before the first epoch (``done`` = 0) and after each: schedules, stages; True stops."""
+
+    def facts(self) -> dict[str, Any]:
+        """What a history line records of the strategy at the end of an epoch, before ``epoch`` is called."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+def fit(
+    strategy: Strategy,
+    data: Data,
+    epochs: int,
+    run: Run | None = None,
+    *,
+    steps: int | None = None,
+    evaluate: Callable[[], dict[str, Any]] | None = None,
+    what: str = "training",
+    save_every: float = 60.0,
+) -> History:
+    """Train for ``epochs``, or for ``steps`` in all (the last epoch may be short), and return a line an epoch.
+
+    With a ``run``, go on from its checkpoint, append each line to its history, save every ``save_every`` seconds and after each
+    epoch. ``evaluate()``: further entries of a line. Raises ``Interrupted`` after Ctrl-C, the run saved; ``RunError`` where
+    the loss is no longer a number.
+    """
+    done, at, totals, history = 0, 0, {}, []
+    if steps is not None:
+        epochs = -(-steps // strategy.steps(data))
+    state = run.restore() if run else None
+    if state is None:
+        strategy.epoch(0, epochs, {})
+    else:
+        strategy.load_state_dict(state["strategy"])
+        data.load_state_dict(state["data"])
+        done, at, totals = state["epoch"], state["step"], state["totals"]
+        assert run
+        history = run.history()
+        if state["threads"] != torch.get_num_threads():
+            threads = f"{torch.get_num_threads()} threads, begun with {state['threads']}"
+            print(f"warning: resumed with {threads}: results may differ", file=sys.stderr)
+        if state["finished"]:
+            return history
+
+    def save(finished: bool = False) -> None:
+        if run:
+            cpu = {name: total.cpu() for name, total in totals.items()}
+            run.save(strategy=strategy.state_dict(), data=data.state_dict(), epoch=done, step=at, totals=cpu, finished=finished)
+
+    spent = steps_before(strategy, data, done, at)
+    progress = Progress(what, steps or epochs * strategy.steps(data), spent)
+    saved = time.monotonic()
+    stop = False
+    try:
+        with interruptible() as asked:
+            while not stop and done < epochs:
+                began, examples = time.monotonic(), 0
+                until = strategy.steps(data) if steps is None else min(strategy.steps(data), steps - spent + at)
+                while at < until:
+                    for name, value in strategy.step(data).items():
+                        totals[name] = totals.get(name, torch.zeros((), device=value.device)).to(value.device) + value
+                    at, spent, examples = at + 1, spent + 1, examples + 1
+                    progress.advance(**({"epoch": f"{done + 1}/{epochs}", "loss": float(totals["loss"]) / at} if progress.due else {}))
+                    if asked:
+                        save()
+                        raise Interrupted("stopped; everything is saved: go on with --resume" if run else "stopped")
+                    if run and time.monotonic() - saved > save_every:
+                        save()
+                        saved = time.monotonic()
+                seconds = time.monotonic() - began
+                line: dict[str, Any] = {"epoch": done + 1, **{n: float(t) / max(at, 1) for n, t in totals.items()}}
+                if not all(value == value for value in line.values()):
+                    raise RunError(f"the loss of epoch {done + 1} is not a number: lower the learning rate, or clip gradients")
+                line |= {**strategy.facts(), **(evaluate() if evaluate else {})}
+                line["measured"] = {"seconds": seconds, "steps_per_second": examples / max(seconds, 1e-9), "peak_memory_mb": peak_memory()}
+                done, at, totals = done + 1, 0, {}
+                stop = strategy.epoch(done, epochs, line) or (steps is not None and spent >= steps)
+                history.append(line)
+                if run:
+                    run.append(line)
+                progress.say(said(line))
+                save(finished=stop or done == epochs)
+                saved = time.monotonic()
+                if asked:
+                    raise Interrupted("stopped; everything is saved: go on with --resume" if run else "stopped")
+    finally:
+        progress.close()
+    return history
+
+
+def steps_before(strategy: Strategy, data: Data, done: int, at: int) -> int:
+    """Steps taken in ``done`` epochs and ``at`` steps of the next."""
+    return done * strategy.steps(data) + at
+
+
+def said(line: dict[str, Any]) -> str:
+    """One epoch in a line for people."""
+    parts = [f"epoch {line['epoch']}: loss {line['loss']:.4f}"]
+    for stream in ("validation", "test"):
+        parts += [f"{stream} {name} {value:.4f}" for name, value in line.get(stream, {}).items()]
+    if "genotype" in line:
+        parts.append(line["genotype"])
+    return "  ".join(parts)
+
+
+def peak_memory() -> float:
+    """The largest memory this process (or, with CUDA, this device) has held, in MB."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**20
+    try:
+        import resource
+    except ImportError:  # Windows
+        return float("nan")
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20

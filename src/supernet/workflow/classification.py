@@ -1,0 +1,86 @@
+"""Image classification: from the settings of a command to a task."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from torch.nn import functional as F
+
+from supernet.data import images
+from supernet.data.augment import Augment, default_augment
+from supernet.data.batches import KNOWN, Batches, mean_std
+from supernet.data.split import split
+from supernet.errors import unknown
+from supernet.settings import Settings
+from supernet.task import Task
+
+DATA: Settings = {
+    "source": "digits",
+    "limit": None,
+    "batch_size": 64,
+    "validation": 0.5,
+    "size": None,
+    "crop": None,
+    "flip": None,
+    "cutout": 0,
+}
+MACHINE: Settings = {"seed": 0, "device": "cpu", "threads": None, "autocast": None}
+
+
+class ImageTask(Task):
+    """Image classification on a set read by name or path. ``held``: the fraction that validates; 0: the test split is what is watched.
+
+    ``settings``: the ``data`` section of a command. Only a retraining gets the test split (``testing``).
+    """
+
+    def __init__(self, settings: Mapping[str, Any], *, seed: int, device: str = "cpu", autocast: str | None = None, testing: bool = False):
+        found = images.load(settings["source"], size=settings["size"])
+        usual = default_augment(found.name, min(found.shape[1:]))
+        crop = usual.crop if settings["crop"] is None else settings["crop"]
+        augment = Augment(crop, usual.flip if settings["flip"] is None else settings["flip"], settings["cutout"])
+        kept, held = split(found.y_train, settings["validation"], settings["limit"], seed)
+        mean, std = KNOWN.get(found.name) or mean_std(found.x_train[kept])
+        make = partial(Batches, size=settings["batch_size"], mean=mean, std=std)
+        self.set, self.shape, self.classes = found, found.shape, len(found.classes)
+        super().__init__(
+            make(found.x_train[kept], found.y_train[kept], seed=seed, augment=augment),
+            make(found.x_train[held], found.y_train[held], seed=seed + 1, augment=augment) if len(held) else None,
+            make(found.x_test, found.y_test, train=False) if testing else None,
+            loss=F.cross_entropy,
+            device=device,
+            autocast=dtype_of(autocast),
+        )
+        for note in found.notes:
+            print(f"note: {note}", file=sys.stderr)
+
+
+def dtype_of(name: str | None) -> torch.dtype | None:
+    """The dtype of mixed precision; raises ``InputError`` for another name."""
+    able = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+    if name is None:
+        return None
+    if name not in able:
+        raise unknown("autocast", name, able)
+    return able[name]
+
+
+def use_threads(settings: Settings) -> None:
+    """Use the threads asked for; write down how many there are, since results depend on it."""
+    if settings["threads"]:
+        torch.set_num_threads(settings["threads"])
+    settings["threads"] = torch.get_num_threads()
+
+
+def image_task(settings: Settings, testing: bool = False) -> ImageTask:
+    """The task of a command's settings."""
+    machine = {k: settings[k] for k in ("seed", "device", "autocast")}
+    return ImageTask(settings["data"], **machine, testing=testing)
+
+
+def fitted(settings: Settings, task: ImageTask, section: str) -> Settings:
+    """The settings of a supernet or a network, with the data's classes and shape where they are not set."""
+    return {"classes": task.classes, "shape": task.shape, **settings[section]}

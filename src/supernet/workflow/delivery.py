@@ -1,0 +1,105 @@
+"""What is done with a finished run: load its network, evaluate, export, draw."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from supernet.derive import derive
+from supernet.designs import Design, design
+from supernet.errors import InputError, RunError
+from supernet.export import export
+from supernet.layers.base import Supernet
+from supernet.report.cell_drawing import draw
+from supernet.run import read_config
+from supernet.settings import accepted
+from supernet.spaces import space_module
+from supernet.workflow.classification import ImageTask
+
+
+def load(run: str | Path, model: nn.Module | None = None, *example: Any) -> nn.Module:
+    """The network of a run, with its weights, in evaluation mode.
+
+    Of a retraining: its network. Of a search over a supernet: the derived network with the supernet's weights. ``model``, ``example``:
+    for a search over a module of one's own, that module (built anew) and inputs for one forward pass.
+    Raises ``InputError`` where the run is not finished or kept no weights.
+    """
+    folder = Path(run)
+    if not (folder / "weights.safetensors").exists():
+        unfinished = "it is not finished, or it only compared architectures: retrain what it found"
+        reason = unfinished if folder.is_dir() else "there is no such folder"
+        raise InputError(f"{folder} has no weights.safetensors: {reason}")
+    if model is not None:
+        stored = json.loads((folder / "architecture.json").read_text())
+        network = derive(Supernet(model), stored["choices"], *example)
+    else:
+        there = design(str(folder))
+        network = there.network() if "trained" in there.stored else _derived(folder, there)
+    _fill(network, folder / "weights.safetensors")
+    return network.eval()
+
+
+def _derived(folder: Path, there: Design) -> nn.Module:
+    settings = read_config(folder)
+    module = space_module(there.space)
+    sizes = {**module.SEARCH, "classes": there.settings["classes"], "shape": tuple(there.settings["shape"]), **settings["supernet"]}
+    supernet = module.supernet(**accepted("supernet", module.supernet, sizes))
+    assert there.choices
+    return derive(supernet, there.choices, torch.zeros(1, *sizes["shape"]))
+
+
+def _fill(network: nn.Module, path: Path) -> None:
+    """Load weights; tensors that share memory were written once."""
+    given, own = load_file(str(path)), network.state_dict()
+    pointers = {t.data_ptr(): t for n, t in own.items() if n in given}
+    missing = [n for n, t in own.items() if n not in given and t.data_ptr() not in pointers]
+    if missing or given.keys() - own.keys():
+        raise RunError(f"{path} does not fit the network of its run ({(missing or sorted(given.keys() - own.keys()))[0]})")
+    network.load_state_dict(given, strict=False)
+
+
+def evaluate_run(folder: Path, data: str | None, split_name: str, batch_size: int, device: str) -> dict[str, Any]:
+    """The metrics of a run's network on a split."""
+    network, settings = load(folder), read_config(folder)
+    section = {**settings["data"], "source": data or settings["data"]["source"], "batch_size": batch_size}
+    task = ImageTask(section, seed=settings["seed"], device=device, testing=True)
+    if not task.data.has(split_name):
+        raise InputError(f"the run kept no {split_name} data: --split test")
+    network = task.place(network)
+    metrics = task.evaluate(network, split_name)
+    n = sum(len(batch[-1]) for batch in task.data.each(split_name))
+    return {"split": split_name, **metrics, "n": n}
+
+
+def export_run(run: Path, out: Path, formats: tuple[str, ...]) -> dict[str, Any]:
+    """Export a run's network, each format checked against the network's outputs."""
+    network = load(run)
+    stored = design(str(run)).stored
+    shape = stored["settings"]["shape"]
+    example = torch.randn(2, *shape, generator=torch.Generator().manual_seed(0))
+    written = export(network, example, out, formats, architecture=stored)
+    return {name: {"path": str(file.path), "difference": file.difference} for name, file in written.items()}
+
+
+def draw_design(text: str, out: Path) -> str:
+    """Write the drawing of an architecture as SVG; returns what was written."""
+    there = design(text)
+    write_text(out, draw(there.space, there.choices or {}, there.notation))
+    return f"wrote {out}"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole: under a temporary name, then renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.new")
+    try:
+        temporary.write_text(text)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,270 @@
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from run_folders import darts_run, evolution_run, retrain_run, tried, write_run
+
+from supernet.errors import InputError, RunError
+from supernet.report.page import write_comparison, write_report
+
+VOID = {"meta", "link", "br", "img", "input", "hr"}
+COMPARISON = {
+    "methods": {
+        "darts": {
+            "validation": {"mean": 0.8771, "std": 0.004},
+            "evaluations": 1,
+            "measured": {"seconds": 8120.0},
+            "over_random": {"validation": {"mean": 0.012, "low": 0.003, "high": 0.021}},
+        },
+        "random": {"validation": {"mean": 0.8651, "std": 0.006}, "evaluations": 120, "measured": {"seconds": 6900.0}},
+    },
+    "space": "darts",
+    "seeds": 4,
+    "budget": "120evals",
+}
+
+
+class Page(HTMLParser):
+    """Elements must be closed in order; collects headings, cells, addresses and texts."""
+
+    def __init__(self, html: str):
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.texts: list[tuple[str, str]] = []  # (element, text)
+        self.feed(html)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag, attributes):
+        self.ids += [v for k, v in attributes if k == "id"]
+        self.links += [v for k, v in attributes if k in ("href", "src")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_startendtag(self, tag, attributes):
+        pass
+
+    def handle_data(self, data):
+        if data.strip():
+            self.texts.append((self.open[-1], data.strip()))
+
+    def of(self, element: str) -> list[str]:
+        return [text for name, text in self.texts if name == element]
+
+
+def page(path: Path) -> Page:
+    return Page(path.read_text(encoding="utf-8"))
+
+
+def test_a_search_reports_every_part_it_has_data_for(tmp_path):
+    path = write_report(darts_run(tmp_path))
+    assert path.name == "report.html"
+    found = page(path)
+    assert found.of("h1") == ["darts in the space darts"]
+    parts = ["Summary", "Learning curves", "Architecture", "Network", "Shares of the options", "Comparison with random search", "Settings"]
+    assert found.of("h2") == [*parts, "Measured"]
+    facts = dict(zip(found.of("dt"), found.of("dd"), strict=True))
+    assert facts["Validation accuracy"] == "87.71 %" and facts["Parameters"] == "3,349,342 (3.35 M)" and facts["Data"] == "cifar10"
+    assert facts["Limit on parameters"] == "at most 4,000,000; holds"
+    assert facts["Limit on multiply-adds"] == "at most 500,000,000; does not hold"
+    assert found.of("pre")[0].startswith("Genotype(normal=")
+    assert "normal.5<4" in found.of("text") and "Normal cell" in found.of("text")
+
+
+def test_a_searcher_reports_trials_and_the_best_of_them(tmp_path):
+    folder = evolution_run(tmp_path)
+    found = page(write_report(folder))
+    assert "Trials" in found.of("h2") and "Learning curves" not in found.of("h2")
+    scored = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    best = max((t for t in scored if t["scores"]), key=lambda t: t["scores"]["accuracy"])
+    first = found.of("td")[found.of("td").index(str(best["trial"])) :][:3]
+    assert first[1] == " ".join(best["architecture"].values()) and first[2] == f"{100 * best['scores']['accuracy']:.2f} %"
+    assert {"best so far", "Pareto front", "random search", "found by the search"} <= set(found.of("text"))
+
+
+def test_a_retraining_reports_its_test_accuracy(tmp_path):
+    found = page(write_report(retrain_run(tmp_path)))
+    assert found.of("h1") == ["Training of darts-v2"]
+    assert dict(zip(found.of("dt"), found.of("dd"), strict=True))["Test"] == "96.42 %"
+    assert "Trials" not in found.of("h2") and "Shares of the options" not in found.of("h2")
+
+
+def test_a_run_that_is_not_finished_is_reported_as_far_as_it_got(tmp_path):
+    found = page(write_report(darts_run(tmp_path, epochs=3, finished=False, baseline=False)))
+    assert any("not finished" in text for text in found.of("p"))
+    assert "3 of 30" in found.of("dd") and "What would be derived after epoch 3." in found.of("p")
+    assert "Normal cell" in found.of("text")
+
+
+def test_a_run_that_has_only_begun_is_reported(tmp_path):
+    folder = write_run(tmp_path / "new", {"method": "darts", "space": "darts"}, [], None)
+    assert page(write_report(folder)).of("h2") == ["Summary", "Settings"]
+
+
+@pytest.mark.parametrize("run", [darts_run, evolution_run, retrain_run])
+def test_a_report_is_one_file_that_needs_no_other(tmp_path, run):
+    path = write_report(run(tmp_path))
+    html, found = path.read_text(encoding="utf-8"), page(path)
+    assert html.startswith("<!DOCTYPE html>") and "<script" not in html and "@import" not in html and "url(" not in html
+    assert set(re.findall(r"https?://[^\"' ]+", html)) == {"http://www.w3.org/2000/svg"}
+    assert set(found.links) == {f"#{name}" for name in found.ids} and len(found.ids) == len(set(found.ids))
+
+
+def test_a_report_written_again_is_the_same(tmp_path):
+    folder = darts_run(tmp_path)
+    first = write_report(folder).read_bytes()
+    assert write_report(folder).read_bytes() == first
+    assert not [p for p in folder.iterdir() if p.name.startswith(".")]
+
+
+@pytest.mark.parametrize("cut", ['{"epoch": 31, "loss": 0.', '{"epoch": 31}'[:-1], '{"epo', "\x00\xff", "17"])
+def test_an_unfinished_last_line_is_ignored(tmp_path, cut):
+    folder = darts_run(tmp_path)
+    whole = write_report(folder).read_bytes()
+    with (folder / "history.jsonl").open("a") as file:
+        file.write(cut)
+    assert write_report(folder).read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("history.jsonl", "{broken\n{}\n", "line 1"),
+        ("history.jsonl", '{"epoch": 1}\n[]\n', "line 2"),
+        ("history.jsonl", '{"epoch": "one"}\n', "epoch must be a number"),
+        ("history.jsonl", '{"epoch": 1, "loss": "high"}\n', "loss must be a number"),
+        ("history.jsonl", '{"epoch": 1, "mixture": {"a": "b"}}\n', "mixture of a"),
+        ("history.jsonl", '{"trial": 1, "scores": [1]}\n', "scores must hold"),
+        ("config.yaml", "a: [1\nb", "not YAML"),
+        ("config.yaml", "- 1\n", "names and values"),
+        ("architecture.json", "{", "not JSON"),
+        ("architecture.json", "[]", "one JSON object"),
+        ("architecture.json", '{"choices": 5}', "choices must be"),
+        ("architecture.json", '{"genotype": "Genotype(normal=[1], normal_concat=[2], reduce=[], reduce_concat=[2])"}', "edge"),
+    ],
+)
+def test_files_that_hold_something_else_are_refused_in_one_line(tmp_path, name, content, says):
+    folder = darts_run(tmp_path)
+    (folder / name).write_text(content)
+    with pytest.raises(InputError, match=says) as caught:
+        write_report(folder)
+    assert "\n" not in str(caught.value)
+    assert not (folder / "report.html").exists()
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path):
+    with pytest.raises(InputError, match="not the folder of a run"):
+        write_report(tmp_path)
+    with pytest.raises(InputError, match="not the folder of a run"):
+        write_report(tmp_path / "nothing")
+
+
+def test_a_page_that_cannot_be_written_leaves_nothing_behind(tmp_path):
+    folder = retrain_run(tmp_path)
+    (folder / "report.html").mkdir()
+    with pytest.raises(RunError, match="cannot be written"):
+        write_report(folder)
+    assert sorted(p.name for p in folder.iterdir()) == ["architecture.json", "config.yaml", "history.jsonl", "report.html"]
+
+
+def test_what_users_wrote_is_escaped(tmp_path):
+    bad = "<script>alert('&')</script>"
+    line = {"epoch": 1, bad: 0.5, "mixture": {bad: {bad: 1.0}}, "validation": {bad: 1.0}, "measured": {bad: bad}}
+    trial = {"trial": 1, "architecture": {bad: bad}, "scores": {bad: 0.5}, "outcome": bad}
+    found = {"space": bad, "choices": {bad: bad}, "scores": {bad: 1}, "costs": {bad: 2.0}, "settings": {bad: [bad]}}
+    path = write_report(write_run(tmp_path / "run", {"method": bad, "space": bad, bad: {bad: bad}}, [line, trial], found))
+    assert "<script" not in path.read_text(encoding="utf-8")
+    assert f"{bad} in the space {bad}" in "".join(page(path).of("h1"))
+
+
+def test_names_of_options_can_be_given_are_read_from_the_mixture_or_are_numbers(tmp_path):
+    def texts(mixture, options=None):
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        write_run(folder, {}, [{"epoch": e, "mixture": mixture} for e in (1, 2)], None)
+        return page(write_report(folder, options)).of("text")
+
+    assert "k5 70 %" in texts({"block": [0.3, 0.7]}, {"block": ("k3", "k5")})
+    assert "k5 70 %" in texts({"block": {"k3": 0.3, "k5": 0.7}})
+    assert "1 70 %" in texts({"block": [0.3, 0.7]})
+
+
+def test_a_choice_whose_options_became_fewer_is_shown_from_then_on(tmp_path):
+    lines = [{"epoch": e, "mixture": {"block": [0.25] * 4 if e < 3 else [0.1, 0.9]}} for e in range(1, 6)]
+    folder = write_run(tmp_path / "run", {}, lines, None)
+    assert "1 90 %" in page(write_report(folder)).of("text")
+
+
+def test_a_search_of_many_trials_stays_a_small_page(tmp_path):
+    folder = write_run(tmp_path / "run", {"method": "evolution"}, tried(20000, 0.6, 0.9), None)
+    assert write_report(folder).stat().st_size < 1_000_000
+
+
+PARTS = ("loss", "accuracy", "validation", "test", "scores", "costs", "measured", "mixture", "architecture", "outcome", "genotype")
+keys = st.sampled_from(["a", "params", "accuracy", "seconds", "normal.2", "normal.2<0", "1<0", "3"])
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.floats() | st.sampled_from(["", "none", "Genotype(normal=", "sep_conv_3x3"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3),
+    max_leaves=6,
+)
+entries = st.dictionaries(keys, st.floats() | st.lists(st.floats(0, 1), min_size=1, max_size=3), max_size=3) | plain
+line = st.builds(
+    lambda kind, number, parts: {kind: number, **parts},
+    st.sampled_from(["epoch", "trial"]),
+    st.integers(0, 5),
+    st.dictionaries(st.sampled_from(PARTS), entries, max_size=5),
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    lines=st.lists(line, max_size=4),
+    found=st.dictionaries(st.sampled_from(["choices", "costs", "scores", "space"]), entries),
+)
+def test_any_plain_data_is_reported_or_refused(tmp_path, lines, found):
+    folder = tmp_path / "run"
+    folder.mkdir(exist_ok=True)
+    (folder / "history.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (folder / "architecture.json").write_text(json.dumps(found))
+    try:
+        page(write_report(folder))
+    except InputError as error:
+        assert "\n" not in str(error)
+
+
+def test_a_comparison_tables_every_method_with_its_difference_from_random_search(tmp_path):
+    found = page(write_comparison(COMPARISON, tmp_path))
+    assert found.of("h1") == ["Comparison in the space darts"]
+    assert found.of("td") == [
+        "darts",
+        "87.71 ± 0.40",
+        "+1.20 [+0.30, +2.10]",
+        "1",
+        "2 h 15 min",
+        "random",
+        "86.51 ± 0.60",
+        "120",
+        "1 h 55 min",
+    ]
+    assert "seconds, all seeds" in found.of("text")
+
+
+def test_a_comparison_shows_every_seed_where_its_results_are_there(tmp_path):
+    lines = [{"method": m, "seed": s, "validation": 0.8 + s / 100, "params": 3e6 + s} for m in ("darts", "random") for s in range(4)]
+    (tmp_path / "results.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = page(write_comparison(COMPARISON, tmp_path))
+    assert "each seed" in found.of("text") and "parameters" in found.of("text") and "seconds, all seeds" not in found.of("text")
+
+
+@pytest.mark.parametrize("result", [{}, {"methods": {}}, {"methods": [1]}, {"methods": {"darts": 1}}])
+def test_a_comparison_of_something_else_is_refused(tmp_path, result):
+    with pytest.raises(InputError, match="not the result of a comparison"):
+        write_comparison(result, tmp_path)

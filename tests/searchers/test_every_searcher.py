@@ -1,0 +1,109 @@
+"""What every searcher promises, whatever it does with what it is told."""
+
+import json
+from itertools import islice
+from random import Random
+
+import pytest
+
+from supernet.errors import InputError
+from supernet.searchers import SEARCHERS, Exhausted, make_searcher, searcher_class
+from supernet.space import Choice, SearchSpace
+
+SPACE = SearchSpace(
+    [
+        Choice("kind", ("conv", "skip", "pool")),
+        Choice("kernel", (3, 5, 7), when=(("kind", "conv"), ("kind", "pool"))),
+        Choice("inputs", ("a", "b", "c"), pick=(1, 2)),
+        Choice("width", (0.5, 1.0), when=(("kernel", 5),)),
+    ]
+)
+SETTINGS = {"evolution": {"population": 5, "tournament": 3, "crossover": 0.3}}
+
+
+def make(name, seed=0):
+    return make_searcher(name, SPACE, seed, **SETTINGS.get(name, {}))
+
+
+def outcome(architecture):
+    """A number that looks random, sometimes bad news; always the same for the same architecture."""
+    draw = Random(SPACE.key(architecture))
+    return draw.choice(["infeasible", "failed", *[(draw.random(), draw.random())] * 6])
+
+
+def turns(searcher, n):
+    """The architectures that were asked for in ``n`` turns of ask and tell."""
+    asked = []
+    for _ in range(n):
+        try:
+            number, architecture = searcher.ask()
+        except Exhausted:
+            break
+        asked.append(architecture)
+        searcher.tell(number, architecture, outcome(architecture))
+    return asked
+
+
+@pytest.fixture(params=SEARCHERS)
+def name(request):
+    return request.param
+
+
+def test_asks_only_for_architectures_of_the_space(name):
+    for architecture in turns(make(name), 60):
+        assert SPACE.check(architecture) == architecture
+
+
+def test_same_seed_asks_the_same_and_another_seed_something_else(name):
+    assert turns(make(name, 3), 30) == turns(make(name, 3), 30)
+    assert name == "grid" or turns(make(name, 3), 30) != turns(make(name, 4), 30)
+
+
+@pytest.mark.parametrize("before", [0, 1, 4, 9, 17, 22])
+def test_state_that_went_through_json_goes_on_exactly(name, before):
+    whole, left = make(name), make(name)
+    expected = turns(whole, 40)[before:]
+    turns(left, before)
+    state = json.loads(json.dumps(left.state_dict()))
+    assert state == left.state_dict()  # which has no tuples, then
+    turns(left, 5)  # the state is a copy: what happens afterwards does not change it
+    resumed = make(name, seed=99)
+    resumed.load_state_dict(state)
+    assert turns(resumed, 40 - before) == expected
+
+
+def test_numbers_of_asks_differ(name):
+    searcher = make(name)
+    assert len({searcher.ask()[0] for _ in range(10)}) == 10
+
+
+def test_takes_tells_late_out_of_order_and_of_strangers(name):
+    searcher = make(name)
+    asked = [searcher.ask() for _ in range(12)]
+    for number, architecture in reversed(asked[2:]):
+        searcher.tell(number, architecture, outcome(architecture))
+    for architecture in islice(SPACE.enumerate(), 5):
+        searcher.tell(1000, architecture, (0.5,))
+    for _, architecture in (searcher.ask() for _ in range(12)):
+        assert SPACE.check(architecture)
+
+
+def test_survives_nothing_but_bad_news(name):
+    searcher = make(name)
+    for bad in ("infeasible", "failed") * 10:
+        number, architecture = searcher.ask()
+        searcher.tell(number, architecture, bad)
+    assert SPACE.check(searcher.ask()[1])
+
+
+def test_every_name_resolves_to_a_documented_class(name):
+    assert searcher_class(name).__doc__
+
+
+def test_unknown_names_and_settings_suggest_the_nearest():
+    with pytest.raises(InputError, match="did you mean 'evolution'"):
+        make_searcher("evolutoin", SPACE)
+    with pytest.raises(InputError, match=r"unknown setting of evolution 'populaton'; did you mean 'population'"):
+        make_searcher("evolution", SPACE, populaton=3)
+    with pytest.raises(InputError, match="grid has no settings"):
+        make_searcher("grid", SPACE, population=3)

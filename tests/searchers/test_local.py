@@ -1,0 +1,65 @@
+from random import Random
+
+from supernet.searchers.local import LocalSearch
+from supernet.space import Choice, SearchSpace
+
+SPACE = SearchSpace([Choice("x", tuple(range(6))), Choice("y", tuple(range(6))), Choice("z", ("p", "q"), when=(("x", 0),))])
+
+
+def worth(architecture):
+    return Random(SPACE.key(architecture)).random()
+
+
+def ascend(architecture):
+    """The plain algorithm: the keys of where steepest ascent goes."""
+    path = [architecture]
+    while worth(best := max(SPACE.neighbours(path[-1]), key=worth)) > worth(path[-1]):
+        path.append(best)
+    return path
+
+
+def test_goes_where_plain_steepest_ascent_goes_and_starts_anew_at_the_optimum():
+    searcher = LocalSearch(SPACE, seed=2)
+    for _ in range(8):
+        number, start = searcher.ask()
+        searcher.tell(number, start, (worth(start),))
+        for place in ascend(start):
+            neighbours = [SPACE.key(n) for n in SPACE.neighbours(place)]
+            asked = []
+            for _ in neighbours:
+                number, architecture = searcher.ask()
+                searcher.tell(number, architecture, (worth(architecture),))
+                asked.append(SPACE.key(architecture))
+            assert sorted(asked) == sorted(neighbours)
+
+
+def test_order_of_neighbours_is_random():
+    def order(seed):
+        searcher = LocalSearch(SPACE, seed, sample=lambda rng: {"x": 1, "y": 1, "z": "p"})
+        searcher.tell(*searcher.ask(), (1.0,))
+        return [SPACE.key(searcher.ask()[1]) for _ in range(10)]
+
+    assert order(0) != order(1) and sorted(order(0)) == sorted(order(1))
+
+
+def test_a_plateau_is_an_optimum_and_not_wandered_on():
+    starts = []
+    searcher = LocalSearch(SPACE, sample=lambda rng: starts.append(1) or {"x": 1, "y": 1, "z": "p"})
+    for _ in range(4 * 11):
+        searcher.tell(*searcher.ask(), (0.5,))
+    assert len(starts) == 4  # each with its 10 neighbours
+
+
+def test_an_infeasible_start_is_left_for_another():
+    searcher = LocalSearch(SPACE, sample=lambda rng: {"x": rng.randrange(6), "y": 0, "z": "p"})
+    for _ in range(20):
+        searcher.tell(*searcher.ask(), "infeasible")
+    assert searcher.ask()[1]["y"] == 0
+
+
+def test_a_better_stranger_is_moved_to():
+    searcher = LocalSearch(SPACE)
+    searcher.tell(*searcher.ask(), (0.2,))
+    searcher.tell(77, {"x": 5, "y": 5, "z": "p"}, (0.9,))
+    around = {SPACE.key(n) for n in SPACE.neighbours({"x": 5, "y": 5, "z": "p"})}
+    assert SPACE.key(searcher.ask()[1]) in around

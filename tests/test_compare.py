@@ -1,0 +1,118 @@
+import itertools
+import json
+
+import numpy as np
+import pytest
+
+from supernet.compare import compare, on_table, summary
+from supernet.errors import InputError
+from supernet.estimators.tabular import Table
+
+
+def table():
+    """625 architectures; the score is the number of the option taken, summed; the test score is half of it."""
+    ops = np.array(list(itertools.product(range(5), repeat=4)))
+    score = ops.sum(1).astype(float)
+    return Table({"ops": ops, "op_names": np.array(list("abcde")), "val": score, "test": score / 2})
+
+
+def run(out, names=("evolution",), evaluations=40, seeds=range(4), method=None, **options):
+    settings = {"evolution": {"population": 10, "tournament": 4}}
+    method = method or on_table(table(), evaluations, settings)
+    return compare(names, method, seeds, out, space="sums", budget=f"{evaluations}evals", **options)
+
+
+def counted(values, calls):
+    """A method for ``compare`` whose scores are given by name and seed."""
+
+    def method(name):
+        def once(seed):
+            calls.append((name, seed))
+            return {"validation": values[name][seed], "test": values[name][seed] / 2, "evaluations": 5}
+
+        return once
+
+    return method
+
+
+VALUES = {"random": [1.0, 2.0, 3.0], "darts": [2.0, 4.0, 6.0]}
+
+
+def test_random_search_is_always_among_the_methods(tmp_path):
+    document = run(tmp_path, seeds=range(8))
+    assert list(document["methods"]) == ["evolution", "random"]
+    assert (document["space"], document["seeds"], document["budget"]) == ("sums", 8, "40evals")
+    evolution = document["methods"]["evolution"]
+    assert evolution["evaluations"] == 40 and evolution["measured"]["seconds"] > 0
+    assert evolution["validation"]["mean"] > document["methods"]["random"]["validation"]["mean"]
+    assert evolution["test"]["mean"] == evolution["validation"]["mean"] / 2
+    assert json.loads((tmp_path / "compare.json").read_text()) == document
+
+
+def test_mean_deviation_and_interval_are_those_of_the_sample(tmp_path):
+    methods = run(tmp_path, ["darts"], seeds=range(3), method=counted(VALUES, []))["methods"]
+    assert methods["random"]["validation"] == {"mean": 2.0, "std": 1.0}
+    assert methods["darts"]["validation"] == {"mean": 4.0, "std": 2.0}
+    assert "over_random" not in methods["random"]
+    half = 4.302652729911275 / 3**0.5  # Student's t, 2 degrees of freedom, of the differences 1, 2, 3
+    assert methods["darts"]["over_random"]["validation"] == pytest.approx({"mean": 2.0, "low": 2 - half, "high": 2 + half})
+    assert methods["darts"]["over_random"]["test"]["mean"] == 1.0
+
+
+def test_one_seed_has_no_deviation_and_no_interval(tmp_path):
+    methods = run(tmp_path, ["darts"], seeds=[1], method=counted(VALUES, []))["methods"]
+    assert methods["darts"]["validation"] == {"mean": 4.0, "std": 0.0}
+    assert methods["darts"]["over_random"]["validation"] == {"mean": 2.0, "low": None, "high": None}
+
+
+def test_a_score_that_a_method_does_not_give_is_left_out():
+    line = {"validation": 1.0, "evaluations": 3, "measured": {"seconds": 2.0}}
+    methods = summary({"random": [{**line, "test": 2.0}], "darts": [line]})["methods"]
+    assert "test" not in methods["darts"] and list(methods["darts"]["over_random"]) == ["validation"]
+
+
+def test_results_that_are_there_are_not_run_again(tmp_path):
+    calls = []
+    run(tmp_path, ["darts"], seeds=range(2), method=counted(VALUES, calls))
+    assert calls == [("darts", 0), ("darts", 1), ("random", 0), ("random", 1)]
+    document = run(tmp_path, ["darts"], seeds=range(3), method=counted(VALUES, calls))
+    assert calls[4:] == [("darts", 2), ("random", 2)]
+    assert document["methods"]["darts"]["validation"]["mean"] == 4.0
+
+
+def test_killed_while_a_line_was_written_it_goes_on_to_the_same_document(tmp_path):
+    whole = run(tmp_path / "whole")
+    run(tmp_path / "cut")
+    path = tmp_path / "cut" / "results.jsonl"
+    path.write_text(path.read_text()[:-700])
+    assert without_clock(run(tmp_path / "cut")) == without_clock(whole)
+    assert [json.loads(line)["seed"] for line in path.read_text().splitlines()] == [0, 1, 2, 3] * 2
+
+
+def without_clock(document):
+    return {name: {k: v for k, v in entry.items() if k != "measured"} for name, entry in document["methods"].items()}
+
+
+def test_results_of_another_comparison_are_refused(tmp_path):
+    run(tmp_path, settings={"dataset": "cifar10"})
+    with pytest.raises(InputError, match="the budget '40evals', not '50evals'; give another folder"):
+        run(tmp_path, evaluations=50, settings={"dataset": "cifar10"})
+    with pytest.raises(InputError, match=r"the settings .*cifar10.*, not .*cifar100"):
+        run(tmp_path, settings={"dataset": "cifar100"})
+    (tmp_path / "results.jsonl").write_text("[1]\n")
+    with pytest.raises(InputError, match=r"line 1 of .* is not a result"):
+        run(tmp_path)
+
+
+def test_an_unknown_method_ends_it_before_anything_is_run(tmp_path):
+    with pytest.raises(InputError, match="did you mean 'evolution'"):
+        run(tmp_path, ["random", "evolutio"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_seed_is_refused_and_progress_names_what_is_run(tmp_path):
+    with pytest.raises(InputError, match="at least one seed"):
+        run(tmp_path, seeds=[])
+    seen = []
+    run(tmp_path, ["random"], seeds=[3], progress=lambda *at: seen.append(at))
+    assert seen == [("random", 3)]
