@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from supernet.space import Architecture, SearchSpace
+from supernet.space import Architecture, Option, SearchSpace
 
 Belief = Mapping[str, Sequence[float]]  # choice -> how much each of its options is worth
 
@@ -18,24 +18,64 @@ def strongest(space: SearchSpace, belief: Belief, late_ties: bool = False) -> Ar
     Options that are ``search_only`` are never taken. Ties go to the first option and the first input (``late_ties``: the last input).
     """
     arch: Architecture = {}
-    best: dict[str, float] = {}
     for name, choice in space.items():
         if choice.pick is None:
             places = [i for i, o in enumerate(choice.options) if o in choice.able]
-            i = max(places, key=lambda i: belief[name][i])
-            arch[name], best[name] = choice.options[i], belief[name][i]
+            arch[name] = choice.options[max(places, key=lambda i: belief[name][i])]
     for name, choice in space.items():
         if choice.pick is not None:
-            worth = []
-            for i, option in enumerate(choice.options):
-                value = belief[name][i] if name in belief else 1.0
-                for dependent in space.dependents(name, option):
-                    value *= best.get(dependent.name, 1.0)
-                worth.append(value)
+            worth = [_worth(space, belief, arch, name, i) for i in range(len(choice.options))]
             order = range(len(worth))
             ranked = sorted(reversed(order) if late_ties else order, key=lambda i: -worth[i])
             arch[name] = tuple(choice.options[i] for i in sorted(ranked[: choice.pick[1]]))
     return {name: arch[name] for name in space}
+
+
+def capped(
+    space: SearchSpace, belief: Belief, cap: int, option: Option = "skip_connect", where: str = "normal", late_ties: bool = False
+) -> Architecture:
+    """``strongest``, with ``option`` taken at most ``cap`` times by choices whose names begin with ``where``.
+
+    The least believed one of those too many counts as worth nothing, and everything is chosen again, until they are few enough:
+    Chen et al. 2019 (P-DARTS), section 3.3, https://arxiv.org/abs/1904.12760, by its code.
+    """
+    left = {name: list(shares) for name, shares in belief.items()}
+    while True:
+        arch = strongest(space, left, late_ties)
+        over = {n: space[n].options.index(option) for n, taken in space.matters(arch).items() if taken == option and n.startswith(where)}
+        open_still = [n for n in over if left[n][over[n]] > 0 and space[n].count() > 1]
+        if len(over) <= cap or not open_still:
+            return arch
+        weakest = min(open_still, key=lambda n: left[n][over[n]])
+        left[weakest][over[weakest]] = 0.0
+
+
+def confident(space: SearchSpace, belief: Belief, threshold: float) -> Architecture:
+    """``strongest``, of which a choice of several inputs keeps only those worth more than ``threshold``, but never fewer than it must.
+
+    Chu et al. 2020 (FairDARTS), section 4.3, https://arxiv.org/abs/1911.12126
+    """
+    arch = strongest(space, belief)
+    for name, choice in space.items():
+        if choice.pick is not None:
+            worth = {o: _worth(space, belief, arch, name, i) for i, o in enumerate(choice.options)}
+            ranked = sorted(arch[name], key=lambda o: -worth[o])  # type: ignore[arg-type]
+            kept = {o for i, o in enumerate(ranked) if i < choice.pick[0] or worth[o] > threshold}
+            arch[name] = tuple(o for o in choice.options if o in kept)
+    return arch
+
+
+def leading(space: SearchSpace, belief: Belief, keep: int) -> dict[str, tuple[Option, ...]]:
+    """The ``keep`` options of each choice of one that are believed in most, ``search_only`` ones too, in their old order.
+
+    For searches that drop operations on the way: P-DARTS, DrNAS. Ties go to the last.
+    """
+    kept = {}
+    for name, choice in space.items():
+        if choice.pick is None:
+            best = sorted(range(len(choice.options)), key=lambda i: belief[name][i])[-keep:]
+            kept[name] = tuple(choice.options[i] for i in sorted(best))
+    return kept
 
 
 def within(
@@ -61,6 +101,15 @@ def within(
             return arch
         _, arch, over = best
     return arch
+
+
+def _worth(space: SearchSpace, belief: Belief, arch: Architecture, name: str, i: int) -> float:
+    """What input ``i`` of choice ``name`` is worth: its own belief times those of the options taken on it."""
+    value = belief[name][i] if name in belief else 1.0
+    for dependent in space.dependents(name, space[name].options[i]):
+        if dependent.pick is None:
+            value *= belief[dependent.name][dependent.options.index(arch[dependent.name])]
+    return value
 
 
 def _confidence(space: SearchSpace, belief: Belief, arch: Architecture) -> float:

@@ -16,10 +16,10 @@ from supernet.errors import InputError, unknown
 from supernet.genotype import Genotype
 from supernet.run import FORMAT
 from supernet.settings import accepted
-from supernet.space import Architecture
+from supernet.space import Architecture, Choice
 from supernet.spaces import SPACES, space_module
 from supernet.spaces.published import names, published
-from supernet.strategies import strategy
+from supernet.strategies import Method, strategy
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def design(text: str) -> Design:
         pass
     if text in names():
         known = published(text)
-        return _of_plan("darts", known.genotype, {"auxiliary_norm": known.auxiliary_norm})
+        return _of_plan(known.space, known.genotype, dict(known.settings))
     if any(mark in text for mark in "(|[{") or text.isdigit():
         return of_text(text)
     if path.suffix or len(path.parts) > 1:
@@ -140,17 +140,23 @@ def _of_plan(space: str, plan: Any, settings: dict[str, Any] | None = None) -> D
     return Design(space, plan, choices, str(plan), settings or {})
 
 
+def learnt(choice: Choice, method: Method | None) -> bool:
+    """Whether a method learns architecture parameters for a choice; None: as DARTS does."""
+    return choice.pick is None or (method is not None and method.inputs)
+
+
 def describe_space(space: str, method: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters of a space's supernet, the number of alphas a method learns, the options of every choice, the space's size."""
     module = space_module(space)
-    learns = strategy(method).alphas if method else True
-    settings = {**module.SEARCH, **{k: v for k, v in given.items() if v is not None}}
+    known = strategy(method) if method else None
+    own = known.space.get(space, {}) if known else {}
+    settings = {**module.SEARCH, **own, **{k: v for k, v in given.items() if v is not None}}
     with torch.device("meta"):
         supernet = module.supernet(**accepted(f"the supernet of {space}", module.supernet, settings))
     open_choices = supernet.space.values()
     return {
         "supernet_params": params(supernet, without=()),
-        "alphas": sum(len(c.options) for c in open_choices if c.pick is None) if learns else 0,
+        "alphas": 0 if known and not known.alphas else sum(len(c.options) for c in open_choices if learnt(c, known)),
         "choices": {c.name: list(c.options) for c in open_choices},
         "size": supernet.space.size(),
         "settings": {k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()},

@@ -24,7 +24,10 @@ OPERATIONS = (  # those that DARTS searches, in its order, on which ties depend
     "dil_conv_5x5",
 )
 ALL_OPERATIONS = (*OPERATIONS, "sep_conv_7x7", "conv_7x1_1x7")  # with those that only published cells use
+EXAMPLE = "Genotype(normal=[('sep_conv_3x3', 0), ('skip_connect', 1), ...], normal_concat=[2, ...], reduce=[...], reduce_concat=[...])"
 FIELDS = ("normal", "normal_concat", "reduce", "reduce_concat")
+ACTIVATIONS = ("none", "tanh", "relu", "sigmoid", "identity")  # of recurrent cells, in the order of DARTS; none is never taken
+RECURRENT_FIELDS = ("recurrent", "concat")
 LARGEST = 99  # no cell has more states; keeps a mistyped index from asking for all the memory
 
 Edge = tuple[str, int]  # operation, index of the state it reads
@@ -65,7 +68,7 @@ class Genotype:
         Pairs belong two by two to the nodes in order; (operation, node, input) triples, as in FairDARTS, name their node.
         ``range(2, 6)`` and a leading ``NAME =`` are understood. Nothing is evaluated. Raises ``InputError``.
         """
-        fields = _fields(text)
+        fields = _fields(text, FIELDS, EXAMPLE)
         cells: dict[str, Cell | None] = {}
         concats: dict[str, tuple[int, ...]] = {}
         for name in ("normal", "reduce"):
@@ -75,6 +78,44 @@ class Genotype:
         normal = cells["normal"]
         assert normal is not None
         return cls(normal, concats["normal"], cells["reduce"], concats["reduce"])
+
+
+@dataclass(frozen=True)
+class RecurrentGenotype:
+    """A recurrent cell: node i, from 1, applies an activation to one earlier state; state 0 mixes the input with the old hidden state.
+
+    ``recurrent``: (activation, state) of each node. ``concat``: the states whose mean is the new hidden state.
+    Notation of https://github.com/quark0/darts/blob/master/rnn/genotypes.py. Raises ``InputError`` for what is no such cell.
+    """
+
+    recurrent: tuple[Edge, ...]
+    concat: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        for i, (activation, source) in enumerate(self.recurrent, start=1):
+            if activation not in ACTIVATIONS[1:]:
+                raise unknown("activation", activation, ACTIVATIONS[1:])
+            if not 0 <= source < i:
+                raise InputError(f"recurrent node {i} reads state {source}, which does not come before it; it can read 0 to {i - 1}")
+        if wrong := [i for i in self.concat if not 1 <= i <= len(self.recurrent)]:
+            raise InputError(f"concat lists state {wrong[0]}; the nodes of this recurrent cell are 1 to {len(self.recurrent)}")
+        if not self.concat or len(set(self.concat)) < len(self.concat):
+            raise InputError(f"concat must list at least one node, each once; got {list(self.concat)}")
+
+    def __str__(self) -> str:
+        return f"Genotype(recurrent={list(self.recurrent)}, concat={list(self.concat)})"
+
+    @classmethod
+    def parse(cls, text: str) -> RecurrentGenotype:
+        """Read ``Genotype(recurrent=[(activation, state), ...], concat=[...])``, also with ``range(1, 9)``; nothing is evaluated."""
+        fields = _fields(text, RECURRENT_FIELDS, "Genotype(recurrent=[('tanh', 0), ('relu', 1), ...], concat=[1, 2, ...])")
+        edges = _literal("recurrent", fields["recurrent"])
+        if not isinstance(edges, list | tuple):
+            raise InputError("recurrent must be a list of edges such as ('tanh', 0)")
+        for edge in edges:
+            if not isinstance(edge, list | tuple) or len(edge) != 2 or not isinstance(edge[0], str) or not _index(edge[1]):
+                raise InputError(f"edge {edge!r} of recurrent is not an activation's name with a state number from 0 to {LARGEST}")
+        return cls(tuple((activation, source) for activation, source in edges), _concat("concat", fields["concat"]))
 
 
 def present(cell: Cell) -> tuple[int, ...]:
@@ -112,26 +153,22 @@ def _edges_text(cell: Cell | None) -> str:
     return str([(operation, i, source) for i, edges in enumerate(cell, start=2) for operation, source in edges])
 
 
-def _fields(text: str) -> dict[str, ast.expr]:
-    """The four fields of the notation as syntax trees."""
+def _fields(text: str, names: Sequence[str], example: str) -> dict[str, ast.expr]:
+    """The fields of the notation as syntax trees."""
     try:
         statements = ast.parse(text.strip()).body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise InputError(f"not a genotype: {getattr(error, 'msg', None) or 'it cannot be read'}; expected {_example()}") from None
+        raise InputError(f"not a genotype: {getattr(error, 'msg', None) or 'it cannot be read'}; expected {example}") from None
     call = statements[0].value if len(statements) == 1 and isinstance(statements[0], ast.Expr | ast.Assign) else None
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.func.id != "Genotype" or call.args:
-        raise InputError(f"not a genotype; expected {_example()}")
+        raise InputError(f"not a genotype; expected {example}")
     fields = {str(k.arg): k.value for k in call.keywords}
     for name in fields:
-        if name not in FIELDS:
-            raise unknown("field of Genotype", name, FIELDS)
-    if missing := [name for name in FIELDS if name not in fields]:
+        if name not in names:
+            raise unknown("field of Genotype", name, names)
+    if missing := [name for name in names if name not in fields]:
         raise InputError(f"the genotype lacks {', '.join(missing)}")
     return fields
-
-
-def _example() -> str:
-    return "Genotype(normal=[('sep_conv_3x3', 0), ('skip_connect', 1), ...], normal_concat=[2, ...], reduce=[...], reduce_concat=[...])"
 
 
 def _literal(name: str, tree: ast.expr) -> Any:

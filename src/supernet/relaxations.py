@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Generator, Tensor
+from torch.distributions import Dirichlet
 from torch.nn import functional as F
 
 from supernet.mixture import Mix
@@ -30,6 +31,40 @@ def softmax(logits: Tensor, rng: Generator) -> Mix:
 def everything(logits: Tensor, rng: Generator) -> Mix:
     """Every option at weight one: the inputs of a node in DARTS."""
     return Mix(None, all_options(logits))
+
+
+def sigmoid(logits: Tensor, rng: Generator) -> Mix:
+    """Every option by a gate of its own: options do not compete. Chu et al. 2020 (FairDARTS), https://arxiv.org/abs/1911.12126"""
+    return Mix(logits.sigmoid(), all_options(logits))
+
+
+def dirichlet(logits: Tensor, rng: Generator) -> Mix:
+    """Every option, by a draw from the Dirichlet distribution of concentration elu(logits) + 1, with its gradient.
+
+    Chen et al. 2021 (DrNAS), section 3.1, https://arxiv.org/abs/2006.10355
+    """
+    outer = torch.get_rng_state()  # distributions draw from the global generator only
+    torch.set_rng_state(rng.get_state())
+    try:
+        weights = Dirichlet(F.elu(logits) + 1, validate_args=False).rsample()
+        rng.set_state(torch.get_rng_state())
+    finally:
+        torch.set_rng_state(outer)
+    return Mix(weights, all_options(logits))
+
+
+def perturbed(logits: Tensor, rng: Generator, size: float) -> Mix:
+    """Every option, by its probability moved by up to ``size``. Chen, Hsieh 2020 (SDARTS), eq. 6, https://arxiv.org/abs/2002.05283"""
+    noise = size * (2 * torch.rand(logits.shape, generator=rng, dtype=logits.dtype) - 1)
+    return Mix(simplex(logits.softmax(-1) + noise), all_options(logits))
+
+
+def simplex(weights: Tensor) -> Tensor:
+    """Weights (options,) clipped to [0, 1] and scaled to the sum 1; all to the largest where nothing is left."""
+    kept = weights.clamp(0, 1)
+    if kept.sum() == 0:
+        kept = F.one_hot(weights.argmax(), len(weights)).to(weights)
+    return kept / kept.sum()
 
 
 def gumbel_noise(logits: Tensor, rng: Generator) -> Tensor:

@@ -27,7 +27,10 @@ Costs = Callable[[Architecture], Mapping[str, float]]
 
 @dataclass
 class Found:
-    """What a search gives: the architecture, its scores on the validation data, and the supernet that counts in the end."""
+    """What a search gives: the architecture, its scores on the validation data, and the supernet that counts in the end.
+
+    ``built``: the settings of that supernet; ``baseline``: random search of equal cost. Both where a command asked for them.
+    """
 
     architecture: Architecture
     scores: dict[str, float]
@@ -35,6 +38,7 @@ class Found:
     history: History = field(default_factory=list)
     trials: list[Trial] = field(default_factory=list)
     baseline: dict[str, Any] = field(default_factory=dict)
+    built: dict[str, Any] = field(default_factory=dict)
 
 
 def search(
@@ -52,6 +56,7 @@ def search(
     objective: Objective | None = None,
     costs: Costs | None = None,
     calibration: int = 20,
+    save_every: float = 60.0,
     **settings: Any,
 ) -> Found:
     """Train ``supernet`` on ``task`` by ``method`` and return the architecture it finds.
@@ -60,7 +65,7 @@ def search(
     asked for it; after one without, ``searcher`` tries ``trials`` architectures by the shared weights, batch norms
     recalibrated on ``calibration`` batches each, and the best by ``objective`` (default: the task's first metric, else the
     loss) within its limits on ``costs`` is taken.
-    ``out``: a folder (or ``Run``) to write, to be killed and resumed. The global seed is set where ``method`` is a name.
+    ``out``: a folder (or ``Run``) to write, to be killed and resumed, saved every ``save_every`` seconds. The global seed is set where ``method`` is a name.
     Raises ``InputError`` for bad settings before any work, ``Interrupted`` after Ctrl-C.
     """
     task.place(supernet)
@@ -80,7 +85,7 @@ def search(
         objective = objective or default_objective(task)
     run = Run(out, resume=resume) if isinstance(out, str | Path) else out
     try:
-        return _search(strategy, task, epochs, steps, run, searcher, trials, objective, costs, calibration)
+        return _search(strategy, task, epochs, steps, run, searcher, trials, objective, costs, calibration, save_every)
     finally:
         if isinstance(out, str | Path) and run:
             run.close()
@@ -97,16 +102,19 @@ def _search(
     objective: Objective | None,
     costs: Costs | None,
     calibration: int,
+    save_every: float,
 ) -> Found:
     evaluated = hasattr(strategy, "evaluate") and task.data.has("validation")
 
     def evaluate() -> dict[str, Any]:
         return {"validation": strategy.evaluate()}
 
-    history = fit(strategy, task.data, epochs, run, steps=steps, evaluate=evaluate if evaluated else None, what="searching")
-    supernet: Supernet = strategy.supernet
+    history = fit(
+        strategy, task.data, epochs, run, steps=steps, evaluate=evaluate if evaluated else None, what="searching", save_every=save_every
+    )
     if hasattr(strategy, "finish"):
         strategy.finish(task.data)
+    supernet: Supernet = strategy.supernet
     if hasattr(strategy, "architecture"):
         found = supernet.space.matters(strategy.architecture())
         scores = SharedWeights(supernet, task, batches=calibration)(supernet.space.check(found)) if evaluated else {}

@@ -69,6 +69,11 @@ def accepted(what: str, function: Callable[..., Any], given: Mapping[str, Any], 
     return checked
 
 
+def taken(function: Callable[..., Any], given: Mapping[str, Any]) -> Settings:
+    """Those of ``given`` that ``function`` takes."""
+    return {k: v for k, v in given.items() if k in inspect.signature(function).parameters}
+
+
 def _parameters(function: Callable[..., Any]) -> list[dict[str, Any]]:
     """Keyword parameters and their types: of a function or class, then of its bases where it passes **settings on."""
     while isinstance(function, partial):

@@ -157,6 +157,13 @@ def test_draw_chooses_by_what_the_architecture_is():
     assert "Choices" in draw("own", {})
 
 
+def test_a_recurrent_genotype_is_drawn_with_every_activation():
+    text = "Genotype(recurrent=[('sigmoid', 0), ('relu', 1), ('relu', 1), ('identity', 1), ('tanh', 2), ('tanh', 3)], concat=range(1, 7))"
+    texts = ["".join(e.itertext()) for e in ElementTree.fromstring(draw("darts-rnn", None, text)).iter("{http://www.w3.org/2000/svg}text")]
+    assert [texts.count(a) for a in ("sigmoid", "relu", "identity", "tanh")] == [1, 2, 1, 2]
+    assert {"xt", "ht-1", "ht", "0", "6"} <= set(texts)
+
+
 def test_choices_of_a_cell_space_are_drawn_as_cells_without_a_genotype():
     choices = {"normal.2": [0, 1], "normal.2<0": "sep_conv_3x3", "normal.2<1": "skip_connect", "normal.3": (0, 2)}
     svg = draw("darts", {**choices, "normal.3<0": "max_pool_3x3", "normal.3<1": "none", "normal.3<2": "dil_conv_5x5"})

@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -143,7 +144,7 @@ def test_an_unfinished_last_line_is_ignored(tmp_path, cut):
         ("history.jsonl", '{"epoch": "one"}\n', "epoch must be a number"),
         ("history.jsonl", '{"epoch": 1, "loss": "high"}\n', "loss must be a number"),
         ("history.jsonl", '{"epoch": 1, "mixture": {"a": "b"}}\n', "mixture of a"),
-        ("history.jsonl", '{"trial": 1, "scores": [1]}\n', "scores must hold"),
+        ("history.jsonl", '{"trial": 1, "scores": [1]}\n', "scores must be names"),
         ("config.yaml", "a: [1\nb", "not YAML"),
         ("config.yaml", "- 1\n", "names and values"),
         ("architecture.json", "{", "not JSON"),
@@ -208,32 +209,42 @@ def test_a_search_of_many_trials_stays_a_small_page(tmp_path):
     assert write_report(folder).stat().st_size < 1_000_000
 
 
-PARTS = ("loss", "accuracy", "validation", "test", "scores", "costs", "measured", "mixture", "architecture", "outcome", "genotype")
-keys = st.sampled_from(["a", "params", "accuracy", "seconds", "normal.2", "normal.2<0", "1<0", "3"])
+names = st.sampled_from(["a", "params", "accuracy", "seconds", "normal.2", "normal.2<0", "1<0", "3"])
+number = st.floats() | st.integers(-5, 10**10)
 plain = st.recursive(
-    st.none() | st.booleans() | st.integers(-5, 5) | st.floats() | st.sampled_from(["", "none", "Genotype(normal=", "sep_conv_3x3"]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3),
-    max_leaves=6,
+    st.none() | st.booleans() | number | st.sampled_from(["", "none", "Genotype(normal=", "sep_conv_3x3"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3),
+    max_leaves=4,
 )
-entries = st.dictionaries(keys, st.floats() | st.lists(st.floats(0, 1), min_size=1, max_size=3), max_size=3) | plain
-line = st.builds(
-    lambda kind, number, parts: {kind: number, **parts},
-    st.sampled_from(["epoch", "trial"]),
-    st.integers(0, 5),
-    st.dictionaries(st.sampled_from(PARTS), entries, max_size=5),
+scores = st.dictionaries(names, number | plain, max_size=3)
+shares = st.dictionaries(
+    names, st.lists(st.floats(0, 1), min_size=1, max_size=9) | st.dictionaries(names, st.floats(0, 1), min_size=1, max_size=3)
 )
+taken = st.dictionaries(
+    names, st.sampled_from(["none", "sep_conv_3x3", "k3"]) | st.lists(st.integers(0, 3), max_size=3) | number, max_size=4
+)
+parts = {"loss": number, "accuracy": number, "mixture": shares, "architecture": taken, "outcome": st.just("scored")}
+parts |= dict.fromkeys(("validation", "test", "scores", "costs", "measured"), scores)
+
+
+def mostly(kinds):
+    """Any of the entries, one in a few of another kind."""
+    return st.fixed_dictionaries({}, optional={name: st.one_of(*[kind] * 6, plain) for name, kind in kinds.items()})
+
+
+lines = st.lists(
+    st.builds(lambda k, n, entries: {k: n, **entries}, st.sampled_from(["epoch", "trial"]), st.integers(0, 5), mostly(parts)), max_size=4
+)
+results = mostly({"choices": taken, "costs": scores, "scores": scores, "settings": scores, "space": st.just("darts")})
+configs = mostly({"limits": scores, "method": st.just("darts"), "data": scores, "epochs": number})
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    lines=st.lists(line, max_size=4),
-    found=st.dictionaries(st.sampled_from(["choices", "costs", "scores", "space"]), entries),
-)
-def test_any_plain_data_is_reported_or_refused(tmp_path, lines, found):
-    folder = tmp_path / "run"
-    folder.mkdir(exist_ok=True)
-    (folder / "history.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    (folder / "architecture.json").write_text(json.dumps(found))
+@given(lines=lines, found=results, config=configs, baseline=lines)
+def test_any_plain_data_is_reported_or_refused(tmp_path, lines, found, config, baseline):
+    shutil.rmtree(tmp_path / "run", ignore_errors=True)
+    folder = write_run(tmp_path / "run", config, lines, found)
+    write_run(folder / "baseline", config, baseline, found)
     try:
         page(write_report(folder))
     except InputError as error:
@@ -268,3 +279,20 @@ def test_a_comparison_shows_every_seed_where_its_results_are_there(tmp_path):
 def test_a_comparison_of_something_else_is_refused(tmp_path, result):
     with pytest.raises(InputError, match="not the result of a comparison"):
         write_comparison(result, tmp_path)
+
+
+def test_trials_far_from_the_rest_do_not_flatten_the_picture(tmp_path):
+    trials = tried(60, 0.8, 0.9)
+    trials[10] |= {"scores": {"accuracy": 0.1}, "outcome": "scored"}
+    path = write_report(write_run(tmp_path / "run", {"method": "evolution"}, trials, None))
+    assert "The pictures leave out 1 that scored far below the rest." in page(path).of("p")
+    assert "trial 11:" not in path.read_text() and "trial 12:" in path.read_text()
+
+
+def test_scores_of_a_table_in_percent_stay_as_they_are(tmp_path):
+    trials = [{"trial": i, "architecture": {"0": "id"}, "scores": {"validation": 90 + i / 10}, "outcome": "scored"} for i in range(1, 9)]
+    scores = {"validation": 90.8, "validation_validation": 90.8}
+    config = {"method": "random", "table": {"file": "nb201.npz"}, "data": {"source": "digits"}}
+    found = page(write_report(write_run(tmp_path / "run", config, trials, {"choices": {"0": "id"}, "scores": scores})))
+    facts = dict(zip(found.of("dt"), found.of("dd"), strict=True))
+    assert facts["Validation"] == "90.8" and facts["Table"] == "nb201.npz" and "Data" not in facts

@@ -11,7 +11,7 @@ import numpy
 import torch
 from torch import Tensor
 
-from supernet.data import SETS, cifar, idx, image_folder, npz
+from supernet.data import SETS, cifar, idx, npz
 from supernet.data.parts import Labelled, Parts, checked_labels
 from supernet.data.split import split
 from supernet.errors import InputError, unknown
@@ -120,6 +120,8 @@ def _at(source: str, size: tuple[int, int] | None) -> Parts:
         if len(found) > 1:
             raise InputError(f"{path} holds {len(found)} data sets; name one: {', '.join(str(at) for at in found)}")
         if not found:
+            from supernet.data import image_folder  # and with it Pillow
+
             return image_folder.read(path, size)
         at, read = next(iter(found.items()))
     elif path.suffix == ".npz":

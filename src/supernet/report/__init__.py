@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from supernet.report.cell_drawing import draw, draw_cell, draw_chain, draw_choices, draw_genotype, draw_graph
+from supernet.report.cell_drawing import draw, draw_cell, draw_chain, draw_choices, draw_genotype, draw_graph, draw_recurrent
 from supernet.report.page import write_comparison, write_report
 
-__all__ = ["draw", "draw_cell", "draw_chain", "draw_choices", "draw_genotype", "draw_graph", "write_comparison", "write_report"]
+__all__ = [
+    "draw",
+    "draw_cell",
+    "draw_chain",
+    "draw_choices",
+    "draw_genotype",
+    "draw_graph",
+    "draw_recurrent",
+    "write_comparison",
+    "write_report",
+]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from supernet.genotype import Cell, Genotype, present
+from supernet.genotype import Cell, Genotype, RecurrentGenotype, present
 from supernet.report.graph_drawing import LABEL, Graph, arrow, page, picture, plate, titled
 from supernet.report.layout import Box
 from supernet.report.svg import paint, text, text_width
@@ -20,13 +20,15 @@ TABLE_ROWS, TABLE_COLUMNS = 24, 4
 
 
 def draw(space_name: str, choices: Mapping[str, Taken] | None, genotype_text: str | None = None) -> str:
-    """The drawing that suits an architecture: cells, a NAS-Bench-201 cell, a chain of blocks, else a table of its choices.
+    """The drawing that suits an architecture: cells, a recurrent cell, one of NAS-Bench-201, a chain of blocks, else a table of choices.
 
     Raises ``InputError`` where ``genotype_text`` says cells and cannot be read.
     """
     choices = choices or {}
     if genotype_text and re.search(r"\bnormal\s*=", genotype_text):
         return draw_genotype(Genotype.parse(genotype_text))
+    if genotype_text and re.search(r"\brecurrent\s*=", genotype_text):
+        return draw_recurrent(RecurrentGenotype.parse(genotype_text))
     if cells := _cells(choices):
         return page([picture(cell_graph(cell, range(2, len(cell) + 2)), title) for title, cell in cells.items()], "Cells")
     if choices and all(re.fullmatch(r"\d+<\d+", name) for name in choices):
@@ -76,6 +78,16 @@ def draw_genotype(genotype: Genotype) -> str:
     else:
         reduce = picture(cell_graph(genotype.reduce, genotype.reduce_concat), "Reduction cell")
     return page([normal, reduce], "Normal and reduction cell")
+
+
+def draw_recurrent(genotype: RecurrentGenotype) -> str:
+    """A recurrent cell: state 0 mixes the input with the old hidden state, the new one is the mean of the listed states."""
+    inputs, output = ("x_{t}", "h_{t-1}"), "h_{t}"
+    edges = [(name, "0", "") for name in inputs]
+    edges += [(str(source), str(i), activation) for i, (activation, source) in enumerate(genotype.recurrent, start=1)]
+    edges += [(str(s), output, "") for s in genotype.concat]
+    nodes = [*inputs, *map(str, range(len(genotype.recurrent) + 1)), output]
+    return page([picture(Graph(nodes, edges, inputs, (output,)), "Recurrent cell")], "Recurrent cell")
 
 
 def draw_graph(nodes: Sequence[str], edges: Sequence[tuple[str, str, str]], title: str = "") -> str:

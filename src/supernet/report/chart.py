@@ -11,6 +11,7 @@ from supernet.report.svg import SERIES, document, moved, paint, text, text_width
 
 Point = tuple[float, float]
 DOTS = ("points", "stars")
+LARGEST = 1e300  # no axis reaches further
 DASHES = ("", "7 3", "2 3", "9 3 2 3")
 MOST, MOST_NOTED = 2000, 400  # points drawn in one series; points that show their values under the pointer
 
@@ -121,10 +122,11 @@ def shares(parts: Mapping[str, Sequence[float]], colours: Sequence[str], times: 
 
 def _finite(series: Series) -> Series:
     """``series`` without points that cannot be drawn, and thinned out where there are too many."""
-    kept = [i for i, p in enumerate(series.points) if all(map(math.isfinite, p))]
+    kept = [i for i, (x, y) in enumerate(series.points) if abs(x) < LARGEST and abs(y) < LARGEST]  # no NaN either
     kept = [i for n, i in enumerate(kept) if n % (1 + len(kept) // MOST) == 0 or n == len(kept) - 1]
-    notes, spread = ([values[i] for i in kept] if values else [] for values in (series.notes, series.spread))
-    return Series(series.name, [series.points[i] for i in kept], series.style, notes, spread)  # type: ignore[arg-type]
+    notes = [series.notes[i] for i in kept] if series.notes else []
+    spread = [series.spread[i] if abs(series.spread[i]) < LARGEST else 0.0 for i in kept] if series.spread else []
+    return Series(series.name, [series.points[i] for i in kept], series.style, notes, spread)
 
 
 def _key(series: Sequence[Series], width: float) -> tuple[str, float]:

@@ -17,7 +17,11 @@ from supernet.genotype import OPERATIONS
 
 Line = dict[str, Any]
 Options = Mapping[str, Sequence[object]]  # choice -> the names of its options
-GROUPS = ("scores", "costs", "measured", "mixture", "architecture")  # entries of a line that hold names and values
+KINDS: dict[str, tuple[Any, str]] = {  # what parts of a line must be, where they are there
+    **dict.fromkeys(("epoch", "trial", "loss", "accuracy", "learning_rate"), (Real, "a number")),
+    **dict.fromkeys(("scores", "costs", "measured", "mixture", "architecture"), (dict, "names and values")),
+    **dict.fromkeys(("genotype", "outcome"), (str, "text")),
+}
 
 
 @dataclass(frozen=True)
@@ -149,15 +153,11 @@ def _checked(line: Any) -> Line:
     """``line``, its parts of the kinds that a report relies on; raises ``ValueError``."""
     if not isinstance(line, dict):
         raise ValueError(f"a line must be a JSON object; it is {type(line).__name__}")
-    for name in ("epoch", "trial"):
-        if name in line and not _number(line[name]):
-            raise ValueError(f"{name} must be a number; it is {line[name]!r:.60}")
-    for name in ("loss", "accuracy", "learning_rate"):
-        if line.get(name) is not None and not _number(line[name]):
-            raise ValueError(f"{name} must be a number; it is {line[name]!r:.60}")
-    for name in GROUPS:
-        if not isinstance(line.get(name), dict | None):
-            raise ValueError(f"{name} must hold names and values; it is {line[name]!r:.60}")
+    for name, (kind, words) in KINDS.items():
+        value = line.get(name)
+        missing = value is None and name not in ("epoch", "trial")
+        if name in line and not missing and (not isinstance(value, kind) or isinstance(value, bool)):
+            raise ValueError(f"{name} must be {words}; it is {value!r:.60}")
     for choice, shares in (line.get("mixture") or {}).items():
         values = list(shares.values()) if isinstance(shares, dict) else shares
         if not isinstance(values, list) or not values or not all(map(_number, values)):

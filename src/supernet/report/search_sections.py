@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from statistics import fmean, stdev
+from statistics import fmean, quantiles, stdev
 from typing import Any
 
 from supernet.costs.objective import pareto_front
@@ -101,12 +101,14 @@ def trials(record: Record) -> Section | None:
     text = [f"Trials: {outcomes(record.trials)}."]
     if not scored:
         return Section("Trials", text)
-    larger, times = larger_is_better(metric), scale(metric, [v for _, v in scored])
+    larger, times, table = larger_is_better(metric), scale(metric, [v for _, v in scored]), _best(scored, metric)
+    scored, remark = _usual(scored, metric)
+    text += remark
     points = _over_trials(scored, times)
     notes = [f"trial {t['trial']}: {score(metric, v)}" for t, v in scored]
     series = [Series("trial", points, "points", notes), Series("best so far", running_best(points, larger), "steps")]
     svgs = [chart(series, titled(metric, times), "trial"), *_against_cost(scored, metric, times)]
-    return Section("Trials", text, pictures=[Pictures(svgs)], tables=[_best(scored, metric)])
+    return Section("Trials", text, pictures=[Pictures(svgs)], tables=[table])
 
 
 def _best(scored: Scored, metric: str) -> Table:
@@ -118,6 +120,19 @@ def _best(scored: Scored, metric: str) -> Table:
         amounts = [count(_costs(t)[c]) if c in _costs(t) else "" for c in costs]
         rows.append([str(t["trial"]), architecture_text(t.get("architecture") or {}), score(metric, v), *amounts])
     return Table(["Trial", "Architecture", spoken(metric), *(spoken(COSTS[c]) for c in costs)], rows, 2)
+
+
+def _usual(scored: Scored, metric: str) -> tuple[Scored, list[str]]:
+    """The trials without those so much worse than most (three interquartile ranges) that they would flatten a picture; and a remark."""
+    values = [v for _, v in scored if v == v]
+    if len(values) < 8:
+        return scored, []
+    low, _, high = quantiles(values, n=4)
+    worst = low - 3 * (high - low) if larger_is_better(metric) else high + 3 * (high - low)
+    kept = [(t, v) for t, v in scored if (v >= worst if larger_is_better(metric) else v <= worst)]
+    hidden = len(scored) - len(kept)
+    side = "below" if larger_is_better(metric) else "above"
+    return kept, [f"The pictures leave out {hidden} that scored far {side} the rest."] if hidden else []
 
 
 def _over_trials(scored: Scored, times: float) -> list[Point]:
@@ -161,6 +176,8 @@ def against_random(record: Record) -> Section | None:
         found = {**numbers(record.found.get("costs")), "score": value}
         beaten = sum(value > v if larger else value < v for v in values)
         text.append(f"What the search found scores better than {beaten} of {len(values)} random architectures.")
+    (scored, remark), (own, _) = _usual(scored, metric), _usual(own, own_metric)
+    text += remark
     points = _over_trials(scored, times)
     if own and own_metric == metric:
         bests = [(n, running_best(p, larger)) for n, p in (("this search", _over_trials(own, times)), ("random search", points))]
@@ -175,7 +192,7 @@ def against_random(record: Record) -> Section | None:
 def _main_score(record: Record, metric: str) -> float | None:
     """The score of what was found that is comparable with trials scored by ``metric``; None where there is none."""
     found = dict(found_scores(record))
-    return next((found[n] for n in (metric, f"validation_{metric}", "validation") if n in found), None)
+    return next((found[n] for n in (f"{metric}_trained_alike", metric, f"validation_{metric}", "validation") if n in found), None)
 
 
 def _row(name: str, record: Record, metric: str, scored: Scored) -> list[str]:

@@ -60,8 +60,9 @@ def heading(record: Record) -> str:
 
 def summary(record: Record) -> Section:
     """What was done and what came out."""
-    names = ["method", "searcher", "estimator"] if record.trials else ["method"]
-    facts = [(spoken(n), record.named(n)) for n in (*names, "architecture", "space", "data", "table", "seed")]
+    names = ["method", *(["searcher"] if record.trials and record.epochs else []), *(["estimator"] if record.trials else [])]
+    names += ["architecture", "space", "table" if record.named("table") else "data", "seed"]
+    facts = [(spoken(n), record.named(n)) for n in names]
     if record.epochs:
         of = record.config.get("epochs")
         facts.append(
@@ -91,6 +92,7 @@ def found_scores(record: Record) -> list[tuple[str, float]]:
     scores: dict[str, float] = {}
     for name, value in (record.found.get("scores") or {}).items():
         scores |= {f"{name}_{metric}": v for metric, v in numbers(value).items()} or numbers({name: value})
+    scores = {name: v for name, v in scores.items() if name not in ("validation_validation", "test_test")}
     repeated = {
         part for part in ("validation", "test") if any(n.startswith(f"{part}_") and v == scores.get(part) for n, v in scores.items())
     }

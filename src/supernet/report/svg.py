@@ -40,8 +40,10 @@ COLOURS = {  # name -> on a light screen and on paper, on a dark screen
     "series-5": ("#0f7f8c", "#56c9d6"),
     "series-6": ("#b0296e", "#f07ab2"),
     "series-7": ("#5f6873", "#b4bfcb"),
+    "series-8": ("#9cc3ee", "#2f6bb0"),
+    "series-9": ("#f2b48f", "#a8572c"),
 }
-SERIES = 8
+SERIES = sum(name.startswith("series-") for name in COLOURS)
 
 
 def kind_of(operation: object) -> str:

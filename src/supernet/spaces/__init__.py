@@ -14,6 +14,7 @@ from supernet.errors import unknown
 
 SPACES = {
     "darts": "supernet.spaces.cell",
+    "darts-rnn": "supernet.spaces.recurrent",
     "nasbench201": "supernet.spaces.nasbench201",
     "nasbench-macro": "supernet.spaces.nasbench_macro",
 }

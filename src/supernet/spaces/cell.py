@@ -16,12 +16,14 @@ from supernet import ops
 from supernet.errors import InputError, unknown
 from supernet.genotype import OPERATIONS, Genotype, present
 from supernet.genotype import Cell as Edges
+from supernet.layers.auxiliary_skip import AuxiliarySkip
 from supernet.layers.base import Supernet
 from supernet.layers.one_of import OneOf
 from supernet.layers.partial import Partial
 from supernet.layers.some_of import SomeOf, SumOf
 from supernet.space import Architecture
 from supernet.spaces.cell_network import Cell, CellNetwork, FixedReductionCell, Inputs, check_sizes
+from supernet.spaces.operation_sets import Noise, Operations, operations_of
 
 NAME = "darts"
 CITATION = "Liu, Simonyan, Yang 2019: DARTS: Differentiable Architecture Search, https://arxiv.org/abs/1806.09055"
@@ -41,6 +43,7 @@ BUILD: dict[str, Callable[[int, int, bool, bool], nn.Module]] = {
     "dil_conv_5x5": lambda c, s, affine, norm: ops.dil_conv(c, 5, s, affine),
     "sep_conv_7x7": lambda c, s, affine, norm: ops.sep_conv(c, 7, s, affine),
     "conv_7x1_1x7": lambda c, s, affine, norm: ops.conv_7x1_1x7(c, s, affine),
+    "noise": lambda c, s, affine, norm: Noise(s),
 }
 
 
@@ -52,39 +55,50 @@ def supernet(
     nodes: int = 4,
     shape: Sequence[int] = (3, 32, 32),
     stem: str = "cifar",
-    operations: Sequence[str] = OPERATIONS,
+    operations: Operations = OPERATIONS,
+    least_inputs: int = 2,
     partial: int = 1,
     skip_dropout: bool = False,
+    auxiliary_skip: bool = False,
     fixed_reduction: bool = False,
+    affine: bool = False,
 ) -> Supernet:
     """The network that is searched: images (batch, *shape) -> logits (batch, classes).
 
+    ``operations``: of every edge, by edge ("normal.2<0"), or the name of one of ``operation_sets.SETS``.
+    ``least_inputs``: how few inputs a node may keep, 1 or 2 (FairDARTS, 1); at most it keeps 2.
     ``partial``: operations see one of that many shares of the channels (PC-DARTS, 4 on CIFAR and 2 on ImageNet).
     ``skip_dropout``: dropout behind skip connections, whose ``p`` the strategy sets (P-DARTS).
+    ``auxiliary_skip``: a skip-connection beside every edge, whose strength the strategy sets (DARTS-).
     ``fixed_reduction``: the reduction cell is GDAS' own and only the normal one is searched.
+    ``affine``: of the cells' batch norms, which the papers leave to the evaluation network.
     Raises ``InputError`` for sizes or operations that make no space.
     """
     check_sizes(shape, classes=(classes, 1), channels=(channels, 2), cells=(cells, 3), nodes=(nodes, 1), partial=(partial, 1))
-    for operation in operations:
-        if operation not in BUILD:
-            raise unknown("operation", operation, BUILD)
-    if not set(operations) - {"none"}:
-        raise InputError("the space needs an operation besides none")
+    if least_inputs not in (1, 2):
+        raise InputError(f"least_inputs must be 1 or 2; got {least_inputs}")
 
     def edge(kind: str, node: int, source: int, width: int) -> nn.Module:
-        stride = 2 if kind == "reduce" and source < 2 else 1
-        branches = {o: BUILD[o](width // partial, stride, False, True) for o in operations}
+        name, stride = f"{kind}.{node}<{source}", 2 if kind == "reduce" and source < 2 else 1
+        named = operations_of(operations, name)
+        for operation in named:
+            if operation not in BUILD:
+                raise unknown("operation", operation, BUILD)
+        if not set(named) - {"none"}:
+            raise InputError("the space needs an operation besides none")
+        branches = {o: BUILD[o](width // partial, stride, affine, True) for o in named}
         if skip_dropout and "skip_connect" in branches:
             branches["skip_connect"] = nn.Sequential(branches["skip_connect"], ops.SkipDropout(0.0))
-        one = OneOf(branches, name=f"{kind}.{node}<{source}", search_only=tuple(o for o in operations if o == "none"))
-        return one if partial == 1 else Partial(one, width, partial, stride)
+        one = OneOf(branches, name=name, search_only=tuple(o for o in named if o == "none"))
+        whole = one if partial == 1 else Partial(one, width, partial, stride)
+        return AuxiliarySkip(whole, ops.skip_connect(width, stride, affine)) if auxiliary_skip else whole
 
     def cell(kind: str, inputs: Inputs, width: int) -> nn.Module:
         if kind == "reduce" and fixed_reduction:
             return FixedReductionCell(inputs, width)
         states = range(2, 2 + nodes)
-        sums = [SomeOf([edge(kind, i, j, width) for j in range(i)], pick=(2, 2), name=f"{kind}.{i}") for i in states]
-        return Cell(inputs, width, sums, states, affine=False)
+        sums = [SomeOf([edge(kind, i, j, width) for j in range(i)], pick=(least_inputs, 2), name=f"{kind}.{i}") for i in states]
+        return Cell(inputs, width, sums, states, affine=affine)
 
     return Supernet(CellNetwork(cell, stem=stem, stem_channels=3 * channels, classes=classes, channels=channels, cells=cells, shape=shape))
 

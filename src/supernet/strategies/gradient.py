@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Generator, Tensor, nn
@@ -17,6 +17,8 @@ from supernet.layers.base import Supernet
 from supernet.mixture import Mix, Mixture
 from supernet.relaxations import Relaxation
 from supernet.space import Architecture, Choice, SearchSpace
+from supernet.strategies.early_stopping import Stop, stop_rule
+from supernet.strategies.regularisers import Named, Regulariser, regulariser
 from supernet.strategies.weights import Reduce, Weights, alone
 from supernet.task import Task
 
@@ -33,14 +35,19 @@ class Gradient:
 
     ``relax``, ``relax_weights``: from logits to the blend of the alpha step and of the weight step (the same unless given).
     ``relax_inputs``: the blend of a choice that keeps several of its options; ``everything`` has no alphas.
-    ``weights``: how the weights are trained, made from the supernet. ``alpha_optimiser``: from the alphas; else Adam with
-    ``alpha_lr``, ``alpha_betas``, ``alpha_decay``.
-    ``warmup``: first epochs without alpha steps. ``inner_steps``: weight steps per alpha step.
+    ``weights``: how the weights are trained, made from the supernet; or settings of ``Weights`` that differ from the method's
+    ``recipe``. ``alpha_optimiser``: from the alphas; else Adam with ``alpha_lr``, ``alpha_betas``, ``alpha_decay``.
+    ``alpha_clip``: the largest norm of all the alphas' gradients together.
+    ``warmup``: first epochs without alpha steps, below 1 a fraction of all. ``inner_steps``: weight steps per alpha step.
     ``alphas_on``: the stream of the alpha step, "validation" or "train". ``single_level``: one loss of one training batch
-    steps both. ``penalty(loss, mixture, space)``: adds a cost to the alphas' loss. ``rule``: from beliefs to the architecture.
+    steps both. ``penalty(loss, mixture, space)``: adds a cost to the alphas' loss. ``regularise``: terms that depend on the alphas
+    alone, added to it too. ``stops``: asked after each epoch; one that answers with an architecture ends the search with it. Both
+    by name or made: see ``regularisers`` and ``early_stopping``. ``rule``: from beliefs to the architecture.
     ``reduce``: averages gradients over ranks; every rank must be given the same ``seed``.
     Raises ``InputError`` for settings that exclude each other and for data that lacks the stream.
     """
+
+    recipe: ClassVar[Mapping[str, Any]] = {}  # the paper's settings of ``Weights``
 
     def __init__(
         self,
@@ -50,16 +57,19 @@ class Gradient:
         *,
         relax_weights: Relaxation | None = None,
         relax_inputs: Relaxation = relaxations.everything,
-        weights: Callable[[nn.Module], Weights] | None = None,
+        weights: Callable[[nn.Module], Weights] | Mapping[str, Any] | None = None,
         alpha_lr: float = 3e-4,
         alpha_betas: tuple[float, float] = (0.5, 0.999),
         alpha_decay: float = 1e-3,
         alpha_optimiser: Callable[[Iterable[Tensor]], torch.optim.Optimizer] | None = None,
-        warmup: int = 0,
+        alpha_clip: float | None = None,
+        warmup: float = 0,
         inner_steps: int = 1,
         alphas_on: str = "validation",
         single_level: bool = False,
         penalty: Penalty = no_penalty,
+        regularise: Sequence[Regulariser | Named] = (),
+        stops: Sequence[Stop | str] = (),
         rule: Callable[..., Architecture] = strongest,
         seed: int = 0,
         reduce: Reduce = alone,
@@ -71,23 +81,33 @@ class Gradient:
         stream = "train" if single_level else alphas_on
         if not task.data.has(stream):
             raise InputError(f"alphas learn on the {stream} data, and the task has none: give Task a {stream} loader or alphas_on='train'")
-        self.supernet, self.task, self.penalty, self.rule, self.reduce = supernet, task, penalty, rule, reduce
+        self.task, self.price, self.rule, self.reduce = task, penalty, rule, reduce
+        self.regularise, self.stops = [regulariser(r) for r in regularise], [stop_rule(s) for s in stops]
         self.relax, self.relax_weights, self.relax_inputs = relax, relax_weights or relax, relax_inputs
         self.warmup, self.inner_steps, self.alphas_on, self.single_level = warmup, inner_steps, alphas_on, single_level
+        self.alpha_clip = alpha_clip
         self.rng = Generator().manual_seed(seed)
+        own = None if callable(weights) else {**self.recipe, **(weights or {})}
+        self.make_weights: Callable[[nn.Module], Weights] = weights if callable(weights) else partial(Weights, **(own or {}))
+        self.make_alpha_optimiser = alpha_optimiser or partial(torch.optim.Adam, lr=alpha_lr, betas=alpha_betas, weight_decay=alpha_decay)
+        self.done, self.of = 0, 1
+        self.found: Architecture | None = None  # by a rule that stopped the search
+        self.begin(supernet)
+
+    def begin(self, supernet: Supernet) -> None:
+        """Turn to ``supernet``: its alphas and both optimisers are made anew."""
+        self.supernet = supernet
         like = next(supernet.parameters())
         self.device = like.device
         self.alphas = {
             name: nn.Parameter((1e-3 * torch.randn(len(c.options), generator=self.rng)).to(like.dtype))
             for name, c in supernet.space.items()
-            if c.pick is None or relax_inputs is not relaxations.everything
+            if c.pick is None or self.relax_inputs is not relaxations.everything
         }
-        self.weights = (weights or Weights)(supernet)
-        adam = partial(torch.optim.Adam, lr=alpha_lr, betas=alpha_betas, weight_decay=alpha_decay)
-        self.alpha_optimiser = (alpha_optimiser or adam)(list(self.alphas.values()))
-        self.done = 0
+        self.weights = self.make_weights(supernet)
+        self.alpha_optimiser = self.make_alpha_optimiser(list(self.alphas.values()))
 
-    # The two seams that a method overrides: what one choice's blend is made of, and one step on the alphas.
+    # The seams that a method overrides: what one choice's blend is made of, one step on the alphas, the blend of a weight step.
 
     def blend(self, choice: Choice, relax: Relaxation) -> Mix:
         """The blend of one choice, on the CPU."""
@@ -102,6 +122,23 @@ class Gradient:
         loss = self.penalty(self.objective(validation, mixture), mixture, self.supernet.space)
         self.apply_alphas(torch.autograd.grad(loss, list(self.alphas.values()), allow_unused=True))
 
+    def weight_mixture(self, batches: Sequence[Any]) -> Mixture:
+        """The blend under which the weights learn ``batches``; asks no gradient of the alphas."""
+        with torch.no_grad():
+            return self.mixture(self.relax_weights)
+
+    def penalty(self, loss: Tensor, mixture: Mixture, space: SearchSpace) -> Tensor:
+        """What the alphas descend: the loss, priced, with every regulariser added."""
+        loss = self.price(loss, mixture, space)
+        for term in self.regularise:
+            loss = loss + term(self)
+        return loss
+
+    @property
+    def warm(self) -> bool:
+        """Whether the alphas learn in this epoch."""
+        return self.done >= (self.warmup * self.of if self.warmup < 1 else self.warmup)
+
     def step(self, data: Data) -> dict[str, Tensor]:
         """One alpha step and ``inner_steps`` weight steps; the measured are those of the last."""
         if self.single_level:
@@ -109,7 +146,7 @@ class Gradient:
         measured: dict[str, Tensor] = {}
         for i in range(self.inner_steps):
             batches = [data.next("train") for _ in range(self.weights.accumulate)]
-            if i == 0 and self.done >= self.warmup:
+            if i == 0 and self.warm:
                 self.alpha_step(batches[0], data.next(self.alphas_on))
             measured = self.weight_step(batches)
         return measured
@@ -120,8 +157,7 @@ class Gradient:
 
     def weight_step(self, batches: Sequence[Any]) -> dict[str, Tensor]:
         """Step the weights by the mean gradient over ``batches``; nothing is asked of the alphas."""
-        with torch.no_grad():
-            mixture = self.mixture(self.relax_weights)
+        mixture = self.weight_mixture(batches)
         network = partial(self.supernet, mixture)
         measured: dict[str, Tensor] = {}
 
@@ -140,7 +176,7 @@ class Gradient:
         mixture = self.mixture(self.relax)
         outputs = self.task.predict(partial(self.supernet, mixture), batch)
         loss = self.task.loss(outputs, batch)
-        if self.done < self.warmup:
+        if not self.warm:
             self.weights.apply(torch.autograd.grad(loss, self.weights.parameters, allow_unused=True), self.reduce)
         else:
             logits = list(self.alphas.values())
@@ -169,21 +205,25 @@ class Gradient:
         for p, g in zip(self.alphas.values(), grads, strict=True):
             p.grad = g
         self.reduce([p.grad for p in self.alphas.values() if p.grad is not None])
+        if self.alpha_clip is not None:
+            nn.utils.clip_grad_norm_(self.alphas.values(), self.alpha_clip)
         self.alpha_optimiser.step()
 
     def epoch(self, done: int, of: int, metrics: dict[str, Any]) -> bool:
-        """Before the first epoch (``done`` = 0) and after each: set the schedules. Never asks to stop."""
-        self.done = done
+        """Before the first epoch (``done`` = 0) and after each: set the schedules; True where a rule stops the search."""
+        self.done, self.of = done, of
         self.weights.epoch(done, of)
-        return False
+        for stop in self.stops if done else ():
+            self.found = self.found or stop(self, done, of)
+        return self.found is not None
 
     def belief(self) -> dict[str, list[float]]:
         """The probability of every option by its alpha."""
         return {n: p.detach().softmax(-1).tolist() for n, p in self.alphas.items()}
 
     def architecture(self) -> Architecture:
-        """What would be derived now."""
-        return self.rule(self.supernet.space, self.belief())
+        """What would be derived now; after a stop, what it found."""
+        return self.found or self.rule(self.supernet.space, self.belief())
 
     @torch.no_grad()
     def evaluate(self, stream: str = "validation") -> dict[str, float]:
@@ -206,6 +246,9 @@ class Gradient:
             "alpha_optimiser": self.alpha_optimiser.state_dict(),
             "rng": self.rng.get_state(),
             "done": self.done,
+            "of": self.of,
+            "found": self.found,
+            "stops": [stop.state_dict() if hasattr(stop, "state_dict") else {} for stop in self.stops],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -216,4 +259,7 @@ class Gradient:
         self.weights.load_state_dict(state["weights"])
         self.alpha_optimiser.load_state_dict(state["alpha_optimiser"])
         self.rng.set_state(state["rng"])
-        self.done = state["done"]
+        self.done, self.of, self.found = state["done"], state["of"], state["found"]
+        for stop, memory in zip(self.stops, state["stops"], strict=True):
+            if hasattr(stop, "load_state_dict"):
+                stop.load_state_dict(memory)

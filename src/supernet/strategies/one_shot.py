@@ -6,10 +6,10 @@ sharing), https://arxiv.org/abs/1902.07638
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -32,8 +32,10 @@ def uniform(space: SearchSpace, rng: Random) -> Iterable[Architecture]:
 class OneShot:
     """Each step trains the architectures that ``draws`` names on one batch, then updates the weights once.
 
-    ``weights``: how the weights are trained, made from the supernet.
+    ``weights``: how the weights are trained, made from the supernet; or settings of ``Weights`` that differ from ``recipe``.
     """
+
+    recipe: ClassVar[Mapping[str, Any]] = {"lr": 0.05, "lr_min": 0.0, "decay": 4e-5}
 
     def __init__(
         self,
@@ -41,12 +43,12 @@ class OneShot:
         task: Task,
         *,
         draws: Draws = uniform,
-        weights: Callable[[nn.Module], Weights] | None = None,
+        weights: Callable[[nn.Module], Weights] | Mapping[str, Any] | None = None,
         seed: int = 0,
         reduce: Reduce = alone,
     ):
         self.supernet, self.task, self.draws, self.reduce, self.rng = supernet, task, draws, reduce, Random(seed)
-        self.weights = (weights or partial(Weights, lr=0.05, lr_min=0.0, decay=4e-5))(supernet)
+        self.weights = weights(supernet) if callable(weights) else Weights(supernet, **{**self.recipe, **(weights or {})})
 
     def step(self, data: Data) -> dict[str, Tensor]:
         """One update; the measured are those of the last architecture drawn."""

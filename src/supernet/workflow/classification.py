@@ -28,7 +28,7 @@ DATA: Settings = {
     "flip": None,
     "cutout": 0,
 }
-MACHINE: Settings = {"seed": 0, "device": "cpu", "threads": None, "autocast": None}
+MACHINE: Settings = {"seed": 0, "device": "cpu", "threads": None, "autocast": None, "save_every": 60.0}
 
 
 class ImageTask(Task):

@@ -46,11 +46,10 @@ def load(run: str | Path, model: nn.Module | None = None, *example: Any) -> nn.M
 
 
 def _derived(folder: Path, there: Design) -> nn.Module:
-    settings = read_config(folder)
-    module = space_module(there.space)
-    sizes = {**module.SEARCH, "classes": there.settings["classes"], "shape": tuple(there.settings["shape"]), **settings["supernet"]}
-    supernet = module.supernet(**accepted("supernet", module.supernet, sizes))
-    assert there.choices
+    module, sizes = space_module(there.space), there.stored.get("supernet")
+    if not isinstance(sizes, dict) or there.choices is None:
+        raise InputError(f"{folder / 'architecture.json'} does not say which supernet its weights are from")
+    supernet = module.supernet(**accepted(f"the supernet of {there.space}", module.supernet, sizes))
     return derive(supernet, there.choices, torch.zeros(1, *sizes["shape"]))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -13,7 +13,9 @@ from torch import Tensor
 from supernet.costs.table import count_tables
 from supernet.derivation import within
 from supernet.designs import Design
+from supernet.layers.base import Supernet
 from supernet.mixture import Mix, Mixture, Table, expected, one_hot
+from supernet.settings import taken
 from supernet.space import Architecture, SearchSpace
 from supernet.spaces import space_module
 
@@ -38,12 +40,12 @@ class Limits:
 
     def costs(self, architecture: Architecture) -> dict[str, float]:
         """Exact parameters and multiply-adds of an architecture's evaluation network."""
-        described = Design(self.space, architecture, dict(architecture), "", dict(self.network)).describe()
-        return {"params": described["params"], "macs": described["macs"]}
+        mixture = one_hot(self.search_space, architecture)
+        return {name: float(expected(self.search_space, mixture, table)) for name, table in self.tables.items()}
 
     def for_gradient(self, strength: float = 1.0) -> dict[str, Any]:
         """Settings for a gradient strategy: a penalty that grows as the expected cost passes a bound, and a derivation that keeps it."""
-        tables = self.tables()
+        tables = self.tables
 
         def penalty(loss: Tensor, mixture: Mixture, space: SearchSpace) -> Tensor:
             kept = derivable(space, mixture)
@@ -53,22 +55,34 @@ class Limits:
             return loss
 
         def rule(space: SearchSpace, belief: Mapping[str, Any]) -> Architecture:
-            return within(space, belief, partial(self._excess, tables, space))
+            return within(space, belief, self._excess)
 
         return {"penalty": penalty, "rule": rule}
 
-    def tables(self) -> dict[str, Table]:
-        """What each option adds to the evaluation network."""
+    @cached_property
+    def supernet(self) -> Supernet:
+        """The evaluation network with every choice open, without storage."""
         module = space_module(self.space)
         sized = Design(self.space, {}, None, "").sized(self.network)
         with torch.device("meta"):
-            supernet = module.supernet(affine=True, **{k: v for k, v in sized.items() if k in module.SEARCH})
-        return count_tables(supernet, sized["shape"])
+            found: Supernet = module.supernet(**taken(module.supernet, {**sized, "affine": True}))
+        return found
 
-    def _excess(self, tables: Mapping[str, Table], space: SearchSpace, architecture: Architecture) -> float:
+    @property
+    def search_space(self) -> SearchSpace:
+        """The choices of the evaluation network."""
+        return self.supernet.space
+
+    @cached_property
+    def tables(self) -> dict[str, Table]:
+        """What each option adds to the evaluation network."""
+        sized = Design(self.space, {}, None, "").sized(self.network)
+        return count_tables(self.supernet, sized["shape"])
+
+    def _excess(self, architecture: Architecture) -> float:
         """By which share the worst bound is passed; at most 0 where all hold."""
-        mixture = one_hot(space, architecture)
-        return max(float(expected(space, mixture, tables[name])) / bound - 1 for name, bound in self.bounds.items())
+        costs = self.costs(self.search_space.check(architecture))
+        return max(costs[name] / bound - 1 for name, bound in self.bounds.items())
 
 
 def derivable(space: SearchSpace, mixture: Mixture) -> Mixture:

@@ -54,7 +54,7 @@ def retrain_run(settings: Settings, out: Path, resume: bool = False) -> dict[str
         weights = partial(Weights, **{"lr_min": 0.0, **settings["weights"]})
         strategy = Retrain(model, task, weights=weights, **settings["retrain"])
         watch = lambda: {watched: strategy.evaluate(watched)}  # noqa: E731
-        history = fit(strategy, task.data, settings["epochs"], run, evaluate=watch, what="retraining")
+        history = fit(strategy, task.data, settings["epochs"], run, evaluate=watch, what="retraining", save_every=settings["save_every"])
         model.eval()
         run.write_weights(model)
         test = task.evaluate(model, "test")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from supernet.run import FORMAT, Run, seed_everything
 from supernet.search import Found, search, try_architectures, warm_start
 from supernet.searchers import SEARCHERS, Searcher, make_searcher, searcher_class
 from supernet.searchers.state import plain
-from supernet.settings import Settings, accepted
+from supernet.settings import Settings, accepted, taken
 from supernet.space import SearchSpace
 from supernet.spaces import space_module
 from supernet.strategies import STRATEGIES
@@ -57,6 +57,9 @@ SEARCH: Settings = {
 }
 
 
+NOT_FOR_USERS = ("weights", "seed", "penalty", "rule", "build", "reduce", "draws", "alpha_optimiser", "relax_weights", "relax_inputs")
+
+
 def search_run(settings: Settings, out: Path, resume: bool = False) -> dict[str, Any]:
     """Search as ``settings`` say, write the run and its report, return what INTERFACE calls the JSON of search."""
     check_search(settings)
@@ -82,11 +85,11 @@ def check_search(settings: Settings) -> None:
     if method in STRATEGIES:
         if settings["table"]["file"]:
             raise InputError(f"{method} trains a supernet on data: give --data; --table is for searchers ({', '.join(SEARCHERS)})")
-        accepted(method, strategy_named(method).load(), settings["strategy"], fixed=("weights", "seed", "penalty", "rule"))
+        accepted(method, strategy_named(method).load(), settings["strategy"], fixed=NOT_FOR_USERS)
         accepted("weights", Weights, settings["weights"])
     name = settings["searcher"]["name"] if method in STRATEGIES else method
     accepted(name, searcher_class(name), {k: v for k, v in settings["searcher"].items() if k != "name"})
-    accepted(f"the supernet of {settings['space']}", module.supernet, settings["supernet"])
+    supernet_settings(settings)
     accepted(f"a network of {settings['space']}", module.network, settings["network"])
     for what in ("epochs", "trials"):
         if settings[what] is not None and settings[what] < 1:
@@ -101,34 +104,42 @@ def plan_of(settings: Settings) -> dict[str, Any]:
     check_search(settings)
     module = space_module(settings["space"])
     with torch.device("meta"):
-        supernet = module.supernet(**{**module.SEARCH, **settings["supernet"]})
+        supernet = module.supernet(**supernet_settings(settings))
     sizes = {"supernet_params": sum(p.numel() for p in supernet.parameters()), "size": supernet.space.size()}
     return {"settings": settings, **sizes}
 
 
 def build_supernet(settings: Settings, task: ImageTask) -> Supernet:
     """The supernet of the run's space and settings."""
-    module = space_module(settings["space"])
     seed_everything(settings["seed"])
-    supernet: Supernet = module.supernet(**accepted("supernet", module.supernet, {**module.SEARCH, **fitted(settings, task, "supernet")}))
+    supernet: Supernet = space_module(settings["space"]).supernet(**supernet_settings(settings, task))
     if settings["initial"]:
         warm_start(supernet, settings["initial"])
     return supernet
+
+
+def supernet_settings(settings: Settings, task: ImageTask | None = None) -> Settings:
+    """Of the space, of the method, of the data, of the user: the later counts."""
+    module, method = space_module(settings["space"]), STRATEGIES.get(settings["method"])
+    own = method.space.get(settings["space"], {}) if method else {}
+    found = {"classes": task.classes, "shape": task.shape} if task else {}
+    given = {**module.SEARCH, **own, **found, **settings["supernet"]}
+    return accepted(f"the supernet of {settings['space']}", module.supernet, given)
 
 
 def _search_supernet(settings: Settings, run: Run) -> tuple[Found, Settings]:
     task = image_task(settings)
     supernet = build_supernet(settings, task)
     method = strategy_named(settings["method"])
-    weights = partial(Weights, **settings["weights"]) if settings["weights"] else None
     network = fitted(settings, task, "network")
     limits = Limits.of(settings, network)
     task.place(supernet)
     extra = limits.for_gradient() if limits.any and method.alphas else {}
     seed_everything(settings["seed"])
-    strategy = method.load()(
-        supernet, task, seed=settings["seed"], **({"weights": weights} if weights else {}), **settings["strategy"], **extra
-    )
+    module, sizes = space_module(settings["space"]), supernet_settings(settings, task)
+    if settings["space"] in method.builds:
+        extra["build"] = lambda **more: module.supernet(**{**sizes, **more})
+    strategy = method.load()(supernet, task, seed=settings["seed"], weights=settings["weights"], **settings["strategy"], **extra)
     objective, costs = Objective(limits=limits.bounds), limits.costs if limits.any else None
     found = search(
         supernet,
@@ -142,9 +153,11 @@ def _search_supernet(settings: Settings, run: Run) -> tuple[Found, Settings]:
         objective=objective,
         costs=costs,
         calibration=settings["estimator"]["calibration"],
+        save_every=settings["save_every"],
     )
     assert found.supernet
     run.write_weights(derive(found.supernet, found.architecture, *task.example))
+    found.built = {**sizes, **getattr(strategy, "built", {})}
     if settings["baseline"]["name"]:
         steps = settings["steps"] or len(found.history) * strategy.steps(task.data)
         searched = steps * work(task, lambda: strategy.step(task.data))
@@ -192,17 +205,9 @@ def searcher_of(settings: Settings, name: str, space: SearchSpace) -> Searcher:
 def scratch_estimator(settings: Settings, task: ImageTask, epochs: int, steps: int | None = None) -> FromScratch:
     """Trains the network of an architecture at the supernet's size: the proxy of the papers."""
     module = space_module(settings["space"])
-    proxy = {**module.SEARCH, **fitted(settings, task, "supernet")}
-    able = accepted_only(module.network, proxy)
+    able = taken(module.network, supernet_settings(settings, task))
     train = partial(Retrain, drop_path=0.0, weights=partial(Weights, **{"lr_min": 0.0, **settings["weights"]}))
     return FromScratch(lambda arch: module.network(arch, **able), task, epochs=epochs, steps=steps, seed=settings["seed"], strategy=train)
-
-
-def accepted_only(function: Callable[..., Any], given: Mapping[str, Any]) -> Settings:
-    """Those of ``given`` that ``function`` takes."""
-    import inspect
-
-    return {k: v for k, v in given.items() if k in inspect.signature(function).parameters}
 
 
 def _search_table(settings: Settings, run: Run) -> tuple[Found, Settings]:
@@ -215,7 +220,7 @@ def _search_table(settings: Settings, run: Run) -> tuple[Found, Settings]:
         settings["trials"],
         Objective(maximise=("validation",), limits=limits),
         run,
-        costs=table.costs if limits else None,
+        costs=table.costs,
         every=1000,
     )
     return Found(space.matters(trials[0].architecture), dict(trials[0].scores or {}), None, [], trials), dict(settings["network"])
@@ -225,7 +230,7 @@ def open_table(settings: Settings) -> tuple[SearchSpace, Table]:
     """The search space and the benchmark table of a command's settings."""
     module = space_module(settings["space"])
     with torch.device("meta"):
-        space = module.supernet(**{**module.SEARCH, **settings["supernet"]}).space
+        space = module.supernet(**supernet_settings(settings)).space
     given = {k: v for k, v in settings["table"].items() if k != "file" and v is not None}
     return space, Table.read(settings["table"]["file"], space=space, **given)
 
@@ -237,18 +242,20 @@ def _finish(settings: Settings, run: Run, found: Found, network: Settings, secon
     described = there.describe()
     score = found.scores
     validation = score.get("accuracy", score.get("validation"))
+    alike = {f"{k}_trained_alike": v for k, v in found.baseline.get("found", {}).items()}
     bounds = {k: v for k, v in settings["limits"].items() if v is not None}
     holds = {k: bool(described[k] <= bound) for k, bound in bounds.items()}
     found_by = {"method": settings["method"], "seed": settings["seed"], "epochs": settings["epochs"], "trials": len(found.trials)}
     stored = {
         "format": FORMAT,
         "space": space,
-        "settings": {k: list(v) if isinstance(v, tuple) else v for k, v in network.items()},
+        "settings": json_ready(network),
         "choices": plain(found.architecture),
         "genotype": there.notation,
         "found_by": found_by,
-        "scores": {"validation": validation, **{f"validation_{k}": v for k, v in score.items()}},
+        "scores": {"validation": validation, **{f"validation_{k}": v for k, v in score.items() if k != "validation"}, **alike},
         "costs": {"params": described["params"], "macs": described["macs"]},
+        **({"supernet": json_ready(found.built)} if found.built else {}),
         **({"limits": {k: {"bound": bounds[k], "holds": holds[k]} for k in bounds}} if bounds else {}),
     }
     run.write_json("architecture.json", stored)
@@ -257,6 +264,11 @@ def _finish(settings: Settings, run: Run, found: Found, network: Settings, secon
     if found.baseline:
         result["baseline"] = _finish_baseline(settings, run, found.baseline, network)
     return {**result, "out": str(run.folder), "measured": {"seconds": seconds, "peak_memory_mb": peak_memory()}}
+
+
+def json_ready(settings: Mapping[str, Any]) -> Settings:
+    """Settings as JSON has them."""
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()}
 
 
 def _finish_baseline(settings: Settings, run: Run, baseline: dict[str, Any], network: Settings) -> dict[str, Any]:

@@ -1,0 +1,127 @@
+"""Streams of text for truncated back-propagation through time: chunks of parallel strands, whose state carries the hidden state."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from supernet.data.batches import seeded
+from supernet.errors import InputError, unknown
+
+LENGTHS = ("fixed", "halved", "normal")
+FULL = 0.95  # how often a chunk is of the full length, else of about half
+SPREAD, SHORTEST, LONGEST_EXTRA = 5, 5, 20  # of normal lengths
+
+
+@dataclass
+class Chunk:
+    """Some steps of parallel strands. However often it is run, it starts from ``hidden``; the last run's end starts the next chunk.
+
+    It reads as a batch ``(tokens, targets)``, the targets in one row.
+    """
+
+    tokens: Tensor  # (T, B)
+    targets: Tensor  # (T, B), the token after each
+    hidden: Any = None  # of the network after the chunk before; None: nothing was before
+    training: bool = False  # whether its loss is regularised
+    after: Any = None  # set by who runs it
+
+    def __getitem__(self, part: Any) -> Any:
+        return (self.tokens, self.targets.flatten())[part]
+
+
+class TextStream:
+    """Passes over a text as ``batch`` parallel strands of equal length; the rest that fills no strand is left out.
+
+    Its state names the next chunk and holds the hidden state it starts from. A new pass starts from none.
+
+    tokens: (N,). steps: tokens of each strand in a chunk, also the unit of ``scale``.
+    lengths: "fixed"; "halved": the full length 95 % of the time, else half of it (DARTS' search); "normal": drawn around these
+        with deviation 5, at least 5 and at most ``steps`` + 20 (DARTS' evaluation, after Merity et al. 2018, section 4.1,
+        https://arxiv.org/abs/1708.02182). Lengths are a function of the seed, the pass and the chunk.
+    evaluation_batch: strands in ``in_order``, which always has fixed lengths; None: ``batch``.
+    training: whether the loss of its chunks is regularised.
+
+    Raises InputError for a text too short for its strands.
+    """
+
+    def __init__(
+        self,
+        tokens: Tensor,
+        batch: int,
+        steps: int = 35,
+        *,
+        lengths: str = "fixed",
+        seed: int = 0,
+        training: bool = True,
+        evaluation_batch: int | None = None,
+    ):
+        if lengths not in LENGTHS:
+            raise unknown("lengths", lengths, LENGTHS)
+        if batch < 1 or steps < 1:
+            raise InputError(f"a chunk needs at least 1 strand of 1 step; got {batch} of {steps}")
+        if len(tokens) < 2 * batch:
+            raise InputError(f"{len(tokens)} tokens are too few for {batch} strands: a smaller batch size, or more text")
+        self.tokens, self.batch, self.steps, self.lengths, self.seed = tokens, batch, steps, lengths, seed
+        self.training, self.evaluation_batch = training, evaluation_batch
+        self.strands = tokens[: len(tokens) // batch * batch].view(batch, -1).t().contiguous()  # (N / batch, batch)
+        self.turn = self.index = self.at = 0
+        self._before: Any = None  # the hidden state that was loaded
+        self._last: Chunk | None = None
+
+    def __len__(self) -> int:
+        """Chunks a pass, as many as there are on average."""
+        full = FULL * self.steps + (1 - FULL) * (self.steps / 2 if self.lengths == "normal" else self.steps // 2)
+        return max(math.ceil((len(self.strands) - 1) / (self.steps if self.lengths == "fixed" else full)), 1)
+
+    def __iter__(self) -> Iterator[Chunk]:
+        turn = self.turn
+        while self.turn == turn:
+            start, end = self.at, min(self.at + self.length(), len(self.strands) - 1)
+            chunk = Chunk(self.strands[start:end], self.strands[start + 1 : end + 1], self._hidden(), self.training)
+            self._last, self._before = chunk, None
+            more = end < len(self.strands) - 1
+            self.turn, self.index, self.at = (turn, self.index + 1, end) if more else (turn + 1, 0, 0)
+            yield chunk
+
+    def length(self) -> int:
+        """The steps that the next chunk is drawn to have; at the end of the text it gets fewer."""
+        if self.lengths == "fixed":
+            return self.steps
+        rng = seeded(self.seed, self.turn, self.index)
+        middle = self.steps if float(torch.rand((), generator=rng)) < FULL else self.steps / 2
+        if self.lengths == "halved":
+            return max(int(middle), 1)
+        drawn = int(middle + SPREAD * float(torch.randn((), generator=rng)))
+        return min(max(drawn, SHORTEST), self.steps + LONGEST_EXTRA)
+
+    @property
+    def scale(self) -> float:
+        """By how much the length of the next chunk differs from ``steps``: the factor of its learning rate."""
+        return self.length() / self.steps
+
+    def in_order(self) -> TextStream:
+        """The same text as one would evaluate on it, from its beginning."""
+        return TextStream(self.tokens, min(self.evaluation_batch or self.batch, len(self.tokens) // 2), self.steps, training=False)
+
+    def _hidden(self) -> Any:
+        """What the next chunk starts from."""
+        if self.at == 0:
+            return None
+        return self._before if self._last is None else self._last.after
+
+    def state_dict(self) -> dict[str, Any]:
+        """The pass, the chunk and the place that come next, and the hidden state there."""
+        return {"turn": self.turn, "index": self.index, "at": self.at, "hidden": self._hidden()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where ``state`` was taken; raises InputError where the text is too short for it."""
+        if not 0 <= state["at"] < len(self.strands) - 1:
+            raise InputError(f"cannot go on at step {state['at']} of {len(self.strands)}; the text or the batch size has changed")
+        self.turn, self.index, self.at = state["turn"], state["index"], state["at"]
+        self._before, self._last = state["hidden"], None

@@ -1,0 +1,26 @@
+"""A skip-connection beside an edge that helps the search and is gone afterwards.
+
+Chu et al. 2021 (DARTS-), section 3.2, https://arxiv.org/abs/2009.01027
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+
+class AuxiliarySkip(nn.Module):
+    """``edge(x) + strength * skip(x)``; the strategy lets ``strength`` fall to 0. ``skip``: an identity unless the edge changes shapes."""
+
+    def __init__(self, edge: nn.Module, skip: nn.Module | None = None):
+        super().__init__()
+        self.edge, self.skip, self.strength = edge, skip or nn.Identity(), 0.0
+
+    def forward(self, x: Any) -> Tensor:
+        out: Tensor = self.edge(x)
+        return out + self.strength * self.skip(x) if self.strength else out
+
+    def settle(self) -> nn.Module:
+        """What stays of it in a derived network."""
+        return nn.Sequential(self.edge)

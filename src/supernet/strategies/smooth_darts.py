@@ -1,0 +1,94 @@
+"""SDARTS: Chen, Hsieh, ICML 2020, https://arxiv.org/abs/2002.05283; https://github.com/xiangning-chen/SmoothDARTS
+
+The weights learn under blends near the present one, so that discretising costs less: moved at random (RS) or to where the
+loss is worst (ADV). Steps on the alphas see the blend itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from supernet import relaxations
+from supernet.errors import InputError
+from supernet.layers.base import Supernet
+from supernet.mixture import Mix, Mixture
+from supernet.strategies.gradient import Gradient
+from supernet.task import Task
+
+
+class SDARTS(Gradient):
+    """Softmax blends; for the weights, moved within a distance that grows linearly from the first to the second of ``radius``.
+
+    ``attack``: "random", or "adversarial" by ``ascents`` steps of projected gradient ascent from a random point (``random_start``).
+    """
+
+    def __init__(
+        self,
+        supernet: Supernet,
+        task: Task,
+        *,
+        attack: str = "random",
+        radius: tuple[float, float] = (0.03, 0.3),
+        ascents: int = 7,
+        random_start: bool = True,
+        **settings: Any,
+    ):
+        if attack not in ("random", "adversarial"):
+            raise InputError(f"attack must be 'random' or 'adversarial'; got {attack!r}")
+        if settings.get("single_level"):
+            raise InputError("SDARTS moves the blend of a separate weight step: it excludes single_level")
+        self.attack, self.radii, self.ascents, self.random_start = attack, radius, ascents, random_start
+        super().__init__(supernet, task, relaxations.softmax, **settings)
+
+    @property
+    def radius(self) -> float:
+        """Of this epoch."""
+        first, last = self.radii
+        return first + (last - first) * self.done / self.of
+
+    def weight_mixture(self, batches: Sequence[Any]) -> Mixture:
+        if self.attack == "adversarial":
+            return self.worst(batches[0], self.radius)
+        with torch.no_grad():
+            return self.mixture(partial(relaxations.perturbed, size=self.radius))
+
+    def worst(self, batch: Any, radius: float) -> Mixture:
+        """The blend within ``radius`` of the present one (largest difference) that ascends the loss of ``batch``; itself where it fails.
+
+        The supernet is in evaluation mode meanwhile.
+        """
+        modes = [(m, m.training) for m in self.supernet.modules()]
+        self.supernet.eval()
+        try:
+            with torch.no_grad():
+                mixture = self.mixture(self.relax)
+                before = self.objective(batch, mixture)
+            centre = {n: w for n in self.alphas if (w := mixture[n].weights) is not None}
+            moved = {n: self._random(w, radius) if self.random_start else w for n, w in centre.items()}
+            for _ in range(self.ascents):
+                moved = {n: w.detach().requires_grad_() for n, w in moved.items()}
+                with torch.enable_grad():
+                    loss = self.objective(batch, self._with(mixture, moved))
+                slopes = torch.autograd.grad(loss, list(moved.values()), allow_unused=True)
+                for (n, w), slope in zip(list(moved.items()), slopes, strict=True):
+                    if slope is not None:
+                        step = w.detach() + 2 * radius / self.ascents * slope.sign() - centre[n]
+                        moved[n] = relaxations.simplex(centre[n] + step.clamp(-radius, radius))
+            found = self._with(mixture, {n: w.detach() for n, w in moved.items()})
+            with torch.no_grad():
+                return found if self.objective(batch, found) >= before else mixture
+        finally:
+            for module, mode in modes:
+                module.training = mode
+
+    def _random(self, weights: Tensor, radius: float) -> Tensor:
+        noise = 2 * torch.rand(weights.shape, generator=self.rng, dtype=weights.dtype) - 1
+        return relaxations.simplex(weights + (radius * noise).to(weights.device))
+
+    def _with(self, mixture: Mixture, weights: dict[str, Tensor]) -> Mixture:
+        return mixture | {n: Mix(w, mixture[n].runs) for n, w in weights.items()}

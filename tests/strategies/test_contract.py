@@ -1,0 +1,202 @@
+"""What every strategy promises: an entry of ``STRATEGIES`` is tested by being there."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from supernet import InputError, OneOf, Supernet, Task, UpTo
+from supernet.layers.base import searchable
+from supernet.spaces import cell
+from supernet.strategies import STRATEGIES
+
+SIZES = {"channels": 12, "cells": 3, "nodes": 1, "shape": (3, 8, 8), "classes": 3}
+EPOCHS = 6  # of two steps
+
+
+class Own(nn.Module):
+    """A user's small network."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 6, 3, stride=2)
+        self.one = OneOf({"conv": nn.Conv2d(6, 6, 3, padding=1), "pool": nn.MaxPool2d(3, 1, 1), "skip_connect": nn.Identity()})
+        self.stage = UpTo([nn.Sequential(nn.Conv2d(6, 6, 1), nn.BatchNorm2d(6), nn.ReLU()) for _ in range(2)], depths=(1, 2))
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.stage(self.one(self.stem(x))).mean((2, 3)))
+
+
+def cells(name: str, **settings: Any) -> Supernet:
+    """The supernet of a method on the cell space, small."""
+    own = {k: v for k, v in STRATEGIES[name].space.get("darts", {}).items() if k not in SIZES}
+    if "cells" in settings:
+        settings["cells"] = 3 + settings["cells"] // 6
+    return cell.supernet(**{**SIZES, **own, **settings})
+
+
+def batches(n: int) -> list[tuple[Tensor, Tensor]]:
+    g = torch.Generator().manual_seed(n)
+    return [(torch.randn(4, 3, 8, 8, generator=g), torch.randint(3, (4,), generator=g)) for _ in range(n)]
+
+
+def on_cells(name: str, seed: int = 0) -> tuple[Any, Task]:
+    torch.manual_seed(seed)
+    task, method = Task(batches(2), batches(3), loss=F.cross_entropy, seed=seed), STRATEGIES[name]
+    build = {"build": lambda **settings: cells(name, **settings)} if "darts" in method.builds else {}
+    return method.load()(cells(name), task, seed=seed, **build), task
+
+
+def on_own(name: str, seed: int = 0) -> tuple[Any, Task]:
+    torch.manual_seed(seed)
+    task = Task(batches(2), batches(3), loss=F.cross_entropy, seed=seed)
+    return STRATEGIES[name].load()(Supernet(Own()), task, seed=seed), task
+
+
+def made(name: str, seed: int = 0) -> tuple[Any, Task]:
+    """On a user's network, and on small cells where the method makes further ones or cannot take the user's."""
+    if not STRATEGIES[name].builds:
+        with suppress(InputError):
+            return on_own(name, seed)
+    return on_cells(name, seed)
+
+
+def assert_same(a: Any, b: Any, path: str = "") -> None:
+    """Whether two states are equal to the last bit."""
+    if isinstance(a, Tensor):
+        assert isinstance(b, Tensor) and a.dtype == b.dtype and torch.equal(a, b), path
+    elif isinstance(a, Mapping):
+        assert list(a) == list(b), path
+        for key in a:
+            assert_same(a[key], b[key], f"{path}.{key}")
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b), path
+        for i, (x, y) in enumerate(zip(a, b, strict=True)):
+            assert_same(x, y, f"{path}[{i}]")
+    else:
+        assert a == b, path
+
+
+def saved(strategy: Any, task: Task) -> Any:
+    """Everything that a checkpoint holds, read back without running code."""
+    file = io.BytesIO()
+    torch.save({"strategy": strategy.state_dict(), "data": task.data.state_dict(), "random": torch.get_rng_state()}, file)
+    file.seek(0)
+    return torch.load(file, weights_only=True)
+
+
+def train(strategy: Any, task: Task, begin: int, end: int) -> None:
+    """Steps ``begin`` to ``end`` of a training of two steps an epoch; an epoch is told of before its first step."""
+    for i in range(begin, end):
+        if i % 2 == 0:
+            strategy.epoch(i // 2, EPOCHS, {})
+        strategy.step(task.data)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_same_seed_gives_the_same_result(name: str) -> None:
+    states = []
+    for _ in range(2):
+        strategy, task = made(name)
+        train(strategy, task, 0, 2 * EPOCHS)
+        states.append(saved(strategy, task))
+    assert_same(*states)
+
+
+@pytest.mark.parametrize("cut", [1, 4, 7, 11])
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_search_that_is_killed_and_resumed_goes_on_bit_for_bit(name: str, cut: int) -> None:
+    strategy, task = made(name)
+    train(strategy, task, 0, cut)
+    state = saved(strategy, task)
+    train(strategy, task, cut, 2 * EPOCHS)
+    expected = saved(strategy, task)
+    again, other = made(name, seed=0 if STRATEGIES[name].builds else 5)  # what it begins with must not matter
+    torch.set_rng_state(state["random"])
+    again.load_state_dict(state["strategy"])
+    assert torch.equal(torch.get_rng_state(), state["random"])
+    other.data.load_state_dict(state["data"])
+    train(again, other, cut, 2 * EPOCHS)
+    assert_same(saved(again, other), expected)
+    if hasattr(strategy, "architecture"):
+        assert again.architecture() == strategy.architecture()
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_a_step_changes_weights_and_alphas_and_nothing_else(name: str) -> None:
+    strategy, task = made(name)
+    strategy.epoch(1, EPOCHS, {})
+    net = strategy.supernet
+    data = copy.deepcopy([list(task.data.each(stream)) for stream in ("train", "validation")])
+    before, space = {n: p.detach().clone() for n, p in net.named_parameters()}, copy.deepcopy(net.space)
+    modes = [(m, m.training) for m in net.modules()]
+    alphas = {n: p.detach().clone() for n, p in getattr(strategy, "alphas", {}).items()}
+    for _ in range(3):
+        measured = strategy.step(task.data)
+    assert all(isinstance(v, Tensor) and v.dim() == 0 and not v.requires_grad for v in measured.values()) and "loss" in measured
+    assert strategy.supernet is net and net.space == space
+    assert [m.training for m, _ in modes] == [mode for _, mode in modes]
+    assert all(layer.mix is None and layer.others == () for layer in searchable(net))
+    assert any(not torch.equal(p, before[n]) for n, p in net.named_parameters())
+    assert all(p.requires_grad for p in net.parameters())
+    now = [list(task.data.each(stream)) for stream in ("train", "validation")]
+    assert_same(now, data)
+    if alphas and strategy.warm:
+        assert any(not torch.equal(p, alphas[n]) for n, p in strategy.alphas.items())
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_asking_changes_nothing(name: str) -> None:
+    strategy, task = made(name)
+    train(strategy, task, 0, 2)
+    before = saved(strategy, task)
+    json.dumps(strategy.facts())
+    if hasattr(strategy, "architecture"):
+        assert strategy.supernet.space.check(strategy.architecture())
+        assert strategy.architecture() == strategy.architecture()
+    if hasattr(strategy, "evaluate"):
+        first = strategy.evaluate()
+        assert first == strategy.evaluate()
+        assert set(first) == {"loss", "accuracy"}
+    assert strategy.steps(task.data) >= 1
+    assert all(layer.mix is None for layer in searchable(strategy.supernet))
+    assert_same(saved(strategy, task), before)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_a_users_own_module_works_or_is_refused_with_the_reason(name: str) -> None:
+    try:
+        strategy, task = on_own(name)
+    except InputError as error:
+        assert " needs " in str(error) or "build the supernet" in str(error)
+        return
+    train(strategy, task, 0, 2 * EPOCHS)
+    strategy.epoch(EPOCHS, EPOCHS, {})
+    if hasattr(strategy, "finish"):
+        strategy.finish(task.data)
+    if hasattr(strategy, "architecture"):
+        assert strategy.supernet.space.check(strategy.architecture())
+
+
+@pytest.mark.parametrize("name", [name for name, method in STRATEGIES.items() if "darts" in method.space])
+def test_method_trains_the_supernet_that_it_asks_of_the_cell_space(name: str) -> None:
+    strategy, task = on_cells(name)
+    strategy.epoch(0, EPOCHS, {})
+    strategy.step(task.data)
+    assert strategy.supernet.space.check(strategy.architecture())
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_mistaken_setting_is_refused_before_any_work(name: str) -> None:
+    with pytest.raises((InputError, TypeError)):
+        STRATEGIES[name].load()(Supernet(Own()), Task(batches(2), batches(2), loss=F.cross_entropy), no_such_setting=1)

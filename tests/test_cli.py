@@ -1,0 +1,264 @@
+"""The command line as a person and a program meet it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pytest
+from typer.testing import CliRunner
+
+from supernet import load
+from supernet.cli import app, main
+
+Cli = Callable[..., subprocess.CompletedProcess[str]]
+CELL = "Genotype(normal=[('sep_conv_3x3', 0), ('skip_connect', 1)], normal_concat=[2], reduce=None, reduce_concat=[2])"
+SMALL = ("--limit-data", 120, "--channels", 4, "--cells", 3, "--batch-size", 32, "--threads", 1)
+
+
+def called(*arguments: object) -> tuple[int, str, str]:
+    """Exit code, standard output and error of a command, run in this process."""
+    import contextlib
+    import io
+    import sys
+    from unittest import mock
+
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        mock.patch.object(sys, "argv", ["supernet", *map(str, arguments)]),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        try:
+            main()
+            code = 0
+        except SystemExit as error:
+            code = int(error.code or 0)
+    return code, out.getvalue(), err.getvalue()
+
+
+def document(*arguments: object) -> Any:
+    code, out, err = called(*arguments, "--json")
+    assert code == 0, err
+    return json.loads(out)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "params", "macs"),
+    [
+        (("darts-v2",), 3_349_342, 528_359_040),
+        (("darts-v2", "--auxiliary"), 3_349_342 + 476_426, 528_359_040),
+        (("darts-v2", "--stem", "imagenet"), 4_718_752, 529_911_552),
+        (("p-darts", "--stem", "imagenet", "--auxiliary"), 4_944_352 + 1_262_312, 542_819_328),
+        (("darts-v2", "--classes", 100), 3_349_342 + 51_930, 528_359_040 + 51_840),
+        (("gdas-v1", "--stem", "imagenet", "--channels", 50), 5_345_075, 581_009_000),
+        (("nasnet-a", "--channels", 33), 3_245_989, 512_512_968),
+        (("fairdarts-a",), 2_360_782, 371_455_200),
+        (("|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|",), 1_288_506, 184_730_240),
+        (("22212220",), 1_985_514, 85_164_544),
+    ],
+)
+def test_describe_gives_the_official_counts(arguments: tuple[object, ...], params: int, macs: int) -> None:
+    found = document("describe", *arguments)
+    assert (found["params"], found["macs"]) == (params, macs)
+
+
+def test_describe_reads_a_genotype_pasted_as_text_or_from_a_file(tmp_path: Path) -> None:
+    named = document("describe", "darts-v2")
+    text = named["genotype"].replace("normal_concat=[2, 3, 4, 5]", "normal_concat=range(2, 6)")
+    (tmp_path / "cell.txt").write_text(text + "\n")
+    assert document("describe", text)["params"] == document("describe", tmp_path / "cell.txt")["params"] == named["params"]
+    assert named["choices"]["normal.5<2"] == "dil_conv_3x3"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "params", "alphas"),
+    [
+        (("--space", "darts"), 1_930_618, 224),
+        (("--space", "darts", "--method", "darts-2nd"), 1_930_618, 224),
+        (("--space", "darts", "--method", "one-shot"), 1_930_618, 0),
+        (("--space", "darts", "--cells", 5), 1_275_834, 224),
+        (("--space", "nasbench201"), 1_692_826, 30),
+    ],
+)
+def test_describe_gives_the_supernets_own_counts(arguments: tuple[object, ...], params: int, alphas: int) -> None:
+    found = document("describe", *arguments)
+    assert (found["supernet_params"], found["alphas"]) == (params, alphas)
+    if "nasbench201" in arguments:
+        assert found["size"] == 15_625 and found["choices"]["1<0"][0] == "none"
+
+
+def test_the_path_from_search_to_an_exported_model(tmp_path: Path) -> None:
+    found = document("search", "darts", "--space", "darts", *SMALL, "--epochs", 1, "--out", tmp_path / "s")
+    assert {"choices", "genotype", "params", "macs", "validation", "measured"} <= set(found) and "test" not in found
+    stored = json.loads((tmp_path / "s" / "architecture.json").read_text())
+    assert stored["format"] == 1 and stored["choices"] == found["choices"] and stored["costs"]["params"] == found["params"]
+    assert {p.name for p in (tmp_path / "s").iterdir()} >= {
+        *("config.yaml", "history.jsonl", "checkpoint.pt"),
+        *("architecture.json", "weights.safetensors", "report.html"),
+    }
+    described = document("describe", tmp_path / "s")
+    assert (described["params"], described["macs"]) == (found["params"], found["macs"])
+    retrain = ("--epochs", 1, "--channels", 4, "--cells", 3, "--limit-data", 120, "--threads", 1, "--auxiliary")
+    final = document("retrain", tmp_path / "s", *retrain, "--out", tmp_path / "r")
+    scored = document("evaluate", tmp_path / "r")
+    assert scored["split"] == "test" and scored["n"] == 359 and scored["accuracy"] == pytest.approx(final["test"]["accuracy"], abs=1e-6)
+    network = load(tmp_path / "r")
+    assert not network.training and sum(p.numel() for p in network.parameters()) == final["params"]
+    assert load(tmp_path / "s") is not None
+    written = document("export", tmp_path / "r", "--out", tmp_path / "x", "--format", "onnx", "--format", "safetensors")
+    assert set(written) == {"onnx", "safetensors"} and all(Path(w["path"]).exists() and w["difference"] < 1e-4 for w in written.values())
+    assert called("draw", tmp_path / "s", "--out", tmp_path / "cell.svg")[0] == 0
+    assert (tmp_path / "cell.svg").read_text().startswith("<svg")
+    (tmp_path / "s" / "report.html").unlink()
+    assert called("report", tmp_path / "s")[0] == 0 and (tmp_path / "s" / "report.html").exists()
+
+
+def test_a_searcher_alone_trains_networks_from_scratch(tmp_path: Path) -> None:
+    found = document(
+        "search", "random", "--space", "nasbench201", *SMALL[:2], "--channels", 4, "--cells", 1, "--trials", 2, "--out", tmp_path / "r"
+    )
+    lines = [json.loads(line) for line in (tmp_path / "r" / "history.jsonl").read_text().splitlines()]
+    assert [line["trial"] for line in lines] == [1, 2]
+    assert found["validation"] == max(line["scores"]["accuracy"] for line in lines)
+
+
+def test_one_shot_then_evolution_on_a_space_by_name(tmp_path: Path) -> None:
+    words = ("search", "one-shot", "--searcher", "evolution", "--space", "nasbench201", "--limit-data", 120, "--channels", 4, "--cells", 1)
+    found = document(*words, "--epochs", 1, "--trials", 5, "--max-params", 400_000, "--out", tmp_path / "o")
+    assert found["limits"]["params"]["holds"] and found["params"] <= 400_000
+
+
+def test_random_search_of_equal_cost_is_one_flag(tmp_path: Path) -> None:
+    words = ("search", "darts", "--space", "darts", *SMALL, "--epochs", 1, "--baseline", "random", "--set", "baseline.trials=2")
+    found = document(*words, "--out", tmp_path / "s")
+    baseline = found["baseline"]
+    assert abs(baseline["budget"]["spent"] / baseline["budget"]["searched"] - 1) < 0.5
+    assert len((tmp_path / "s" / "baseline" / "history.jsonl").read_text().splitlines()) == 2
+    assert json.loads((tmp_path / "s" / "baseline" / "architecture.json").read_text())["choices"] == baseline["choices"]
+    assert "random" in (tmp_path / "s" / "report.html").read_text().lower()
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """A small benchmark table of the NAS-Bench-201 space: more 3x3 convolutions, better scores."""
+    import itertools
+
+    ops = numpy.array(list(itertools.product(range(5), repeat=6)), dtype=numpy.uint8)
+    score = 50 + 5.0 * (ops == 3).sum(1) + 2.0 * (ops == 2).sum(1)
+    rng = numpy.random.default_rng(0)
+    names = numpy.array(["none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"])
+    columns = {
+        n: (score + rng.normal(0, 0.3, len(ops)))[:, None].repeat(2, 1).astype("float32") for n in ("val200_v11", "test200_v11", "val12")
+    }
+    edges = numpy.array([[0, 1], [0, 2], [1, 2], [0, 3], [1, 3], [2, 3]], dtype=numpy.uint8)
+    numpy.savez(tmp_path / "t.npz", ops=ops, op_names=names, edges=edges, datasets=numpy.array(["cifar10", "cifar100"]), **columns)
+    return tmp_path / "t.npz"
+
+
+def test_searching_and_comparing_on_a_table(tmp_path: Path, table: Path) -> None:
+    found = document("search", "evolution", "--space", "nasbench201", "--table", table, "--trials", 150, "--out", tmp_path / "e")
+    assert found["validation"] > 70 and "test" not in found
+    other = ("--set", "table.search=val12", "--set", "table.dataset=cifar100")
+    assert (
+        document("search", "random", "--space", "nasbench201", "--table", table, "--trials", 20, *other, "--out", tmp_path / "v")[
+            "validation"
+        ]
+        > 50
+    )
+    result = document("compare", "evolution,local", "--space", "nasbench201", "--table", table, "--budget", "150evals", "--seeds", 4)
+    assert set(result["methods"]) == {"evolution", "local", "random"} and result["seeds"] == 4 and result["budget"] == "150evals"
+    means = {n: m["validation"]["mean"] for n, m in result["methods"].items()}
+    assert means["evolution"] > means["random"] and means["local"] > means["random"]
+    assert result["methods"]["random"]["test"]["std"] >= 0 and result["methods"]["random"]["evaluations"] == 150
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("search", "dart", "--space", "darts"), "did you mean 'darts'"),
+        (("search", "darts"), "no search space"),
+        (("search", "darts", "--space", "dart"), "did you mean 'darts'"),
+        (("search", "darts", "--space", "darts", "--data", "nowhere/at/all"), "does not exist"),
+        (("search", "darts", "--space", "darts", "--set", "weights.learning=1"), "unknown setting of weights 'learning'"),
+        (("search", "darts", "--space", "darts", "--set", "epochs"), "name=value"),
+        (("search", "darts", "--space", "darts", "--set", "epoch=3"), "did you mean 'epochs'"),
+        (("search", "darts", "--space", "darts", "--set", "strategy.order=two"), "order = 'two' is wrong"),
+        (("search", "darts", "--space", "darts", "--epochs", 0), "epochs must be at least 1"),
+        (("search", "darts", "--space", "darts", "--table", "x.npz"), "--table is for searchers"),
+        (("search", "random", "--space", "nasbench201", "--table", "x.npz"), "there is no table x.npz"),
+        (("search", "darts", "--space", "darts", "--device", "cuda:99"), "cannot be used here"),
+        (("search", "darts", "--space", "darts", "--resume"), "nothing to resume"),
+        (("search", "darts", "--space", "darts", "--config", "none.yaml"), "cannot be read"),
+        (("search", "darts", "--space", "darts", "--max-latency", "12ms"), "--max-latency"),
+        (("describe", "darts-v3"), "did you mean 'darts-v"),
+        (("describe",), "an architecture or --space"),
+        (("describe", CELL.replace("sep_conv_3x3", "sep_conv_3x4")), "did you mean 'sep_conv_3x3'"),
+        (("describe", "__import__('os').system('true')"), ""),
+        (("describe", "darts-v2", "--input", "3x32"), "channels x height x width"),
+        (("describe", "runs/none/architecture.json"), "does not exist"),
+        (("retrain", "darts-v2", "--data", "digit"), "did you mean 'digits'"),
+        (("evaluate", "nowhere"), "no such folder"),
+        (("export", "nowhere", "--out", "x"), "no such folder"),
+        (("compare", "random", "--space", "nasbench201", "--table", "t.npz", "--budget", "many"), "a number with a unit"),
+        (("compare", "randon", "--space", "nasbench201", "--table", "t.npz"), "did you mean 'random'"),
+        (("list", "method"), "did you mean 'methods'"),
+        (("profile",), "not part of this version"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[object, ...], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = called(*arguments)
+    assert code == 2 and out == ""
+    assert message in err and err.startswith("error: ") and err.count("\n") == 1
+    assert not (tmp_path / "runs").exists() or not any((tmp_path / "runs").rglob("history.jsonl"))
+
+
+def test_unknown_commands_and_options_are_bad_usage() -> None:
+    assert called("serach", "darts")[0] == 2
+    assert called("search", "darts", "--no-such-option")[0] == 2
+
+
+def test_every_command_has_help_with_an_example() -> None:
+    for command in ("search", "retrain", "evaluate", "describe", "export", "draw", "report", "compare", "list"):
+        shown = CliRunner().invoke(app, [command, "--help"])
+        assert shown.exit_code == 0 and "Example:" in shown.output, command
+
+
+def test_json_is_all_there_is_on_standard_output(cli: Cli) -> None:
+    done = cli("search", "darts", "--space", "darts", *SMALL, "--epochs", 1, "--out", "r", "--json")
+    assert done.returncode == 0, done.stderr
+    json.loads(done.stdout)
+    assert "note: digits has no test split" in done.stderr
+    again = cli("search", "darts", "--space", "darts", *SMALL, "--epochs", 1, "--out", "r")
+    assert again.returncode == 2 and "already holds a run" in again.stderr and "Traceback" not in again.stderr
+
+
+def test_a_run_is_repeated_from_its_own_configuration(tmp_path: Path) -> None:
+    first = document("search", "darts", "--space", "darts", *SMALL, "--epochs", 1, "--seed", 3, "--out", tmp_path / "a")
+    second = document("search", "darts", "--config", tmp_path / "a" / "config.yaml", "--out", tmp_path / "b")
+    first.pop("measured"), second.pop("measured"), first.pop("out"), second.pop("out")
+    assert first == second
+
+
+def test_a_dry_run_checks_and_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    plan = document("search", "darts", "--space", "darts", "--epochs", 7, "--dry-run")
+    assert plan["settings"]["epochs"] == 7 and plan["supernet_params"] == 1_930_618
+    assert not list(tmp_path.iterdir())
+
+
+def test_lists_name_everything_and_whom_to_cite() -> None:
+    for what in ("methods", "searchers", "spaces", "data", "architectures"):
+        names = document("list", what)
+        assert names and len(set(names)) == len(names)
+        assert all(
+            "http" in e["cite"] or e["name"] in ("random", "grid", "digits", "cifar10", "cifar100", "mnist")
+            for e in document("list", what, "--cite")
+        )

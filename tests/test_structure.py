@@ -1,0 +1,138 @@
+"""The structure of the package: arrows only down its floors, no circle, nothing heavy behind an import."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import supernet
+
+ROOT = Path(supernet.__file__).parent
+
+# Top to bottom; a module may import from its own floor and those below. The longest prefix that fits counts.
+FLOORS = [
+    ("cli", "__init__", "catalogue"),
+    ("workflow",),
+    ("designs",),
+    ("search",),
+    ("estimators", "export", "report", "compare"),
+    ("spaces", "strategies", "costs.table", "derive"),
+    ("layers", "relaxations", "derivation"),
+    ("train", "explore", "searchers", "language", "data"),
+    ("task", "run", "progress", "settings", "costs"),
+    ("genotype", "ops", "mixture", "data.streams", "data.replayed", "data.batches", "data.augment"),
+    ("space", "memo"),
+    ("errors",),
+]
+NEVER = [
+    ("spaces", "strategies"),
+    ("layers", "relaxations"),
+    ("layers", "strategies"),
+    ("searchers", "layers"),
+    ("searchers", "strategies"),
+    ("strategies", "estimators"),
+    ("strategies", "spaces"),
+]
+
+
+def modules() -> dict[str, Path]:
+    """Module name, without the package's, to its file."""
+    found = {}
+    for path in sorted(ROOT.rglob("*.py")):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        found[name.removesuffix(".__init__") if name != "__init__" else name] = path
+    return found
+
+
+def imports(path: Path) -> set[str]:
+    """Modules of the package that a file imports at run time, at any depth."""
+    found: set[str] = set()
+
+    def visit(node: ast.AST) -> None:
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            return
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "supernet":
+            base = node.module.split(".")[1:]
+            for alias in node.names:
+                whole = ".".join([*base, alias.name])
+                found.add(whole if whole in NAMES else ".".join(base))
+        for child in ast.iter_child_nodes(node):
+            visit(child)
+
+    visit(ast.parse(path.read_text()))
+    return {name for name in found if name}
+
+
+NAMES = set(modules())
+GRAPH = {name: imports(path) & NAMES - {name} for name, path in modules().items()}
+
+
+def floor(name: str) -> int:
+    fitting = [
+        (len(prefix), i) for i, prefixes in enumerate(FLOORS) for prefix in prefixes if name == prefix or name.startswith(prefix + ".")
+    ]
+    assert fitting, f"{name} stands on no floor"
+    return max(fitting)[1]
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_imports_go_down_the_floors(name: str) -> None:
+    up = {other for other in GRAPH[name] if floor(other) < floor(name)}
+    assert not up, f"{name} imports {sorted(up)} from a floor above its own"
+
+
+def test_there_is_no_import_circle() -> None:
+    done: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, " -> ".join([*path, name])
+        if name not in done:
+            for other in GRAPH[name]:
+                visit(other, (*path, name))
+            done.add(name)
+
+    for name in GRAPH:
+        visit(name, ())
+
+
+@pytest.mark.parametrize(("upper", "lower"), NEVER)
+def test_nevers_hold(upper: str, lower: str) -> None:
+    for name, others in GRAPH.items():
+        if name.split(".")[0] == upper:
+            assert not any(o.split(".")[0] == lower for o in others), f"{name} imports {lower}"
+
+
+def test_no_strategy_imports_another_methods_file() -> None:
+    shared = {
+        "strategies",
+        "strategies.gradient",
+        "strategies.retrain",
+        "strategies.weights",
+        "strategies.regularisers",
+        "strategies.early_stopping",
+        "strategies.curvature",
+    }
+    for name, others in GRAPH.items():
+        if name.startswith("strategies.") and name not in shared:
+            assert not {o for o in others if o.startswith("strategies.")} - shared, name
+
+
+def test_the_core_imports_neither_data_libraries_nor_exporters() -> None:
+    code = "import sys, supernet; print([m for m in ('sklearn', 'PIL', 'onnx', 'onnxruntime', 'scipy', 'matplotlib', 'pandas') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_nothing_evaluates_text_or_unpickles_or_names_a_device() -> None:
+    for name, path in modules().items():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                called = ast.unparse(node.func)
+                assert called not in ("eval", "exec", "pickle.load", "pickle.loads", "joblib.load"), f"{name}: {called}"
+                assert not called.endswith(".cuda"), f"{name}: {called}"
+                if called == "torch.load":
+                    assert any(k.arg == "weights_only" and ast.unparse(k.value) == "True" for k in node.keywords), name

@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+from torch.nn import functional as F
+
+from supernet import OneOf, Supernet, Task
+from supernet.errors import RunError
+from supernet.run import Interrupted, Run, seed_everything
+from supernet.strategies import STRATEGIES
+from supernet.strategies.darts import DARTS
+from supernet.strategies.retrain import Retrain
+from supernet.strategies.weights import Weights
+from supernet.train import fit
+
+
+class Noisy(nn.Module):
+    """Draws from the global generator, as dropout and a user's own augmentation do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = OneOf({"a": nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.3), nn.ReLU()), "b": nn.Linear(4, 8)})
+        self.norm, self.head = nn.BatchNorm1d(8), nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.head(self.norm(self.body(x + 0.1 * torch.randn_like(x))))
+        return out
+
+
+def made(order: int = 1) -> tuple[DARTS, Task]:
+    seed_everything(0)
+    x, y = torch.randn(40, 4), torch.randint(0, 3, (40,))
+    data = torch.utils.data.TensorDataset(x, y)
+    loaders = [torch.utils.data.DataLoader(data, batch_size=8, shuffle=True) for _ in range(2)]
+    task = Task(*loaders, loss=F.cross_entropy)
+    return DARTS(Supernet(Noisy()), task, order=order), task
+
+
+class Killed(Exception):
+    pass
+
+
+def killed_after(strategy: DARTS, steps: int) -> None:
+    """Makes the strategy raise at a step, as a kill would end the process."""
+    inner, count = strategy.step, iter(range(steps))
+
+    def step(data: Any) -> Any:
+        if next(count, None) is None:
+            raise Killed
+        return inner(data)
+
+    strategy.step = step  # type: ignore[method-assign]
+
+
+def plain(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{k: v for k, v in line.items() if k != "measured"} for line in history]
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("kills", [[3], [5], [7, 2, 4]])
+def test_a_killed_and_resumed_run_ends_as_one_never_killed(tmp_path: Path, order: int, kills: list[int]) -> None:
+    strategy, task = made(order)
+    evaluate = lambda s: {"validation": s.evaluate()}  # noqa: E731
+    whole = fit(strategy, task.data, 3, evaluate=lambda: evaluate(strategy))
+    for i, steps in enumerate([*kills, 10**6]):
+        again, task = made(order)
+        if i:
+            torch.manual_seed(100 + i)  # another process has other random states
+        killed_after(again, steps)
+        with Run(tmp_path / "r", {}, resume=i > 0) as run:
+            try:
+                resumed = fit(again, task.data, 3, run, evaluate=lambda a=again: evaluate(a), save_every=0.0)
+            except Killed:
+                continue
+    assert plain(resumed) == plain(whole) == plain(run.history())
+    for a, b in zip(strategy.supernet.state_dict().values(), again.supernet.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+    assert all(torch.equal(a, b) for a, b in zip(strategy.alphas.values(), again.alphas.values(), strict=True))
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
+    strategy, task = made()
+    with Run(tmp_path / "r", {}) as run:
+        fit(strategy, task.data, 1, run)
+    strategy, task = made()
+    killed_after(strategy, 0)
+    with Run(tmp_path / "r", {}, resume=True) as run:
+        assert len(fit(strategy, task.data, 1, run)) == 1
+
+
+def test_a_number_of_steps_sets_the_epochs_and_the_schedule() -> None:
+    strategy, task = made()
+    history = fit(strategy, task.data, 50, steps=12)
+    assert [line["epoch"] for line in history] == [1, 2, 3]
+    state = task.data.state_dict()["train"]
+    assert state["turn"] * 5 + state["at"] == 12
+    assert history[1]["learning_rate"] < history[0]["learning_rate"] == 0.025
+
+
+def test_a_loss_that_is_not_a_number_ends_the_run_in_one_line() -> None:
+    strategy, task = made()
+    with torch.no_grad():
+        strategy.supernet.model.head.weight.fill_(float("nan"))
+    with pytest.raises(RunError, match="not a number"):
+        fit(strategy, task.data, 1)
+
+
+def test_ctrl_c_finishes_the_step_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
+    whole, task = made()
+    expected = fit(whole, task.data, 2)
+    strategy, task = made()
+    inner = strategy.step
+
+    def step(data: Any) -> Any:
+        if task.data.state_dict()["train"]["at"] == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return inner(data)
+
+    strategy.step = step  # type: ignore[method-assign]
+    with Run(tmp_path / "r", {}) as run, pytest.raises(Interrupted, match="--resume"):
+        fit(strategy, task.data, 2, run)
+    again, task = made()
+    with Run(tmp_path / "r", {}, resume=True) as run:
+        assert plain(fit(again, task.data, 2, run)) == plain(expected)
+
+
+def test_fit_works_outside_the_main_thread() -> None:
+    strategy, task = made()
+    found: list[int] = []
+    thread = threading.Thread(target=lambda: found.append(len(fit(strategy, task.data, 1))))
+    thread.start()
+    thread.join()
+    assert found == [1]
+
+
+def test_retraining_uses_the_auxiliary_head_and_grows_drop_path() -> None:
+    from supernet.ops import DropPath
+    from supernet.spaces import cell
+
+    seed_everything(0)
+    net = cell.network(
+        "Genotype(normal=[('skip_connect', 0), ('sep_conv_3x3', 1)], normal_concat=[2], reduce=[('sep_conv_3x3', 0), "
+        "('max_pool_3x3', 1)], reduce_concat=[2])",
+        channels=4,
+        cells=4,
+        auxiliary=True,
+        classes=3,
+    )
+    batches = [(torch.randn(4, 3, 32, 32), torch.randint(0, 3, (4,)))]
+    task = Task(batches, batches, loss=F.cross_entropy)
+    strategy = Retrain(net, task, drop_path=0.4, weights=lambda m: Weights(m, lr=0.01))
+    strategy.epoch(2, 4, {})
+    assert {m.p for m in net.modules() if isinstance(m, DropPath)} == {0.2}
+    before = {n: p.detach().clone() for n, p in net.named_parameters()}
+    strategy.step(task.data)
+    moved = {n for n, p in net.named_parameters() if not torch.equal(p, before[n])}
+    assert any(n.startswith("auxiliary") for n in moved) and any(n.startswith("classifier") for n in moved)
+
+
+def command(out: Path, *more: object) -> list[str]:
+    words = ["search", "darts", "--space", "darts", "--limit-data", 160, "--channels", 4, "--cells", 3, "--epochs", 3, "--batch-size", 16]
+    return [
+        sys.executable,
+        "-m",
+        "supernet.cli",
+        *map(str, [*words, "--out", out, "--threads", 1, "--set", "save_every=0", "--json", *more]),
+    ]
+
+
+def test_a_search_killed_by_sigkill_in_mid_epoch_resumes_to_the_same_end(tmp_path: Path) -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run(command(tmp_path / "whole"), check=True, capture_output=True, env=environment)
+    process = subprocess.Popen(command(tmp_path / "killed"), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    history, checkpoint = tmp_path / "killed" / "history.jsonl", tmp_path / "killed" / "checkpoint.pt"
+    until = time.monotonic() + 120
+    while time.monotonic() < until and not (history.exists() and history.read_text().count("\n") == 1):
+        time.sleep(0.01)
+    written = checkpoint.stat().st_mtime_ns
+    while time.monotonic() < until and checkpoint.stat().st_mtime_ns == written:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert history.read_text().count("\n") == 1, "the kill came after the second epoch"
+    subprocess.run(command(tmp_path / "killed", "--resume"), check=True, capture_output=True, env=environment)
+    lines = [[json.loads(line) for line in (tmp_path / n / "history.jsonl").read_text().splitlines()] for n in ("whole", "killed")]
+    assert plain(lines[0]) == plain(lines[1])
+    a, b = (json.loads((tmp_path / n / "architecture.json").read_text()) for n in ("whole", "killed"))
+    assert a == b
+    x, y = (load_file(tmp_path / n / "weights.safetensors") for n in ("whole", "killed"))
+    assert all(torch.equal(x[n], y[n]) for n in x)
+
+
+def test_every_strategy_says_whom_to_cite() -> None:
+    assert all("https://" in method.cite for method in STRATEGIES.values())

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import pytest
+import torch
+
+from supernet.costs.objective import Objective
+from supernet.derivation import strongest
+from supernet.designs import Design
+from supernet.explore import explore
+from supernet.mixture import Mix
+from supernet.searchers import make_searcher
+from supernet.space import SearchSpace
+from supernet.spaces import space_module
+from supernet.workflow.limits import Limits
+
+SIZES: dict[str, dict[str, Any]] = {
+    "darts": {"channels": 8, "cells": 5, "shape": (3, 32, 32)},
+    "nasbench201": {"channels": 8, "cells": 2, "shape": (3, 32, 32)},
+    "nasbench-macro": {"channels": 8, "shape": (3, 32, 32)},
+}
+
+
+def limits(space: str, **bounds: float) -> tuple[Limits, SearchSpace]:
+    with torch.device("meta"):
+        found = space_module(space).supernet(**SIZES[space]).space
+    return Limits(bounds, space, SIZES[space]), found
+
+
+@pytest.mark.parametrize("space", SIZES)
+def test_tables_give_the_exact_counts_of_every_architecture(space: str) -> None:
+    made, search_space = limits(space)
+    for seed in range(4):
+        arch = search_space.sample(Random(seed))
+        exact = Design(space, arch, arch, "", SIZES[space]).describe()
+        assert made.costs(arch) == {"params": exact["params"], "macs": exact["macs"]}
+
+
+def test_a_search_under_a_limit_returns_what_meets_it() -> None:
+    made, space = limits("darts", params=55_000)
+    best = explore(
+        space,
+        make_searcher("random", space, 0),
+        lambda arch: {"accuracy": made.costs(arch)["params"] / 1e6},
+        5,
+        Objective(limits=made.bounds),
+        costs=made.costs,
+    )
+    assert all(t.costs["params"] <= 55_000 for t in best)
+
+
+def test_the_constrained_derivation_meets_the_bound_and_changes_little() -> None:
+    made, space = limits("darts", params=50_000)
+    rng = torch.Generator().manual_seed(0)
+    belief = {n: torch.randn(len(c.options), generator=rng).softmax(-1).tolist() for n, c in space.items() if c.pick is None}
+    free = strongest(space, belief)
+    assert made.costs(free)["params"] > 50_000
+    bound = made.for_gradient()["rule"](space, belief)
+    assert made.costs(bound)["params"] <= 50_000
+    same = [n for n, t in space.matters(bound).items() if free[n] == t]
+    assert len(same) >= len(space.matters(free)) // 2
+    loose, _ = limits("darts", params=10_000_000)
+    assert loose.for_gradient()["rule"](space, belief) == free
+
+
+def test_the_penalty_pushes_alphas_towards_cheaper_options_only_above_the_bound() -> None:
+    for bound, pushes in ((20_000, True), (10_000_000, False)):
+        made, space = limits("darts", params=bound)
+        logits = {n: torch.zeros(len(c.options), requires_grad=True) for n, c in space.items() if c.pick is None}
+        mixture = {n: Mix(logits[n].softmax(-1) if n in logits else None, tuple(range(len(c.options)))) for n, c in space.items()}
+        loss = made.for_gradient()["penalty"](torch.zeros(()), mixture, space)
+        loss.backward()
+        slope = logits["normal.2<0"].grad
+        assert slope is not None
+        options = space["normal.2<0"].options
+        if pushes:
+            assert slope[options.index("sep_conv_5x5")] > 0 > slope[options.index("skip_connect")]
+        else:
+            assert slope.abs().sum() == 0
