@@ -20,14 +20,12 @@ exclude_patterns = ["_build"]
 autosummary_generate = True
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
-autodoc_default_options = {"members": True, "show-inheritance": True}
+# What a package re-exports is described once, where it is defined.
+autodoc_default_options = {"members": True, "show-inheritance": True, "ignore-module-all": True}
 napoleon_numpy_docstring = False
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
-
-# A name that a package re-exports is documented twice on purpose, so that a bare type in a signature is ambiguous.
-suppress_warnings = ["ref.python"]
 
 html_theme = "furo"
 html_title = f"supernet {release}"

@@ -220,6 +220,14 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     assert not (tmp_path / "runs").exists() or not any((tmp_path / "runs").rglob("history.jsonl"))
 
 
+def test_a_refused_search_leaves_nothing_in_the_way_of_the_corrected_one(tmp_path: Path) -> None:
+    words = ("search", "random", "--space", "nasbench201", "--out", tmp_path / "r", "--limit-data", 40, "--channels", 4, "--cells", 1)
+    assert called(*words, "--data", "cifar10")[0] == 2
+    assert called(*words, "--data", tmp_path / "nowhere")[0] == 2
+    assert not (tmp_path / "r").exists()
+    assert called(*words, "--trials", 1, "--batch-size", 16)[0] == 0
+
+
 def test_unknown_commands_and_options_are_bad_usage() -> None:
     assert called("serach", "darts")[0] == 2
     assert called("search", "darts", "--no-such-option")[0] == 2
@@ -259,6 +267,6 @@ def test_lists_name_everything_and_whom_to_cite() -> None:
         names = document("list", what)
         assert names and len(set(names)) == len(names)
         assert all(
-            "http" in e["cite"] or e["name"] in ("random", "grid", "digits", "cifar10", "cifar100", "mnist")
+            "http" in e["cite"] or e["name"] in ("random", "grid", "digits", "cifar10", "cifar100", "mnist", "ptb", "shakespeare")
             for e in document("list", what, "--cite")
         )

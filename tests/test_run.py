@@ -34,6 +34,8 @@ def test_a_run_is_not_begun_over_another_nor_resumed_from_nothing(tmp_path: Path
         Run(tmp_path / "s", {"a": 1}, resume=True)
     with pytest.raises(InputError, match="other settings \\(a\\)"):
         Run(tmp_path / "r", {"a": 2}, resume=True)
+    with Run(tmp_path / "r", {"a": 1, "of a later version": {"b": 2}}, resume=True) as run:
+        assert run.config["a"] == 1
 
 
 def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:

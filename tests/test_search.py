@@ -107,6 +107,17 @@ def test_one_shot_and_evolution_search_a_users_own_module(task: Task, tmp_path: 
     check_delivery(net, found.architecture, task, tmp_path)
 
 
+def test_a_run_of_a_users_own_module_is_loaded_again(task: Task, tmp_path: Path) -> None:
+    found = search(Supernet(Net()), task, "darts", epochs=1, out=tmp_path / "run")
+    assert {p.name for p in (tmp_path / "run").iterdir()} >= {"architecture.json", "weights.safetensors", "report.html", "history.jsonl"}
+    assert found.supernet
+    x = signals(4, 2).tensors[0]
+    expected = derive(found.supernet, found.architecture, *task.example)(x)
+    assert torch.equal(supernet.load(tmp_path / "run", Net(), *task.example)(x), expected)
+    with pytest.raises(InputError, match="use supernet.load"):
+        supernet.load(tmp_path / "run")
+
+
 def test_a_limit_of_ones_own_holds(task: Task) -> None:
     net = Supernet(Net())
     found = search(

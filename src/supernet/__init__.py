@@ -1,5 +1,7 @@
 """Design neural networks by search, on PyTorch.
 
+::
+
     net = Supernet(Net())
     task = Task(train_loader, val_loader, loss=F.cross_entropy)
     found = search(net, task, "darts", epochs=30)

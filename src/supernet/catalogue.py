@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from supernet.data import SETS
+from supernet.data import SETS, text
 from supernet.errors import unknown
 from supernet.searchers import SEARCHERS, searcher_class
 from supernet.spaces import SPACES, space_module
 from supernet.spaces.published import names, published
+from supernet.spaces.published.recurrent import published_recurrent, recurrent_names
 from supernet.strategies import STRATEGIES
 
 KINDS = ("methods", "searchers", "spaces", "data", "architectures")
@@ -23,8 +24,9 @@ def catalogue(what: str) -> list[dict[str, str]]:
     if what == "spaces":
         return [{"name": n, "cite": space_module(n).CITATION} for n in SPACES]
     if what == "data":
-        return [{"name": n, "cite": known.cite, "about": known.about} for n, known in SETS.items()]
-    return [{"name": n, "cite": str(published(n).paper)} for n in names()]
+        return [{"name": n, "cite": known.cite, "about": known.about} for n, known in {**SETS, **text.SETS}.items()]
+    cells = [{"name": n, "cite": str(published(n).paper)} for n in names()]
+    return cells + [{"name": n, "cite": published_recurrent(n).paper} for n in recurrent_names()]
 
 
 def _cited(module: str) -> str:

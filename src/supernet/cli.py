@@ -79,7 +79,7 @@ def search(
     from supernet.settings import resolve
     from supernet.workflow.searching import SEARCH, plan_of, search_run
 
-    for flag, value in (("--max-latency", max_latency), ("--latency-table", latency_table), ("--judge", judge)):
+    for flag, value in (("--max-latency", max_latency), ("--latency-table", latency_table)):
         if value is not None:
             raise InputError(f"{flag} is not part of this version; limits there are: --max-params and --max-macs")
     if estimator is not None and estimator not in ("shared", "scratch", "table"):
@@ -106,13 +106,16 @@ def search(
         "threads": threads,
         "limits.params": max_params,
         "limits.macs": max_macs,
+        "judge.file": None if judge is None else str(judge),
     }
     settings = resolve(SEARCH, config, set_ or [], flags)
+    folder = out or Path("runs") / f"{method}-{settings['space']}-{settings['seed']}"
+    if resume:
+        settings = resolve(SEARCH, stored(folder, config), set_ or [], flags)
     if settings["space"] is None:
         raise InputError("no search space: give --space (supernet list spaces)")
     if dry_run:
         return show(plan_of(settings), json_)
-    folder = out or Path("runs") / f"{method}-{settings['space']}-{settings['seed']}"
     show(search_run(settings, folder, resume), json_)
 
 
@@ -152,9 +155,10 @@ def retrain(
         "device": device,
         "threads": threads,
     }
-    settings = resolve(RETRAIN, config, set_ or [], flags)
     name = re.sub(r"[^\w.-]+", "-", Path(architecture).name)[:40].strip("-") or "network"
-    show(retrain_run(settings, out or Path("runs") / f"{name}-retrained", resume), json_)
+    folder = out or Path("runs") / f"{name}-retrained"
+    settings = resolve(RETRAIN, stored(folder, config) if resume else config, set_ or [], flags)
+    show(retrain_run(settings, folder, resume), json_)
 
 
 @app.command(epilog="Example: supernet evaluate runs/final --split test")
@@ -238,20 +242,37 @@ def compare(
     space: SPACE = None,
     data: DATA = None,
     table: TABLE = None,
-    budget: Annotated[str, typer.Option(help="N with a unit: 300evals.")] = "300evals",
+    budget: Annotated[str, typer.Option(help="N with a unit: 300evals, 10epochs, 500steps, 120s.")] = "300evals",
     seeds: Annotated[int, typer.Option(help="How many seeds, from 0.")] = 3,
     out: OUT = None,
+    batch_size: BATCH = None,
+    channels: CHANNELS = None,
+    cells: CELLS = None,
+    limit_data: LIMIT = None,
+    device: DEVICE = None,
+    threads: THREADS = None,
+    workers: Annotated[int | None, typer.Option(help="Runs at once; each is a process.")] = None,
     config: CONFIG = None,
     set_: SETS = None,
     json_: JSON = False,
 ) -> None:
     """Run several methods on the same space and budget over several seeds, and compare them with random search."""
     from supernet.settings import resolve
-    from supernet.workflow.comparing import compare_run
-    from supernet.workflow.searching import SEARCH
+    from supernet.workflow.comparing import COMPARE, compare_run
 
-    flags = {"space": space, "data.source": data, "table.file": None if table is None else str(table)}
-    settings = resolve(SEARCH, config, set_ or [], flags)
+    flags = {
+        "space": space,
+        "data.source": data,
+        "table.file": None if table is None else str(table),
+        "data.batch_size": batch_size,
+        "supernet.channels": channels,
+        "supernet.cells": cells,
+        "data.limit": limit_data,
+        "device": device,
+        "threads": threads,
+        "workers": workers,
+    }
+    settings = resolve(COMPARE, config, set_ or [], flags)
     if settings["space"] is None:
         raise InputError("no search space: give --space (supernet list spaces)")
     show(compare_run([m.strip() for m in methods.split(",") if m.strip()], settings, budget, seeds, out), json_)
@@ -260,7 +281,7 @@ def compare(
 @app.command()
 def profile() -> None:
     """Measure latencies: not part of this version."""
-    raise InputError("profile is not part of this version: limits there are are --max-params and --max-macs")
+    raise InputError("profile is not part of this version: limits there are: --max-params and --max-macs")
 
 
 @app.command("list", epilog="Example: supernet list architectures")
@@ -277,6 +298,11 @@ def list_(
         return show(entries if cite else [entry["name"] for entry in entries], True)
     for entry in entries:
         typer.echo(f"{entry['name']}\t{entry['cite']}" if cite else entry["name"])
+
+
+def stored(folder: Path, config: Path | None) -> Path | None:
+    """The settings that a run was begun with, to go on with; those of ``config`` are for one that has not begun."""
+    return folder / "config.yaml" if (folder / "config.yaml").exists() else config
 
 
 def shape_of(text: str | None) -> tuple[int, ...] | None:

@@ -9,6 +9,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
 from statistics import fmean, stdev
@@ -35,13 +36,14 @@ def compare(
     budget: str,
     settings: Mapping[str, Any] | None = None,
     progress: Callable[[str, int], None] | None = None,
+    workers: int = 1,
 ) -> dict[str, Any]:
     """Run every method with every seed and sum up: the document of ``supernet compare --json``.
 
     names: the methods; "random" is added where it is missing. method: name -> what runs it, seed -> result.
     out: a folder; each result is a line of its ``results.jsonl``, and what is there already is not run again. The document itself is
     ``compare.json``. space, budget: as text, for the document. settings: what else the results depend on (data, columns), plain data.
-    progress: called with method and seed before each run.
+    progress: called with method and seed before each run. workers: how many runs at once, in threads (a run should be a process).
 
     ``std`` is the sample standard deviation over seeds (n - 1 in the denominator; 0 of one seed). ``over_random`` is the mean paired
     difference from random search with its 95 % confidence interval by Student's t (none of one seed).
@@ -56,17 +58,21 @@ def compare(
         out.mkdir(parents=True, exist_ok=True)
         of = json.loads(json.dumps({"space": space, "budget": budget, "settings": settings or {}}))
         found = _found(out / "results.jsonl", of)
-        for name, run in runs.items():
-            for seed in seeds:
-                if (name, seed) not in found:
-                    if progress:
-                        progress(name, seed)
-                    start = perf_counter()
-                    line = {"method": name, "seed": seed, **of, **run(seed)}
-                    line["measured"] = {**line.get("measured", {}), "seconds": perf_counter() - start}
-                    found[name, seed] = line
-                    with (out / "results.jsonl").open("a", encoding="utf-8") as file:
-                        file.write(json.dumps(line) + "\n")
+        missing = [(name, seed) for name in runs for seed in seeds if (name, seed) not in found]
+
+        def one(place: tuple[str, int]) -> dict[str, Any]:
+            name, seed = place
+            if progress:
+                progress(name, seed)
+            start = perf_counter()
+            line = {"method": name, "seed": seed, **of, **runs[name](seed)}
+            return {**line, "measured": {"seconds": perf_counter() - start, **line.get("measured", {})}}
+
+        with ThreadPoolExecutor(workers) as pool:
+            for line in pool.map(one, missing) if workers > 1 else map(one, missing):
+                found[line["method"], line["seed"]] = line
+                with (out / "results.jsonl").open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(line) + "\n")
         document = summary({name: [found[name, seed] for seed in seeds] for name in wanted})
         document |= {"space": space, "seeds": len(seeds), "budget": budget}
         _write(out / "compare.json", json.dumps(document, indent=2) + "\n")
@@ -105,7 +111,12 @@ def summary(results: Mapping[str, Sequence[Result]]) -> dict[str, Any]:
             entry[score] = _spread([line[score] for line in lines])
         evaluations = fmean(line["evaluations"] for line in lines)
         entry["evaluations"] = int(evaluations) if evaluations == int(evaluations) else evaluations
+        for cost in (c for c in ("params", "macs") if all(c in line for line in lines)):
+            entry[cost] = _spread([line[cost] for line in lines])
         entry["measured"] = {"seconds": sum(line["measured"]["seconds"] for line in lines)}
+        for measure, what in (("seconds_per_step", fmean), ("peak_memory_mb", max)):
+            if all(measure in line["measured"] for line in lines):
+                entry["measured"][measure] = what([line["measured"][measure] for line in lines])
         if name != "random":
             entry["over_random"] = {
                 score: _paired([line[score] - base[score] for line, base in zip(lines, results["random"], strict=True)])

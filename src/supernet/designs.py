@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,12 +14,13 @@ from torch import nn
 
 from supernet.costs.count import macs, params
 from supernet.errors import InputError, unknown
-from supernet.genotype import Genotype
+from supernet.genotype import Genotype, RecurrentGenotype
 from supernet.run import FORMAT
 from supernet.settings import accepted
 from supernet.space import Architecture, Choice
 from supernet.spaces import SPACES, space_module
 from supernet.spaces.published import names, published
+from supernet.spaces.published.recurrent import published_recurrent, recurrent_names
 from supernet.strategies import Method, strategy
 
 
@@ -31,7 +33,7 @@ class Design:
     """
 
     space: str
-    plan: Genotype | Architecture
+    plan: Genotype | RecurrentGenotype | Architecture
     choices: Architecture | None
     notation: str
     settings: dict[str, Any] = field(default_factory=dict)
@@ -53,12 +55,13 @@ class Design:
         return built
 
     def describe(self, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Parameters, multiply-adds of one image in evaluation mode, choices and settings."""
-        sized = self.sized(given or {})
+        """Parameters, multiply-adds of one image (or token) in evaluation mode, choices and settings."""
+        sized, module = self.sized(given or {}), space_module(self.space)
         with torch.device("meta"):
             network = self.network(given)
         counted = params(network, without=() if sized.get("auxiliary") else ("auxiliary",))
-        found: dict[str, Any] = {"params": counted, "macs": macs(network, tuple(sized["shape"])), "choices": self.choices}
+        work = module.macs(network, sized) if hasattr(module, "macs") else macs(network, tuple(sized["shape"]))
+        found: dict[str, Any] = {"params": counted, "macs": work, "choices": self.choices}
         return {**found, "genotype": self.notation, "settings": {k: list(v) if isinstance(v, tuple) else v for k, v in sized.items()}}
 
 
@@ -75,17 +78,22 @@ def design(text: str) -> Design:
     if text in names():
         known = published(text)
         return _of_plan(known.space, known.genotype, dict(known.settings))
+    if text in recurrent_names():
+        return _of_plan("darts-rnn", published_recurrent(text).genotype)
     if any(mark in text for mark in "(|[{") or text.isdigit():
         return of_text(text)
     if path.suffix or len(path.parts) > 1:
         raise InputError(f"{text} does not exist; an architecture is a run, a file, a published name or a notation")
-    raise unknown("architecture", text, names())
+    raise unknown("architecture", text, (*names(), *recurrent_names()))
 
 
 def of_text(text: str) -> Design:
     """The design a notation says, by the space whose notation it looks like."""
     text = text.strip()
-    space = "nasbench201" if text.startswith("|") else "nasbench-macro" if text.isdigit() else "darts"
+    if re.search(r"\brecurrent\s*=", text):
+        space = "darts-rnn"
+    else:
+        space = "nasbench201" if text.startswith("|") else "nasbench-macro" if text.isdigit() else "darts"
     return _of_plan(space, space_module(space).parse(text))
 
 
@@ -131,7 +139,7 @@ def of_json(text: str, path: Path) -> Design:
 
 def _of_plan(space: str, plan: Any, settings: dict[str, Any] | None = None) -> Design:
     module = space_module(space)
-    if not isinstance(plan, Genotype):
+    if not isinstance(plan, Genotype | RecurrentGenotype):
         return Design(space, plan, dict(plan), module.notation(plan), settings or {})
     try:
         choices = module.to_architecture(plan)

@@ -50,6 +50,8 @@ class LanguageModelling(Task):
         seed: int = 0,
     ):
         self.slowness, self.activation = slowness, activation
+        given = {"train": train, "validation": validation, "test": test}
+        self.streams: dict[str, TextStream] = {name: stream for name, stream in given.items() if stream is not None}
         super().__init__(train, validation, test, loss=F.cross_entropy, metrics={}, device=device, autocast=autocast, seed=seed)
 
     @classmethod

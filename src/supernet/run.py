@@ -28,7 +28,7 @@ FORMAT = 1
 class Run:
     """The folder ``folder``, held by this process until ``close`` (or the end of a ``with``).
 
-    ``config``: plain data, written as config.yaml. ``resume``: go on with what is there; the stored configuration must be the same.
+    ``config``: plain data, written as config.yaml. ``resume``: go on with what is there; what the stored configuration says must be the same.
     Raises ``InputError`` where the folder holds another run, or none to resume; ``RunError`` where it is in use or cannot be written.
     """
 
@@ -62,17 +62,27 @@ class Run:
             raise InputError(f"nothing to resume in {self.folder}: it has no config.yaml")
         before = read_config(self.folder)
         same = json.loads(json.dumps(self.config))
-        if self.config and before != same:
-            differing = sorted(k for k in {*before, *same} if before.get(k) != same.get(k))
+        if self.config and (differing := _differing(before, same)):
             names = ", ".join(differing)
             raise InputError(f"{self.folder} was started with other settings ({names}): resume with the same, or use another folder")
-        self.config = before
+        self.config = self.config or before
 
     def __enter__(self) -> Run:
         return self
 
-    def __exit__(self, *reason: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *reason: object) -> None:
+        if kind is not None and issubclass(kind, InputError):
+            self._forget()
         self.close()
+
+    def _forget(self) -> None:
+        """Leave no trace of a run that was refused before it began."""
+        held = {path.name for path in self.folder.iterdir()}
+        if held <= {"config.yaml", ".lock"}:
+            (self.folder / "config.yaml").unlink(missing_ok=True)
+            self.close()
+            (self.folder / ".lock").unlink(missing_ok=True)
+            self.folder.rmdir()
 
     def close(self) -> None:
         """Let other processes write the folder."""
@@ -154,6 +164,18 @@ class Run:
             if error.errno == errno.ENOSPC:
                 raise RunError(f"no space left for {self.folder}: free some and resume; the last checkpoint is whole") from error
             raise RunError(f"{self.folder} cannot be written: {error.strerror or error}") from error
+
+
+def _differing(before: Mapping[str, Any], now: Mapping[str, Any], path: str = "") -> list[str]:
+    """Settings of ``before`` that ``now`` has otherwise; those that came with a later version do not count."""
+    found = []
+    for name, value in before.items():
+        other = now.get(name)
+        if isinstance(value, dict) and isinstance(other, dict):
+            found += _differing(value, other, f"{path}{name}.")
+        elif value != other:
+            found.append(path + name)
+    return found
 
 
 def read_config(folder: Path) -> dict[str, Any]:

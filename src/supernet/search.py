@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,19 +11,23 @@ from typing import Any
 import torch
 
 from supernet.costs.objective import Objective
+from supernet.derive import derive
 from supernet.errors import InputError
 from supernet.estimators.shared import SharedWeights
 from supernet.explore import Exploration, Trial, explore
 from supernet.layers.base import Supernet
 from supernet.progress import Progress
-from supernet.run import Interrupted, Run, interruptible, seed_everything
+from supernet.report.page import write_report
+from supernet.run import FORMAT, Interrupted, Run, interruptible, seed_everything
 from supernet.searchers import Searcher, make_searcher
+from supernet.searchers.state import plain
 from supernet.space import Architecture, SearchSpace
 from supernet.strategies import strategy as strategy_named
 from supernet.task import Task
 from supernet.train import History, Strategy, fit
 
 Costs = Callable[[Architecture], Mapping[str, float]]
+Watch = Callable[[Any, dict[str, Any]], dict[str, Any]]  # (strategy, a history line so far) -> further entries of it
 
 
 @dataclass
@@ -57,6 +62,7 @@ def search(
     costs: Costs | None = None,
     calibration: int = 20,
     save_every: float = 60.0,
+    watch: Watch | None = None,
     **settings: Any,
 ) -> Found:
     """Train ``supernet`` on ``task`` by ``method`` and return the architecture it finds.
@@ -65,7 +71,9 @@ def search(
     asked for it; after one without, ``searcher`` tries ``trials`` architectures by the shared weights, batch norms
     recalibrated on ``calibration`` batches each, and the best by ``objective`` (default: the task's first metric, else the
     loss) within its limits on ``costs`` is taken.
-    ``out``: a folder (or ``Run``) to write, to be killed and resumed, saved every ``save_every`` seconds. The global seed is set where ``method`` is a name.
+    ``watch(strategy, line)``: called at the end of every epoch with what the history line has so far, gives further entries of it.
+    ``out``: a folder to write as a run, to be killed and resumed, saved every ``save_every`` seconds; ``supernet.load`` gives the
+    derived network back. (A ``Run``: whoever opened it writes what was found.) The global seed is set where ``method`` is a name.
     Raises ``InputError`` for bad settings before any work, ``Interrupted`` after Ctrl-C.
     """
     task.place(supernet)
@@ -80,49 +88,41 @@ def search(
     if not opinion:
         if not task.data.has("validation"):
             raise InputError("architectures are compared on validation data, and the task has none: give Task a validation loader")
-        if isinstance(searcher, str):
-            searcher = make_searcher(searcher, supernet.space, seed, budget=trials)
+        asker = make_searcher(searcher, supernet.space, seed, budget=trials) if isinstance(searcher, str) else searcher
         objective = objective or default_objective(task)
-    run = Run(out, resume=resume) if isinstance(out, str | Path) else out
-    try:
-        return _search(strategy, task, epochs, steps, run, searcher, trials, objective, costs, calibration, save_every)
-    finally:
-        if isinstance(out, str | Path) and run:
-            run.close()
+    own = isinstance(out, str | Path)
+    about = {"method": method if isinstance(method, str) else type(method).__name__, "seed": seed, "epochs": epochs, "steps": steps}
+    with Run(out, about, resume) if isinstance(out, str | Path) else nullcontext(out) as run:
+        evaluated = hasattr(strategy, "evaluate") and task.data.has("validation")
+
+        def evaluate() -> dict[str, Any]:
+            line = {"validation": strategy.evaluate()} if evaluated else {}
+            return {**line, **(watch(strategy, line) if watch else {})}
+
+        history = fit(strategy, task.data, epochs, run, steps=steps, evaluate=evaluate, what="searching", save_every=save_every)
+        if hasattr(strategy, "finish"):
+            strategy.finish(task.data)
+        supernet, space = strategy.supernet, strategy.supernet.space
+        estimate = SharedWeights(supernet, task, batches=calibration)
+        if opinion:
+            arch = strategy.architecture()
+            found = Found(space.matters(arch), estimate(arch) if evaluated else {}, supernet, history)
+        else:
+            assert objective is not None
+            best = try_architectures(space, asker, estimate, trials, objective, run, costs=costs)
+            found = Found(space.matters(best[0].architecture), dict(best[0].scores or {}), supernet, history, best)
+        if own and run:
+            _deliver(found, about, task, run)
+    return found
 
 
-def _search(
-    strategy: Any,
-    task: Task,
-    epochs: int,
-    steps: int | None,
-    run: Run | None,
-    searcher: Any,
-    trials: int,
-    objective: Objective | None,
-    costs: Costs | None,
-    calibration: int,
-    save_every: float,
-) -> Found:
-    evaluated = hasattr(strategy, "evaluate") and task.data.has("validation")
-
-    def evaluate() -> dict[str, Any]:
-        return {"validation": strategy.evaluate()}
-
-    history = fit(
-        strategy, task.data, epochs, run, steps=steps, evaluate=evaluate if evaluated else None, what="searching", save_every=save_every
-    )
-    if hasattr(strategy, "finish"):
-        strategy.finish(task.data)
-    supernet: Supernet = strategy.supernet
-    if hasattr(strategy, "architecture"):
-        found = supernet.space.matters(strategy.architecture())
-        scores = SharedWeights(supernet, task, batches=calibration)(supernet.space.check(found)) if evaluated else {}
-        return Found(found, scores, supernet, history)
-    assert objective is not None
-    estimate = SharedWeights(supernet, task, batches=calibration)
-    best = try_architectures(supernet.space, searcher, estimate, trials, objective, run, costs=costs)
-    return Found(supernet.space.matters(best[0].architecture), dict(best[0].scores or {}), supernet, history, best)
+def _deliver(found: Found, about: Mapping[str, Any], task: Task, run: Run) -> None:
+    """Write what was found: architecture, derived weights, report. Commands write theirs with the sizes of a built-in space."""
+    assert found.supernet
+    stored = {"format": FORMAT, "space": "own", "settings": {}, "choices": plain(found.architecture), "found_by": about}
+    run.write_json("architecture.json", {**stored, "scores": {f"validation_{k}": v for k, v in found.scores.items()}, "costs": {}})
+    run.write_weights(derive(found.supernet, found.architecture, *task.example))
+    write_report(run.folder)
 
 
 def try_architectures(

@@ -15,7 +15,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from supernet.errors import InputError, unknown
 
 Settings = dict[str, Any]
-OPEN = ("supernet", "network", "strategy", "weights", "searcher", "retrain")  # sections whose keys are those of what they set
+OPEN = ("supernet", "network", "strategy", "weights", "searcher", "retrain", "methods")  # sections whose keys are those of what they set
 
 
 def resolve(defaults: Mapping[str, Any], file: Path | None, sets: Iterable[str], flags: Mapping[str, Any]) -> Settings:
@@ -32,6 +32,13 @@ def resolve(defaults: Mapping[str, Any], file: Path | None, sets: Iterable[str],
         if value is not None:
             _overlay(settings, _nested(name, value), "the command line")
     return settings
+
+
+def overlaid(settings: Mapping[str, Any], own: Mapping[str, Any], source: str = "--set") -> Settings:
+    """A copy of ``settings`` with ``own`` over it; unknown names are refused."""
+    whole = deepcopy(dict(settings))
+    _overlay(whole, own, source)
+    return whole
 
 
 def value_of(text: str) -> Any:
@@ -111,7 +118,8 @@ def _nested(name: str, value: Any) -> Settings:
 
 def _overlay(settings: Settings, given: Mapping[str, Any], source: str, path: str = "") -> None:
     for name, value in given.items():
-        if name not in settings and path.rstrip(".") not in OPEN:
+        group = path.split(".")[0]
+        if name not in settings and group not in OPEN:
             raise unknown("setting", f"{path}{name}", [f"{path}{n}" for n in settings])
         if isinstance(settings.get(name), dict):
             if not isinstance(value, dict):

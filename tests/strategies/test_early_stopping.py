@@ -155,3 +155,12 @@ def test_unknown_rule_is_refused_with_the_nearest_name(name: str, said: str) -> 
 def test_windows_without_a_centre_are_refused() -> None:
     with pytest.raises(InputError, match="odd"):
         CurvatureGrowth(window=4)
+
+
+def test_measuring_the_curvature_draws_nothing_from_the_search_or_its_data() -> None:
+    strategy = search(GDAS)
+    strategy.epoch(1, 5, {})
+    state, batches, outer = strategy.rng.get_state(), strategy.task.data.state_dict(), torch.get_rng_state()
+    assert largest_eigenvalue(strategy) == largest_eigenvalue(strategy)
+    assert torch.equal(strategy.rng.get_state(), state) and torch.equal(torch.get_rng_state(), outer)
+    assert strategy.task.data.state_dict() == batches

@@ -100,7 +100,7 @@ def test_a_regulariser_joins_any_strategy_of_the_family_by_name() -> None:
             strategy.epoch(1, 2, {})
             next(iter(strategy.alphas.values())).data[0] = 1.0
             strategy.step(strategy.task.data)
-            found.append(float(next(iter(strategy.alphas.values()))[0]))
+            found.append(next(iter(strategy.alphas.values()))[0].item())
         assert found[1] < 1.0  # drawn to a half open gate
     with pytest.raises(InputError, match="did you mean 'zero-one'"):
         rows(table, regularise=("zero_one",))

@@ -15,7 +15,7 @@ from supernet.mixture import Mix, Table
 
 
 def count_tables(supernet: Supernet, shape: Sequence[int]) -> dict[str, Table]:
-    """{"params": table, "macs": table} of one example (*shape), so that ``expected`` of a one-hot mixture is the derived count.
+    """{"params": table, "macs": table} of one example ``(*shape)``, so that ``expected`` of a one-hot mixture is the derived count.
 
     Raises ``InputError`` where a layer's options are sizes of one weight: what these cost depends on their neighbours.
     """

@@ -56,7 +56,7 @@ class Batches:
     train: False gives all images in order, as they are, the last batch maybe smaller.
     augment: crops, flips and cutout of training batches. mean, std: of each channel of the training images, see ``mean_std``.
     drop_last: whether training leaves out the images beyond the last full batch of a pass (others each pass). Batch
-        normalisation needs that where a single image could remain; the papers' own code keeps them.
+    normalisation needs that where a single image could remain; the papers' own code keeps them.
 
     Raises InputError where there are no images or the arguments do not fit together.
     """

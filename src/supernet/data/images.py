@@ -43,7 +43,7 @@ def load(source: str | os.PathLike[str] = "digits", folder: str | os.PathLike[st
     """Read an image set.
 
     source: a name of ``SETS``, which wins over a file of that name, or a path: a folder that holds or is ``cifar-10-batches-py``
-        or ``cifar-100-python``, a folder of idx files (also torchvision's ``MNIST/raw``), a folder of pictures, a ``.npz`` file.
+    or ``cifar-100-python``, a folder of idx files (also torchvision's ``MNIST/raw``), a folder of pictures, a ``.npz`` file.
     folder: where a named set lies; otherwise it is looked for in $SUPERNET_DATA, then in ``data``.
     size: height and width, or one number for both, that a folder's pictures are resized to.
 

@@ -17,7 +17,7 @@ def split(labels: int | Tensor | Sequence[int], validation: float = 0.5, limit: 
     """Disjoint indices (int64, shuffled) of the training and the validation images.
 
     labels: the labels (N,), whose proportions the parts and a limited subset then keep, with an image of every class in the training
-        part where it has room for that; or the number N of images, for a plain draw.
+    part where it has room for that; or the number N of images, for a plain draw.
     validation: the fraction that validates, 0 <= validation < 1; rounded, and at least one image on each side unless it is 0.
     limit: at most this many images, training and validation together; None: all.
     seed: another seed draws another split; the same seed always draws the same.

@@ -81,11 +81,11 @@ def load(
     """Read a text.
 
     source: a name of ``SETS``, or a path: a folder with ptb.train.txt, wiki.train.tokens or train.txt and their like (valid, test), or
-        a text file in UTF-8.
+    a text file in UTF-8.
     folder: where a named set lies; otherwise it is looked for in $SUPERNET_DATA, then in ``data``.
     level: "word" (between spaces; every line ends with <eos>) or "character"; by default words of a folder, characters of a file.
     min_count, held_out, seed: of a file. Words that its training split has less often become <unk>, like all that is only in the
-        others; the fractions that validate and test; which of the six orders of the three splits, each one piece, is taken.
+    others; the fractions that validate and test; which of the six orders of the three splits, each one piece, is taken.
 
     A folder's vocabulary is that of its three files, as is usual for these sets. Raises InputError, one line.
     """

@@ -42,8 +42,8 @@ class TextStream:
 
     tokens: (N,). steps: tokens of each strand in a chunk, also the unit of ``scale``.
     lengths: "fixed"; "halved": the full length 95 % of the time, else half of it (DARTS' search); "normal": drawn around these
-        with deviation 5, at least 5 and at most ``steps`` + 20 (DARTS' evaluation, after Merity et al. 2018, section 4.1,
-        https://arxiv.org/abs/1708.02182). Lengths are a function of the seed, the pass and the chunk.
+    with deviation 5, at least 5 and at most ``steps`` + 20 (DARTS' evaluation, after Merity et al. 2018, section 4.1,
+    https://arxiv.org/abs/1708.02182). Lengths are a function of the seed, the pass and the chunk.
     evaluation_batch: strands in ``in_order``, which always has fixed lengths; None: ``batch``.
     training: whether the loss of its chunks is regularised.
 

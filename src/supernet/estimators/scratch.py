@@ -40,7 +40,7 @@ class FromScratch:
         with torch.random.fork_rng(devices=devices):
             self.task.data.load_state_dict(self.start)
             try:
-                strategy = self._begin(architecture)
+                strategy = self.begin(architecture)
                 fit(strategy, self.task.data, self.epochs, steps=self.steps, what="training one architecture")
             finally:
                 self.task.data.load_state_dict(before)
@@ -48,8 +48,9 @@ class FromScratch:
 
     def one_step(self, architecture: Architecture) -> None:
         """One training step of an architecture, to measure what it costs."""
-        self._begin(architecture).step(self.task.data)
+        self.begin(architecture).step(self.task.data)
 
-    def _begin(self, architecture: Architecture) -> Retrain:
+    def begin(self, architecture: Architecture) -> Retrain:
+        """The training of an architecture, at its start."""
         torch.manual_seed(self.seed)
         return self.strategy(self.task.place(self.build(architecture)), self.task)

@@ -8,6 +8,7 @@ A layer that owns a choice slices its outputs; every layer takes its input size 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,7 +35,7 @@ def width_mask(choice: Choice, mix: Mix, like: Tensor) -> tuple[int, Tensor | No
     return widest, mask
 
 
-class _Elastic(Searchable):
+class _Elastic(Searchable, ABC):
     """``plain``: the largest layer. ``widths``: output sizes to choose from; a single int is no choice."""
 
     def __init__(self, plain: nn.Conv1d | nn.Conv2d | nn.Linear, widths: int | Sequence[int], name: str | None, **limits: Any):
@@ -45,8 +46,9 @@ class _Elastic(Searchable):
         self.plain = plain
         self.seen = plain.weight.shape[1]
 
+    @abstractmethod
     def _run(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        raise NotImplementedError
+        """Apply slices of the weight and the bias."""
 
     def _sliced(self, width: int | None) -> tuple[Tensor, Tensor | None]:
         weight, bias = self.plain.weight[:width, : self.seen], self.plain.bias
@@ -66,8 +68,9 @@ class _Elastic(Searchable):
         assert taken is None or isinstance(taken, int)
         return _with_weights(self._smaller(self.seen, taken), *self._sliced(taken))
 
+    @abstractmethod
     def _smaller(self, inputs: int, width: int | None) -> nn.Module:
-        raise NotImplementedError
+        """The plain layer of a size; ``width`` None: the only one."""
 
 
 def _with_weights(module: nn.Module, weight: Tensor, bias: Tensor | None) -> nn.Module:

@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from supernet.errors import RunError
-from supernet.report import search_sections, sections
+from supernet.report import alarm_sections, search_sections, sections
 from supernet.report.comparison import comparison_sections
 from supernet.report.record import Options, read_lines, read_record
 from supernet.report.sections import Section
@@ -30,6 +30,8 @@ def write_report(run_folder: Path, options: Options | None = None) -> Path:
         sections.drawing(record),
         sections.network(record, options or {}),
         search_sections.mixtures(record, options or {}),
+        alarm_sections.alarm(record),
+        alarm_sections.judge(record),
         search_sections.trials(record),
         search_sections.against_random(record),
         sections.settings(record),

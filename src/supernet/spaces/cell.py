@@ -63,7 +63,7 @@ def supernet(
     fixed_reduction: bool = False,
     affine: bool = False,
 ) -> Supernet:
-    """The network that is searched: images (batch, *shape) -> logits (batch, classes).
+    """The network that is searched: images ``(batch, *shape)`` -> logits (batch, classes).
 
     ``operations``: of every edge, by edge ("normal.2<0"), or the name of one of ``operation_sets.SETS``.
     ``least_inputs``: how few inputs a node may keep, 1 or 2 (FairDARTS, 1); at most it keeps 2.

@@ -80,7 +80,7 @@ class FixedReductionCell(nn.Module):
 
 
 class CellNetwork(nn.Module):
-    """Stem, cells of which two reduce, global average pool, linear classifier: images (batch, *shape) -> logits (batch, classes).
+    """Stem, cells of which two reduce, global average pool, linear classifier: images ``(batch, *shape)`` -> logits (batch, classes).
 
     ``cell(kind, inputs, channels)`` builds one cell, with its output's width as ``channels``; kinds are "normal" and "reduce".
     ``stem_channels``: the width of the first states.

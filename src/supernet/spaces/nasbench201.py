@@ -94,7 +94,7 @@ class Net(nn.Module):
 def supernet(
     *, classes: int = 10, channels: int = 16, cells: int = 5, shape: Sequence[int] = (3, 32, 32), affine: bool = False
 ) -> Supernet:
-    """The network that is searched: images (batch, *shape) -> logits (batch, classes); ``cells`` a stage."""
+    """The network that is searched: images ``(batch, *shape)`` -> logits (batch, classes); ``cells`` a stage."""
 
     def edges(width: int) -> list[nn.Module]:
         return [OneOf({o: build(width, affine) for o, build in BUILD.items()}, name=f"{i}<{j}") for i, j in EDGES]

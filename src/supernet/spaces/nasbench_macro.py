@@ -61,7 +61,7 @@ class Net(nn.Module):
 
 
 def supernet(*, classes: int = 10, channels: int = 32, shape: Sequence[int] = (3, 32, 32)) -> Supernet:
-    """The network that is searched: images (batch, *shape) -> logits (batch, classes); ``channels`` of the stem."""
+    """The network that is searched: images ``(batch, *shape)`` -> logits (batch, classes); ``channels`` of the stem."""
 
     def layer(i: int, inputs: int, outputs: int, stride: int) -> nn.Module:
         return OneOf({o: build(o, inputs, outputs, stride) for o in OPERATIONS}, name=str(i))

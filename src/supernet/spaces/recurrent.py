@@ -18,12 +18,23 @@ from supernet.genotype import ACTIVATIONS, RecurrentGenotype
 from supernet.layers.base import Searchable, Supernet, When
 from supernet.mixture import Mix
 from supernet.space import Architecture, Option, Taken
-from supernet.spaces.recurrent_network import FixedCell, Group, LanguageModel, Plan, Recurrence, StateNorm, check
+from supernet.spaces.recurrent_network import FixedCell, Group, LanguageModel, Plan, Recurrence, StateNorm, check, token_macs
 
 NAME = "darts-rnn"
 CITATION = "Liu, Simonyan, Yang 2019: DARTS: Differentiable Architecture Search, https://arxiv.org/abs/1806.09055"
 SEARCH: dict[str, Any] = {"tokens": 10_000, "hidden": 300, "nodes": 8}
 EVALUATION: dict[str, Any] = {"tokens": 10_000, "hidden": 850}
+RECIPE: dict[str, Any] = {  # of the official code, where a command's settings leave it open; by command and section
+    "search": {
+        "data": {"source": "shakespeare", "batch_size": 256},
+        "weights": {"lr": 20.0, "lr_min": 20.0, "momentum": 0.0, "nesterov": False, "decay": 5e-7, "clip": 0.25},
+        "strategy": {"alpha_lr": 3e-3, "alpha_betas": [0.9, 0.999]},
+    },
+    "retrain": {
+        "data": {"source": "shakespeare", "batch_size": 64},
+        "weights": {"lr": 20.0, "lr_min": 20.0, "momentum": 0.0, "nesterov": False, "decay": 8e-7, "clip": 0.25},
+    },
+}
 WIKITEXT: dict[str, Any] = {"tokens": 33_278, "hidden": 700, "hidden_dropout": 0.15}  # of EVALUATION
 
 
@@ -160,6 +171,11 @@ def network(
     sizes: dict[str, Any] = {"tokens": tokens, "embedding": inputs, "hidden": hidden, "tied": tied}
     cell = FixedCell(recurrence, genotype)
     return LanguageModel(cell, **sizes, embedding_dropout=embedding_dropout, dropout=(input_dropout, output_dropout))
+
+
+def macs(model: nn.Module, settings: Mapping[str, Any]) -> int:
+    """The multiply-accumulates of a network for one token."""
+    return token_macs(model)
 
 
 def parse(text: str) -> RecurrentGenotype:

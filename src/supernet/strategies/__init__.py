@@ -1,4 +1,4 @@
-"""Strategies train a supernet. Names as on the command line; each is made from (supernet, task, **settings)."""
+"""Strategies train a supernet. Names as on the command line; each is made from ``(supernet, task, **settings)``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ class Method:
 
     ``alphas``: whether it learns architecture parameters; ``inputs``: also for the choice of a node's inputs. ``space``: space ->
     the settings of its supernet that are part of the method. ``builds``: the spaces whose ``supernet`` it is given as ``build=``,
-    a function of the settings that differ, because it makes further supernets on the way.
+    a function of the settings that differ, because it makes further supernets on the way. ``variants``: space -> the place of the
+    class that is the method there, with all that the name fixes.
     """
 
     place: str
@@ -27,11 +28,12 @@ class Method:
     inputs: bool = False
     space: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     builds: tuple[str, ...] = ()
+    variants: Mapping[str, str] = field(default_factory=dict)
 
-    def load(self) -> Callable[..., Any]:
-        """The class, with what the name fixes."""
-        module, _, attribute = self.place.partition(":")
-        return partial(getattr(import_module(module), attribute), **self.fixed)
+    def load(self, space: str | None = None) -> Callable[..., Any]:
+        """The class, with what the name fixes; ``space``: for the supernet of that one."""
+        module, _, attribute = self.variants.get(space or "", self.place).partition(":")
+        return partial(getattr(import_module(module), attribute), **({} if space in self.variants else self.fixed))
 
 
 _DARTS = "Liu, Simonyan, Yang 2019: DARTS: Differentiable Architecture Search, https://arxiv.org/abs/1806.09055"
@@ -56,7 +58,9 @@ _WITHOUT_NONE = {"operations": "s5"}
 
 STRATEGIES = {
     "darts": Method("supernet.strategies.darts:DARTS", _DARTS),
-    "darts-2nd": Method("supernet.strategies.darts:DARTS", _DARTS, {"order": 2}),
+    "darts-2nd": Method(
+        "supernet.strategies.darts:DARTS", _DARTS, {"order": 2}, variants={"darts-rnn": "supernet.strategies.clipped_darts:ClippedDARTS"}
+    ),
     "gdas": Method("supernet.strategies.gdas:GDAS", _GDAS),
     "gdas-frc": Method("supernet.strategies.gdas:GDAS", _GDAS, space={"darts": {"fixed_reduction": True}}),
     "pc-darts": Method("supernet.strategies.pc_darts:PCDARTS", _PC_DARTS, inputs=True, space={"darts": {"partial": 4}}),

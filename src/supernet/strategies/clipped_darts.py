@@ -20,7 +20,7 @@ from supernet.task import Task
 class ClippedDARTS(DARTS):
     """DARTS of order 2; gradients of the look-ahead and of the loss there are clipped to the norm ``weights.clip``.
 
-    The step ahead by a clipped gradient c g depends on the alphas by c times the plain second-order term, c = clip / |g|.
+    The step ahead by a clipped gradient c g depends on the alphas by c times the plain second-order term, ``c = clip / |g|``.
     ``official``: two accidents of the official code: c multiplies the term also where it is above 1 and nothing was clipped, and
     a tied matrix takes no step ahead (its second name loads the old value again). False: neither.
     Raises ``InputError`` where the weights are not clipped, or the Hessian is to be exact.

@@ -235,8 +235,12 @@ class Gradient:
 
     def facts(self) -> dict[str, Any]:
         """What a history line records of this strategy."""
-        rounded = {n: [round(p, 6) for p in probabilities] for n, probabilities in self.belief().items()}
-        return {"learning_rate": self.weights.lr, "mixture": rounded, "architecture": self.architecture()}
+        space = self.supernet.space
+        named = {
+            n: {str(o): round(p, 6) for o, p in zip(space[n].options, probabilities, strict=True)}
+            for n, probabilities in self.belief().items()
+        }
+        return {"learning_rate": self.weights.lr, "mixture": named, "architecture": self.architecture()}
 
     def state_dict(self) -> dict[str, Any]:
         return {

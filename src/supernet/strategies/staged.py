@@ -84,10 +84,8 @@ class Staged(Gradient):
         """Hand on what a new stage begins with: the supernet before it, and its alphas of the options that are left. Nothing."""
 
     def facts(self) -> dict[str, Any]:
-        """What a history line records: options by name, since they become fewer."""
-        space, facts = self.supernet.space, super().facts()
-        named = {n: dict(zip(map(str, space[n].options), shares, strict=True)) for n, shares in facts["mixture"].items()}
-        return {**facts, "mixture": named, "stage": self.stage + 1}
+        """What a history line records; the options become fewer."""
+        return {**super().facts(), "stage": self.stage + 1}
 
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "stage": self.stage, "options": dict(self.options), "total": self.total}

@@ -18,15 +18,21 @@ from supernet.errors import unknown
 from supernet.settings import Settings
 from supernet.task import Task
 
-DATA: Settings = {
-    "source": "digits",
+TEXT: Settings = {"level": None, "min_count": 1, "steps": 35, "evaluation_batch": 10, "slowness": 1e-3, "activation": 0.0}
+DATA: Settings = {  # what is None is what the recipe of the space says, or the data itself
+    "source": None,
     "limit": None,
-    "batch_size": 64,
+    "batch_size": None,
     "validation": 0.5,
     "size": None,
     "crop": None,
     "flip": None,
     "cutout": 0,
+    "text": TEXT,
+}
+IMAGES: Settings = {  # the recipe of a space that has none of its own, by command and section
+    "search": {"data": {"source": "digits", "batch_size": 64}},
+    "retrain": {"data": {"source": "digits", "batch_size": 96}},
 }
 MACHINE: Settings = {"seed": 0, "device": "cpu", "threads": None, "autocast": None, "save_every": 60.0}
 
@@ -57,6 +63,16 @@ class ImageTask(Task):
         for note in found.notes:
             print(f"note: {note}", file=sys.stderr)
 
+    @property
+    def sizes(self) -> Settings:
+        """What a supernet and a network for this data are built with."""
+        return {"classes": self.classes, "shape": self.shape}
+
+    @property
+    def about(self) -> Settings:
+        """What a trained network's outputs stand for."""
+        return {"classes": list(self.set.classes)}
+
 
 def dtype_of(name: str | None) -> torch.dtype | None:
     """The dtype of mixed precision; raises ``InputError`` for another name."""
@@ -79,8 +95,3 @@ def image_task(settings: Settings, testing: bool = False) -> ImageTask:
     """The task of a command's settings."""
     machine = {k: settings[k] for k in ("seed", "device", "autocast")}
     return ImageTask(settings["data"], **machine, testing=testing)
-
-
-def fitted(settings: Settings, task: ImageTask, section: str) -> Settings:
-    """The settings of a supernet or a network, with the data's classes and shape where they are not set."""
-    return {"classes": task.classes, "shape": task.shape, **settings[section]}

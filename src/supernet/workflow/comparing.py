@@ -1,25 +1,37 @@
-"""The command ``compare``: methods by name, a budget with a unit, seeds."""
+"""The command ``compare``: methods by name, a budget with a unit, seeds.
+
+On data each run is a process of its own: a search, then the network it found trained from nothing on the training part for
+the same short time as all others, scored on the validation part and on the test split.
+"""
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from supernet.compare import compare, on_table
-from supernet.errors import InputError, unknown
+from supernet.errors import InputError, RunError, unknown
 from supernet.progress import Progress
 from supernet.report.page import write_comparison
 from supernet.searchers import SEARCHERS
-from supernet.settings import Settings
+from supernet.settings import Settings, overlaid
 from supernet.strategies import STRATEGIES
 from supernet.workflow.classification import use_threads
-from supernet.workflow.searching import check_search, open_table, search_run
+from supernet.workflow.language import reads_text, with_recipe
+from supernet.workflow.retraining import RETRAIN
+from supernet.workflow.searching import SEARCH, check_search, open_table
 
-UNITS = ("evals", "epochs", "steps")
+UNITS = {"evals": "trials", "epochs": "epochs", "steps": "steps", "s": "seconds"}
+COMPARE: Settings = {**SEARCH, "command": "compare", "trials": 4, "workers": 1, "final": {"epochs": 10, "weights": {}}, "methods": {}}
 
 
 def budget_of(text: str) -> tuple[int, str]:
@@ -38,6 +50,8 @@ def compare_run(methods: Sequence[str], settings: Settings, budget: str, seeds: 
     for name in methods:
         if name not in STRATEGIES and name not in SEARCHERS:
             raise unknown("method", name, [*STRATEGIES, *SEARCHERS])
+    if reads_text(settings["space"]):
+        raise InputError(f"compare ranks by accuracy, and {settings['space']} is scored by perplexity: search and retrain there one by one")
     if seeds < 1:
         raise InputError(f"--seeds must be at least 1; got {seeds}")
     use_threads(settings)
@@ -51,10 +65,12 @@ def compare_run(methods: Sequence[str], settings: Settings, budget: str, seeds: 
             run: Callable[[str], Callable[[int], Any]] = on_table(table, amount)
         else:
             for name in wanted:
-                check_search(_settings(settings, name, 0, amount, unit))
+                if name in STRATEGIES and unit == "evals":
+                    raise InputError(f"{name} trains a supernet: its budget is in epochs, steps or s, for example 10epochs; got {budget!r}")
+                check_search(search_settings(settings, name, 0, amount, unit))
             run = partial(_on_data, settings, amount, unit, folder)
         progress = Progress("comparing", len(wanted) * seeds, unit="runs")
-        kept = {k: settings[k] for k in ("data", "table", "supernet", "estimator")}
+        kept = {k: v for k, v in settings.items() if k not in ("seed", "workers", "threads")}
         try:
             result = compare(
                 wanted,
@@ -65,6 +81,7 @@ def compare_run(methods: Sequence[str], settings: Settings, budget: str, seeds: 
                 budget=budget,
                 settings=kept,
                 progress=lambda name, seed: progress.advance(method=name, seed=seed),
+                workers=settings["workers"],
             )
         finally:
             progress.close()
@@ -73,16 +90,47 @@ def compare_run(methods: Sequence[str], settings: Settings, budget: str, seeds: 
     return result
 
 
-def _settings(settings: Settings, name: str, seed: int, amount: int, unit: str) -> Settings:
-    own = {"method": name, "seed": seed}
-    own |= {"trials": amount} if unit == "evals" else {unit: amount}
-    return {**settings, **own}
+def search_settings(settings: Settings, name: str, seed: int, amount: int, unit: str) -> Settings:
+    """The settings of one method's search: what all share, the budget, and what ``methods.NAME`` sets."""
+    own = {k: v for k, v in settings.items() if k in SEARCH}
+    own |= {"command": "search", "method": name, "seed": seed, UNITS[unit]: amount}
+    if unit == "epochs" and name in SEARCHERS:
+        own["estimator"] = {**own["estimator"], "epochs": max(amount // own["trials"], 1)}
+    return overlaid(own, settings["methods"].get(name, {}))
 
 
 def _on_data(settings: Settings, amount: int, unit: str, folder: Path, name: str) -> Callable[[int], dict[str, Any]]:
     def run(seed: int) -> dict[str, Any]:
         place = folder / f"{name}-{seed}"
-        result = search_run(_settings(settings, name, seed, amount, unit), place, resume=(place / "config.yaml").exists())
-        return {"validation": result["validation"], "evaluations": amount, "params": result["params"], "macs": result["macs"]}
+        wanted = search_settings(settings, name, seed, amount, unit)
+        searched = _command("search", name, wanted, place / "search")
+        sizes = {k: wanted["supernet"][k] for k in ("channels", "cells") if k in wanted["supernet"]}
+        data = with_recipe(wanted, wanted["space"])["data"]  # the batches of the search
+        final = {**RETRAIN, "seed": seed, "data": data, "network": {**sizes, **wanted["network"]}, "threads": wanted["threads"]}
+        final |= {"retrain": {"drop_path": 0.0}, **settings["final"]}
+        trained = _command("retrain", str(place / "search"), final, place / "final")
+        history = [json.loads(line) for line in (place / "search" / "history.jsonl").read_text().splitlines()]
+        rates = [line["measured"]["steps_per_second"] for line in history if "steps_per_second" in line["measured"]]
+        measured = {"seconds": searched["measured"]["seconds"], "peak_memory_mb": searched["measured"]["peak_memory_mb"]}
+        if rates:
+            measured["seconds_per_step"] = len(rates) / sum(rates)
+        scores = {"validation": trained["validation"]["accuracy"], "test": trained["test"]["accuracy"]}
+        costs = {"params": trained["params"], "macs": trained["macs"], "genotype": searched["genotype"]}
+        tried = wanted["trials"] if name in SEARCHERS else 1  # architectures that were scored to choose one
+        return {**scores, "evaluations": tried, **costs, "measured": measured}
 
     return run
+
+
+def _command(verb: str, what: str, settings: Mapping[str, Any], out: Path) -> dict[str, Any]:
+    """Run a command of supernet in a process of its own, or go on with it; its JSON."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    config = out.parent / f"{verb}.yaml"
+    config.write_text(yaml.safe_dump(json.loads(json.dumps(settings)), sort_keys=False))
+    words = [sys.executable, "-m", "supernet.cli", verb, what, "--config", str(config), "--out", str(out), "--json"]
+    resumed = ["--resume"] if (out / "config.yaml").exists() else []
+    done = subprocess.run([*words, *resumed], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    if done.returncode:
+        raise RunError(f"{verb} {what} failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found

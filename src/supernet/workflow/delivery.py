@@ -20,7 +20,7 @@ from supernet.report.cell_drawing import draw
 from supernet.run import read_config
 from supernet.settings import accepted
 from supernet.spaces import space_module
-from supernet.workflow.classification import ImageTask
+from supernet.workflow.language import TextTask, reads_text, task_of
 
 
 def load(run: str | Path, model: nn.Module | None = None, *example: Any) -> nn.Module:
@@ -50,7 +50,8 @@ def _derived(folder: Path, there: Design) -> nn.Module:
     if not isinstance(sizes, dict) or there.choices is None:
         raise InputError(f"{folder / 'architecture.json'} does not say which supernet its weights are from")
     supernet = module.supernet(**accepted(f"the supernet of {there.space}", module.supernet, sizes))
-    return derive(supernet, there.choices, torch.zeros(1, *sizes["shape"]))
+    example = torch.zeros(2, 2, dtype=torch.long) if reads_text(there.space) else torch.zeros(1, *sizes["shape"])
+    return derive(supernet, there.choices, example)
 
 
 def _fill(network: nn.Module, path: Path) -> None:
@@ -64,10 +65,13 @@ def _fill(network: nn.Module, path: Path) -> None:
 
 
 def evaluate_run(folder: Path, data: str | None, split_name: str, batch_size: int, device: str) -> dict[str, Any]:
-    """The metrics of a run's network on a split."""
-    network, settings = load(folder), read_config(folder)
-    section = {**settings["data"], "source": data or settings["data"]["source"], "batch_size": batch_size}
-    task = ImageTask(section, seed=settings["seed"], device=device, testing=True)
+    """The metrics of a run's network on a split; a language model reads as many strands at once as its run did."""
+    network, settings, space = load(folder), read_config(folder), design(str(folder)).space
+    own = {} if reads_text(space) else {"batch_size": batch_size}
+    section = {**settings["data"], "source": data or settings["data"]["source"], **own}
+    task = task_of({**settings, "data": section, "device": device, "autocast": None}, space, testing=True)
+    if isinstance(task, TextTask) and list(task.text.vocabulary) != json.loads((folder / "vocabulary.json").read_text()):
+        raise InputError(f"{section['source']} has another vocabulary than the text that the network of {folder} has learnt")
     if not task.data.has(split_name):
         raise InputError(f"the run kept no {split_name} data: --split test")
     network = task.place(network)
@@ -79,10 +83,13 @@ def evaluate_run(folder: Path, data: str | None, split_name: str, batch_size: in
 def export_run(run: Path, out: Path, formats: tuple[str, ...]) -> dict[str, Any]:
     """Export a run's network, each format checked against the network's outputs."""
     network = load(run)
-    stored = design(str(run)).stored
-    shape = stored["settings"]["shape"]
-    example = torch.randn(2, *shape, generator=torch.Generator().manual_seed(0))
-    written = export(network, example, out, formats, architecture=stored)
+    there, generator = design(str(run)), torch.Generator().manual_seed(0)
+    sizes, strands = there.stored["settings"], 1 if reads_text(there.space) else 0  # the dimension of the batch
+    if reads_text(there.space):
+        example = torch.randint(sizes["tokens"], (read_config(run)["data"]["text"]["steps"], 2), generator=generator)
+    else:
+        example = torch.randn(2, *sizes["shape"], generator=generator)
+    written = export(network, example, out, formats, architecture=there.stored, batch_dimension=strands)
     return {name: {"path": str(file.path), "difference": file.difference} for name, file in written.items()}
 
 

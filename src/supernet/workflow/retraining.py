@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from supernet.designs import design
 from supernet.errors import InputError
 from supernet.report.page import write_report
@@ -14,17 +16,30 @@ from supernet.run import FORMAT, Run, seed_everything
 from supernet.search import warm_start
 from supernet.searchers.state import plain
 from supernet.settings import Settings, accepted
-from supernet.strategies.retrain import Retrain
+from supernet.spaces import space_module
 from supernet.strategies.weights import Weights
 from supernet.train import fit, peak_memory
-from supernet.workflow.classification import DATA, MACHINE, dtype_of, fitted, image_task, use_threads
+from supernet.workflow.classification import DATA, MACHINE, ImageTask, dtype_of, use_threads
+from supernet.workflow.language import (
+    TextTask,
+    by_length,
+    finite,
+    fitted,
+    keep_vocabulary,
+    lstm_beside,
+    main_score,
+    reads_text,
+    task_of,
+    trainer,
+    with_recipe,
+)
 
 RETRAIN: Settings = {
     "command": "retrain",
     "architecture": None,
     **MACHINE,
     "epochs": 600,
-    "data": {**DATA, "batch_size": 96, "validation": 0.0, "cutout": 16},
+    "data": {**DATA, "validation": 0.0, "cutout": 16},
     "network": {},
     "retrain": {},
     "weights": {},
@@ -33,32 +48,36 @@ RETRAIN: Settings = {
 
 
 def retrain_run(settings: Settings, out: Path, resume: bool = False) -> dict[str, Any]:
-    """Train the evaluation network of an architecture from nothing, and write the run and its report."""
+    """Train the evaluation network of an architecture from nothing, and write the run and its report.
+
+    A recurrent cell is trained as a language model, its scores are perplexities, and an LSTM as large is trained beside it.
+    """
     there = design(settings["architecture"])
-    accepted("retrain", Retrain, settings["retrain"], fixed=("weights",))
+    accepted("retrain", trainer(there.space), settings["retrain"], fixed=("weights",))
     accepted("weights", Weights, settings["weights"])
+    accepted(f"a network of {there.space}", space_module(there.space).network, settings["network"])
     dtype_of(settings["autocast"])
     if settings["epochs"] < 1:
         raise InputError(f"epochs must be at least 1; got {settings['epochs']}")
     began = time.monotonic()
+    settings = with_recipe(settings, there.space)
     use_threads(settings)
     with Run(out, settings, resume) as run:
-        task = image_task(settings, testing=True)
-        watched = "validation" if task.data.has("validation") else "test"
+        task = task_of(settings, there.space, testing=True)
+        start = task.data.state_dict()
+        keep_vocabulary(run, task)
         sizes = {**there.settings, **fitted(settings, task, "network")}
         seed_everything(settings["seed"])
         model = there.network(sizes)
         if settings["initial"]:
             warm_start(model, settings["initial"])
-        model = task.place(model)
-        weights = partial(Weights, **{"lr_min": 0.0, **settings["weights"]})
-        strategy = Retrain(model, task, weights=weights, **settings["retrain"])
-        watch = lambda: {watched: strategy.evaluate(watched)}  # noqa: E731
-        history = fit(strategy, task.data, settings["epochs"], run, evaluate=watch, what="retraining", save_every=settings["save_every"])
-        model.eval()
-        run.write_weights(model)
-        test = task.evaluate(model, "test")
+        train = partial(train_network, settings=settings, space=there.space, task=task)
+        scores = train(task.place(model), run)
         described = there.describe(sizes)
+        beside: dict[str, Any] = {}
+        if reads_text(there.space):
+            task.data.load_state_dict(start)  # a stream of text carries the hidden state of the network that read it
+            beside = lstm_beside(run, described, task, settings["seed"], train)
         stored = {
             "format": FORMAT,
             "space": there.space,
@@ -66,14 +85,34 @@ def retrain_run(settings: Settings, out: Path, resume: bool = False) -> dict[str
             "choices": plain(there.choices) if there.choices else None,
             "genotype": there.notation,
             "found_by": there.stored.get("found_by", {"architecture": settings["architecture"]}),
-            "trained": {"epochs": settings["epochs"], "data": settings["data"]["source"], "classes": list(task.set.classes)},
-            "scores": {
-                **({"validation": history[-1]["validation"]["accuracy"]} if watched == "validation" else {}),
-                "test": test["accuracy"],
-            },
-            "costs": {"params": described["params"], "macs": described["macs"]},
+            "trained": {"epochs": settings["epochs"], "data": settings["data"]["source"], **task.about},
+            "scores": {**by_split(scores), **{f"LSTM_{k}": v for k, v in by_split(beside).items() if k.endswith("_perplexity")}},
+            "costs": {k: described[k] for k in ("params", "macs")} | ({"LSTM_params": beside["params"]} if beside else {}),
         }
         run.write_json("architecture.json", stored)
         write_report(run.folder)
     measured = {"seconds": time.monotonic() - began, "peak_memory_mb": peak_memory()}
-    return {**{k: stored[k] for k in ("choices", "genotype")}, **stored["costs"], "test": test, "out": str(out), "measured": measured}
+    found = {k: stored[k] for k in ("choices", "genotype")} | {k: described[k] for k in ("params", "macs")}
+    return {**found, **scores, **({"lstm": beside} if beside else {}), "out": str(out), "measured": measured}
+
+
+def train_network(model: nn.Module, run: Run, settings: Settings, space: str, task: ImageTask | TextTask) -> dict[str, dict[str, float]]:
+    """Train a network and write its weights; its metrics by split."""
+    watched = "validation" if task.data.has("validation") else "test"
+    weights = partial(Weights, **{"lr_min": 0.0, **settings["weights"]})
+    strategy = by_length(trainer(space)(model, task, weights=weights, **settings["retrain"]), task)
+    watch = lambda: {watched: strategy.evaluate(watched)}  # noqa: E731
+    history = fit(strategy, task.data, settings["epochs"], run, evaluate=watch, what="retraining", save_every=settings["save_every"])
+    model.eval()
+    run.write_weights(model)
+    last = {"validation": finite(history[-1]["validation"])} if watched == "validation" else {}
+    return {"test": finite(task.evaluate(model, "test")), **last}
+
+
+def by_split(scores: dict[str, Any]) -> dict[str, Any]:
+    """Metrics by split as one level of names, the main one also by that of its split alone."""
+    found: dict[str, Any] = {}
+    for part in ("validation", "test"):
+        if part in scores:
+            found |= {part: main_score(scores[part]), **{f"{part}_{name}": value for name, value in scores[part].items()}}
+    return found

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import torch
+from torch import nn
 
 from supernet.costs.objective import Objective
 from supernet.derive import derive
@@ -20,7 +24,7 @@ from supernet.estimators.tabular import Table
 from supernet.layers.base import Supernet
 from supernet.report.page import write_report
 from supernet.run import FORMAT, Run, seed_everything
-from supernet.search import Found, search, try_architectures, warm_start
+from supernet.search import Found, default_objective, search, try_architectures, warm_start
 from supernet.searchers import SEARCHERS, Searcher, make_searcher, searcher_class
 from supernet.searchers.state import plain
 from supernet.settings import Settings, accepted, taken
@@ -30,10 +34,24 @@ from supernet.strategies import STRATEGIES
 from supernet.strategies import strategy as strategy_named
 from supernet.strategies.retrain import Retrain
 from supernet.strategies.weights import Weights
+from supernet.task import Task
 from supernet.train import peak_memory
 from supernet.workflow.baseline import random_baseline, work
-from supernet.workflow.classification import DATA, MACHINE, ImageTask, dtype_of, fitted, image_task, use_threads
+from supernet.workflow.classification import DATA, MACHINE, ImageTask, dtype_of, use_threads
+from supernet.workflow.language import (
+    TextTask,
+    by_length,
+    finite,
+    fitted,
+    keep_vocabulary,
+    main_score,
+    reads_text,
+    task_of,
+    with_recipe,
+)
 from supernet.workflow.limits import Limits
+from supernet.workflow.pace import steps_for
+from supernet.workflow.watching import ALARM, JUDGE, alarm_of, judge_of, watcher
 
 SEARCH: Settings = {
     "command": "search",
@@ -42,6 +60,7 @@ SEARCH: Settings = {
     **MACHINE,
     "epochs": 50,
     "steps": None,
+    "seconds": None,
     "data": DATA,
     "table": {"file": None, "search": None, "report": None, "dataset": None},
     "supernet": {},
@@ -54,6 +73,8 @@ SEARCH: Settings = {
     "estimator": {"name": None, "epochs": 1, "calibration": 20},
     "limits": {"params": None, "macs": None},
     "baseline": {"name": None, "trials": 4},
+    "alarm": ALARM,
+    "judge": JUDGE,
 }
 
 
@@ -61,9 +82,13 @@ NOT_FOR_USERS = ("weights", "seed", "penalty", "rule", "build", "reduce", "draws
 
 
 def search_run(settings: Settings, out: Path, resume: bool = False) -> dict[str, Any]:
-    """Search as ``settings`` say, write the run and its report, return what INTERFACE calls the JSON of search."""
+    """Search as ``settings`` say, write the run and its report, return the JSON of the command.
+
+    Its "validation" is an accuracy or a table's score; of language it is a perplexity, and None where that is not finite.
+    """
     check_search(settings)
     began = time.monotonic()
+    settings = with_recipe(settings, settings["space"])
     use_threads(settings)
     with Run(out, settings, resume) as run:
         if settings["table"]["file"]:
@@ -73,7 +98,8 @@ def search_run(settings: Settings, out: Path, resume: bool = False) -> dict[str,
         else:
             found, module_settings = _search_scratch(settings, run)
         result = _finish(settings, run, found, module_settings, time.monotonic() - began)
-        write_report(run.folder)
+        space = found.supernet.space if found.supernet else {}
+        write_report(run.folder, {name: choice.options for name, choice in space.items()})
     return result
 
 
@@ -85,7 +111,9 @@ def check_search(settings: Settings) -> None:
     if method in STRATEGIES:
         if settings["table"]["file"]:
             raise InputError(f"{method} trains a supernet on data: give --data; --table is for searchers ({', '.join(SEARCHERS)})")
-        accepted(method, strategy_named(method).load(), settings["strategy"], fixed=NOT_FOR_USERS)
+        known = strategy_named(method)
+        fixed = known.fixed if settings["space"] in known.variants else ()
+        accepted(method, known.load(settings["space"]), settings["strategy"], fixed=(*NOT_FOR_USERS, *fixed))
         accepted("weights", Weights, settings["weights"])
     name = settings["searcher"]["name"] if method in STRATEGIES else method
     accepted(name, searcher_class(name), {k: v for k, v in settings["searcher"].items() if k != "name"})
@@ -94,22 +122,27 @@ def check_search(settings: Settings) -> None:
     for what in ("epochs", "trials"):
         if settings[what] is not None and settings[what] < 1:
             raise InputError(f"{what} must be at least 1; got {settings[what]}")
+    if reads_text(settings["space"]) and any(settings["limits"].values()):
+        raise InputError(f"limits choose nothing in {settings['space']}: its cells all have the same size; set network.hidden instead")
     if settings["estimator"]["name"] not in (None, "shared", "scratch", "table"):
         raise unknown("estimator", settings["estimator"]["name"], ("shared", "scratch", "table"))
     dtype_of(settings["autocast"])
+    alarm_of(settings)
+    if settings["judge"]["file"]:
+        judge_of(settings, space_of(settings))
 
 
 def plan_of(settings: Settings) -> dict[str, Any]:
     """What ``--dry-run`` prints: the settings, and the sizes of what would be searched."""
     check_search(settings)
-    module = space_module(settings["space"])
+    settings, module = with_recipe(settings, settings["space"]), space_module(settings["space"])
     with torch.device("meta"):
         supernet = module.supernet(**supernet_settings(settings))
     sizes = {"supernet_params": sum(p.numel() for p in supernet.parameters()), "size": supernet.space.size()}
     return {"settings": settings, **sizes}
 
 
-def build_supernet(settings: Settings, task: ImageTask) -> Supernet:
+def build_supernet(settings: Settings, task: ImageTask | TextTask) -> Supernet:
     """The supernet of the run's space and settings."""
     seed_everything(settings["seed"])
     supernet: Supernet = space_module(settings["space"]).supernet(**supernet_settings(settings, task))
@@ -118,35 +151,44 @@ def build_supernet(settings: Settings, task: ImageTask) -> Supernet:
     return supernet
 
 
-def supernet_settings(settings: Settings, task: ImageTask | None = None) -> Settings:
+def supernet_settings(settings: Settings, task: ImageTask | TextTask | None = None) -> Settings:
     """Of the space, of the method, of the data, of the user: the later counts."""
     module, method = space_module(settings["space"]), STRATEGIES.get(settings["method"])
     own = method.space.get(settings["space"], {}) if method else {}
-    found = {"classes": task.classes, "shape": task.shape} if task else {}
-    given = {**module.SEARCH, **own, **found, **settings["supernet"]}
+    given = {**module.SEARCH, **own, **(task.sizes if task else {}), **settings["supernet"]}
     return accepted(f"the supernet of {settings['space']}", module.supernet, given)
 
 
 def _search_supernet(settings: Settings, run: Run) -> tuple[Found, Settings]:
-    task = image_task(settings)
+    task = task_of(settings, settings["space"])
+    start = task.data.state_dict()
+    keep_vocabulary(run, task)
     supernet = build_supernet(settings, task)
     method = strategy_named(settings["method"])
     network = fitted(settings, task, "network")
     limits = Limits.of(settings, network)
     task.place(supernet)
     extra = limits.for_gradient() if limits.any and method.alphas else {}
-    seed_everything(settings["seed"])
     module, sizes = space_module(settings["space"]), supernet_settings(settings, task)
     if settings["space"] in method.builds:
         extra["build"] = lambda **more: module.supernet(**{**sizes, **more})
-    strategy = method.load()(supernet, task, seed=settings["seed"], weights=settings["weights"], **settings["strategy"], **extra)
-    objective, costs = Objective(limits=limits.bounds), limits.costs if limits.any else None
+
+    def make(supernet: Supernet) -> Any:
+        own = {**settings["strategy"], **extra}
+        return by_length(method.load(settings["space"])(supernet, task, seed=settings["seed"], weights=settings["weights"], **own), task)
+
+    steps = settings["steps"]
+    if settings["seconds"]:
+        steps = steps_for(settings["seconds"], lambda: make(deepcopy(supernet)), task, run)
+    seed_everything(settings["seed"])
+    strategy = make(supernet)
+    objective, costs = replace(default_objective(task), limits=limits.bounds), limits.costs if limits.any else None
     found = search(
         supernet,
         task,
         strategy,
         epochs=settings["epochs"],
-        steps=settings["steps"],
+        steps=steps,
         out=run,
         searcher=searcher_of(settings, settings["searcher"]["name"], supernet.space),
         trials=settings["trials"],
@@ -154,16 +196,18 @@ def _search_supernet(settings: Settings, run: Run) -> tuple[Found, Settings]:
         costs=costs,
         calibration=settings["estimator"]["calibration"],
         save_every=settings["save_every"],
+        watch=watcher(settings, run, supernet),
     )
     assert found.supernet
     run.write_weights(derive(found.supernet, found.architecture, *task.example))
     found.built = {**sizes, **getattr(strategy, "built", {})}
     if settings["baseline"]["name"]:
-        steps = settings["steps"] or len(found.history) * strategy.steps(task.data)
-        searched = steps * work(task, lambda: strategy.step(task.data))
+        searched = (steps or len(found.history) * strategy.steps(task.data)) * work(task, lambda: strategy.step(task.data))
         if found.trials:
             estimate = SharedWeights(found.supernet, task, batches=settings["estimator"]["calibration"])
             searched += len(found.trials) * work(task, lambda: estimate(supernet.space.check(found.architecture)))
+        if isinstance(task, TextTask):
+            task.data.load_state_dict(start)  # its stream carries the hidden state of the supernet
         found.baseline = random_baseline(
             run,
             supernet.space,
@@ -179,15 +223,21 @@ def _search_supernet(settings: Settings, run: Run) -> tuple[Found, Settings]:
 
 
 def _search_scratch(settings: Settings, run: Run) -> tuple[Found, Settings]:
-    task = image_task(settings)
+    task = task_of(settings, settings["space"])
     space = build_supernet(settings, task).space
     network = fitted(settings, task, "network")
     limits = Limits.of(settings, network)
-    objective = Objective(limits=limits.bounds)
+    objective, steps = replace(default_objective(task), limits=limits.bounds), settings["steps"]
+    if settings["seconds"]:
+        one = scratch_estimator(settings, task, 1)
+        drawn = space.sample(Random(settings["seed"]))
+        steps = steps_for(settings["seconds"], lambda: one.begin(drawn), task, run)
+    if steps is not None:
+        steps = max(steps // settings["trials"], 1)
     trials = try_architectures(
         space,
         searcher_of(settings, settings["method"], space),
-        scratch_estimator(settings, task, settings["estimator"]["epochs"]),
+        scratch_estimator(settings, task, settings["estimator"]["epochs"], steps),
         settings["trials"],
         objective,
         run,
@@ -202,11 +252,15 @@ def searcher_of(settings: Settings, name: str, space: SearchSpace) -> Searcher:
     return make_searcher(name, space, settings["seed"], budget=settings["trials"], **own)
 
 
-def scratch_estimator(settings: Settings, task: ImageTask, epochs: int, steps: int | None = None) -> FromScratch:
+def scratch_estimator(settings: Settings, task: ImageTask | TextTask, epochs: int, steps: int | None = None) -> FromScratch:
     """Trains the network of an architecture at the supernet's size: the proxy of the papers."""
     module = space_module(settings["space"])
     able = taken(module.network, supernet_settings(settings, task))
-    train = partial(Retrain, drop_path=0.0, weights=partial(Weights, **{"lr_min": 0.0, **settings["weights"]}))
+    weights = partial(Weights, **{"lr_min": 0.0, **settings["weights"]})
+
+    def train(model: nn.Module, of: Task) -> Any:
+        return by_length(Retrain(model, of, drop_path=0.0, weights=weights), task)
+
     return FromScratch(lambda arch: module.network(arch, **able), task, epochs=epochs, steps=steps, seed=settings["seed"], strategy=train)
 
 
@@ -226,11 +280,16 @@ def _search_table(settings: Settings, run: Run) -> tuple[Found, Settings]:
     return Found(space.matters(trials[0].architecture), dict(trials[0].scores or {}), None, [], trials), dict(settings["network"])
 
 
+def space_of(settings: Settings) -> SearchSpace:
+    """The search space of a command's settings."""
+    with torch.device("meta"):
+        space: SearchSpace = space_module(settings["space"]).supernet(**supernet_settings(settings)).space
+    return space
+
+
 def open_table(settings: Settings) -> tuple[SearchSpace, Table]:
     """The search space and the benchmark table of a command's settings."""
-    module = space_module(settings["space"])
-    with torch.device("meta"):
-        space = module.supernet(**supernet_settings(settings)).space
+    space = space_of(settings)
     given = {k: v for k, v in settings["table"].items() if k != "file" and v is not None}
     return space, Table.read(settings["table"]["file"], space=space, **given)
 
@@ -240,9 +299,9 @@ def _finish(settings: Settings, run: Run, found: Found, network: Settings, secon
     space, module = settings["space"], space_module(settings["space"])
     there = Design(space, found.architecture, dict(found.architecture), module.notation(found.architecture), network)
     described = there.describe()
-    score = found.scores
-    validation = score.get("accuracy", score.get("validation"))
-    alike = {f"{k}_trained_alike": v for k, v in found.baseline.get("found", {}).items()}
+    score = finite(found.scores)
+    validation = main_score(score)
+    alike = {f"{k}_trained_alike": v for k, v in finite(found.baseline.get("found")).items()}
     bounds = {k: v for k, v in settings["limits"].items() if v is not None}
     holds = {k: bool(described[k] <= bound) for k, bound in bounds.items()}
     found_by = {"method": settings["method"], "seed": settings["seed"], "epochs": settings["epochs"], "trials": len(found.trials)}
@@ -278,4 +337,4 @@ def _finish_baseline(settings: Settings, run: Run, baseline: dict[str, Any], net
     with run.sub("baseline", {}) as sub:
         result = _finish(random, sub, best, network, 0.0)
     kept = {k: result[k] for k in ("choices", "genotype", "params", "macs", "validation")}
-    return {**kept, "found_trained_alike": baseline["found"]["accuracy"], "budget": baseline["budget"]}
+    return {**kept, "found_trained_alike": main_score(finite(baseline["found"])), "budget": baseline["budget"]}

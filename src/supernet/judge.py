@@ -1,0 +1,112 @@
+"""Scores a supernet epoch by epoch against a benchmark table of its space.
+
+Dong, Yang 2020 (NAS-Bench-201), https://arxiv.org/abs/2001.00326; Yu et al. 2020, on rankings by shared weights,
+https://arxiv.org/abs/1902.08142
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from itertools import islice
+from random import Random
+from statistics import fmean
+from typing import Any
+
+import torch
+
+from supernet.data.streams import Data
+from supernet.errors import InputError
+from supernet.estimators.shared import SharedWeights
+from supernet.estimators.tabular import Table
+from supernet.space import Architecture, SearchSpace
+from supernet.task import Task
+
+
+class Judge:
+    """Looks up what a supernet would give now, and how well its shared weights rank architectures.
+
+    ``samples``: how many architectures are ranked, the same ones each time, drawn by ``seed``; 0: none. Each is measured on the first
+    ``batches`` validation batches, its batch norms recalibrated on ``calibration`` training batches. The searches' own
+    generators, the supernet and the data stay as they were. Raises ``InputError`` where the table is not of ``space``.
+    """
+
+    def __init__(
+        self, table: Table, space: SearchSpace, samples: int = 100, seed: int = 0, *, batches: int = 4, calibration: int = 2
+    ) -> None:
+        if samples < 0 or samples == 1 or min(batches, calibration) < 1:
+            raise InputError(f"a judge ranks 2 or more samples, or 0, on 1 or more batches; got {samples} on {batches} and {calibration}")
+        if table.space() != space:
+            raise InputError("the table is read for another search space: give Table the space that is searched")
+        self.table, self.batches, self.calibration = table, batches, calibration
+        self.samples = _drawn(space, samples, Random(seed))
+        self.known = [self._true(arch) for arch in self.samples]
+
+    def score(self, strategy: Any, task: Task) -> dict[str, Any]:
+        """What a history line records: "true" {"validation", "test"} of the architecture that would be derived now, "tau", "random".
+
+        ``strategy``: or a supernet. One without an opinion gives the sampled architecture that its shared weights rank first, which
+        is then "architecture". "tau": Kendall's tau (b) between the ranking by shared weights and the table's search column, from -1 to
+        1; None where either ranks nothing. "random": the mean of the samples in the table. Scores are in the table's units.
+        """
+        supernet = getattr(strategy, "supernet", strategy)
+        space: SearchSpace = supernet.space
+        able = [i for i, arch in enumerate(self.samples) if all(space[name].legal(taken) for name, taken in arch.items())]
+        found: dict[str, Any] = {}
+        own: list[float] = []
+        if able and task.data.has("validation"):
+            own = self._shared(supernet, task, [self.samples[i] for i in able])
+            known = [self.known[i] for i in able]
+            found["tau"] = _tau(own, [k["validation"] for k in known])
+            found["random"] = {name: fmean(k[name] for k in known) for name in ("validation", "test")}
+        if hasattr(strategy, "architecture"):
+            found["true"] = self._true(space.check(space.matters(strategy.architecture())))
+        elif own:
+            best = self.samples[able[max(range(len(own)), key=own.__getitem__)]]
+            found |= {"architecture": best, "true": self._true(best)}
+        return found
+
+    def _true(self, architecture: Architecture) -> dict[str, float]:
+        return {**self.table.estimate(architecture), "test": self.table.report(architecture)["test"]}
+
+    def _shared(self, supernet: Any, task: Task, architectures: list[Architecture]) -> list[float]:
+        """The task's first metric (without metrics, minus the loss) of each by the shared weights, on a part of the validation data."""
+        part: Any = copy.copy(task)
+        part.data = _Beginning(task.data, self.batches)
+        devices = [task.device] if task.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            estimate = SharedWeights(supernet, part, batches=self.calibration)
+            scores = [estimate(supernet.space.check(arch)) for arch in architectures]
+        metric = next(iter(task.metrics), None)
+        return [s[metric] if metric else -s["loss"] for s in scores]
+
+
+def _tau(a: Sequence[float], b: Sequence[float]) -> float | None:
+    kendalltau = import_module("scipy.stats").kendalltau  # slow to import, and needed here only
+    tau = float(kendalltau(a, b).statistic) if len(a) > 1 else math.nan
+    return tau if math.isfinite(tau) else None
+
+
+class _Beginning:
+    """The first batches of every stream, made once."""
+
+    def __init__(self, data: Data, batches: int):
+        self.data, self.batches, self.made = data, batches, dict[str, list[Any]]()
+
+    def each(self, name: str) -> Iterator[Any]:
+        if name not in self.made:
+            self.made[name] = list(islice(self.data.each(name), self.batches))
+        return iter(self.made[name])
+
+
+def _drawn(space: SearchSpace, count: int, rng: Random) -> list[Architecture]:
+    """``count`` different architectures; all of them where there are no more."""
+    if count >= space.size():
+        return list(space.enumerate())
+    found: dict[str, Architecture] = {}
+    while len(found) < count:
+        arch = space.sample(rng)
+        found.setdefault(space.key(arch), arch)
+    return list(found.values())

@@ -1,0 +1,45 @@
+"""A budget in seconds as a number of steps: a few steps are timed, and the number is kept with the run."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+from supernet.errors import InputError
+from supernet.run import Run
+from supernet.task import Task
+
+EPOCHS = 6  # of a search in miniature, so that warm-ups and stages count for their share
+
+
+def steps_for(seconds: float, make: Callable[[], Any], task: Task, run: Run) -> int:
+    """How many steps of the strategy ``make()`` fit into ``seconds``: read from the run, or measured and written there.
+
+    The task's streams are put back; whoever calls seeds anew.
+    """
+    stored = run.folder / "budget.json"
+    if stored.exists():
+        return int(json.loads(stored.read_text())["steps"])
+    if seconds <= 0:
+        raise InputError(f"a budget in seconds must be above 0; got {seconds:g}")
+    before = task.data.state_dict()
+    strategy = make()
+    taken = []
+    for epoch in range(EPOCHS):
+        strategy.epoch(epoch, EPOCHS, {})
+        strategy.step(task.data)
+        taken.append(median(_timed(strategy, task) for _ in range(2)))
+    task.data.load_state_dict(before)
+    steps = max(round(seconds * EPOCHS / sum(taken)), 1)
+    run.write_json("budget.json", {"steps": steps, "seconds": seconds, "seconds_per_step": sum(taken) / EPOCHS})
+    return steps
+
+
+def _timed(strategy: Any, task: Task) -> float:
+    began = time.perf_counter()
+    for value in strategy.step(task.data).values():
+        float(value)  # waits for the device
+    return time.perf_counter() - began

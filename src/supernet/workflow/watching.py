@@ -1,0 +1,74 @@
+"""What watches a command's supernet while it trains: the collapse alarm, and a benchmark table as judge."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from supernet.alarm import Alarm, can_skip
+from supernet.errors import InputError
+from supernet.estimators.tabular import Table
+from supernet.judge import Judge
+from supernet.layers.base import Supernet
+from supernet.run import Run
+from supernet.search import Watch
+from supernet.settings import Settings, accepted
+from supernet.space import SearchSpace
+from supernet.strategies import STRATEGIES
+
+ALARM: Settings = {"every": 1, "gap": True, "curvature": False, "calibration": 5}
+JUDGE: Settings = {
+    **{"file": None, "samples": 50, "every": 1, "search": None, "report": None, "dataset": None},
+    **{"batches": 4, "calibration": 2},
+}
+COLUMNS = ("search", "report", "dataset")
+
+
+def watcher(settings: Settings, run: Run, supernet: Supernet) -> Watch | None:
+    """What is to be called at the end of every epoch; it prints warnings. None where there is nothing to watch."""
+    alarm = alarm_of(settings, run) if STRATEGIES[settings["method"]].alphas and can_skip(supernet) else None
+    judge, every = judge_of(settings, supernet.space), settings["judge"]["every"]
+    epochs: list[int] = []  # the last one
+
+    def watch(strategy: Any, line: dict[str, Any]) -> dict[str, Any]:
+        epochs[:] = [epochs[0] + 1 if epochs else 1 + sum("epoch" in past for past in run.history())]
+        found: dict[str, Any] = {}
+        if alarm and (record := alarm.observe(strategy, line)):
+            found["alarm"] = record
+            for warning in record.get("warnings", ()):
+                print(f"warning: epoch {epochs[0]}: {warning}", file=sys.stderr)  # above the bar, where there is one
+        if judge and (epochs[0] - 1) % every == 0:
+            found["judge"] = judge.score(strategy, strategy.task)
+        return found
+
+    return watch if alarm or judge else None
+
+
+def alarm_of(settings: Settings, run: Run | None = None) -> Alarm | None:
+    """The alarm of a command's settings; None where ``alarm.every`` is 0. Raises ``InputError`` for settings that are wrong."""
+    given = accepted("the alarm", Alarm, settings["alarm"], fixed=("past",))
+    return Alarm(**given, past=run.history if run else list) if given["every"] else None
+
+
+def judge_of(settings: Settings, space: SearchSpace) -> Judge | None:
+    """The judge of a command's settings; None where no table is given. Raises ``InputError`` where it does not fit."""
+    given, method = settings["judge"], settings["method"]
+    if not given["file"]:
+        return None
+    if method not in STRATEGIES:
+        raise InputError(f"--judge scores a supernet while it trains, and {method} trains none; to search on a table give --table")
+    own = accepted("the judge", _judge, {k: v for k, v in given.items() if k not in ("file", *COLUMNS)})
+    if own["every"] < 1:
+        raise InputError(f"judge.every must be at least 1; got {own['every']}")
+    if not own["samples"] and not STRATEGIES[method].alphas:
+        raise InputError(f"{method} has no architecture of its own to be judged while it trains: judge.samples must be above 0")
+    try:
+        table = Table.read(given["file"], space=space, **{k: given[k] for k in COLUMNS if given[k] is not None})
+    except InputError as error:
+        raise InputError(f"--judge {given['file']}: {error}") from error
+    sizes = {k: own[k] for k in ("samples", "batches", "calibration")}
+    return Judge(table, space, seed=settings["seed"], **sizes)
+
+
+def _judge(*, samples: int, every: int, batches: int, calibration: int) -> None:
+    """The settings of the judge that are numbers."""

@@ -1,0 +1,183 @@
+"""What the documentation says: its commands and its programs are run, its names are complete, its links lead somewhere."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy
+import pytest
+import torch
+import typer
+
+from supernet import cli
+from supernet.data import SETS
+from supernet.searchers import SEARCHERS
+from supernet.settings import accepted
+from supernet.spaces import SPACES
+from supernet.spaces.nasbench201 import OPERATIONS
+from supernet.strategies import STRATEGIES
+from supernet.strategies.retrain import Retrain
+from supernet.strategies.weights import Weights
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+NAME = {page: str(page.relative_to(ROOT)) for page in PAGES}
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The fenced blocks of a language, in order."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE)
+
+
+def commands(page: Path) -> list[tuple[list[str], int]]:
+    """Words and exit code of every line of a console block that begins with ``supernet``."""
+    found = []
+    for line in "".join(blocks(page, "console")).splitlines():
+        assert line.startswith("supernet "), f"{NAME[page]}: a console block holds commands of supernet only; this is {line!r}"
+        exits = re.search(r"# exits with (\d)", line)
+        found.append((shlex.split(line, comments=True)[1:], int(exits[1]) if exits else 0))
+    return found
+
+
+def run(words: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
+    """The exit code of ``supernet`` with these words."""
+    monkeypatch.setattr(sys, "argv", ["supernet", *words])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+        raise SystemExit(0)
+    return int(left.value.code or 0)
+
+
+@pytest.fixture
+def registered() -> Iterator[None]:
+    """What a page adds to the tables of names is taken away again."""
+    tables: list[dict[str, Any]] = [STRATEGIES, SEARCHERS, SPACES, SETS]
+    before = [set(table) for table in tables]
+    yield
+    for table, names in zip(tables, before, strict=True):
+        for name in table.keys() - names:
+            del table[name]
+
+
+STORED = {  # a run that is only described
+    "format": 1,
+    "space": "nasbench201",
+    "settings": {"classes": 10, "shape": [1, 8, 8]},
+    "choices": {"1<0": "none", "2<0": "none", "2<1": "none", "3<0": "nor_conv_3x3", "3<1": "none", "3<2": "none"},
+}
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=NAME.get)
+def test_the_programs_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registered: None) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    shared = ModuleType("page")
+    for block in blocks(page, "python"):
+        module, file = shared, re.match(r"# src/(supernet/\S+)\.py\n", block)
+        if file:  # the block is a file of the package
+            module = ModuleType(file[1].replace("/", "."))
+            monkeypatch.setitem(sys.modules, module.__name__, module)
+        exec(compile(block, NAME[page], "exec"), module.__dict__)
+
+
+def test_the_commands_of_the_readme_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    for words, exits in commands(ROOT / "README.md"):
+        assert run(words, monkeypatch) == exits, f"supernet {shlex.join(words)}\n{capsys.readouterr().err}"
+    for name in ("config.yaml", "history.jsonl", "checkpoint.pt", "architecture.json", "weights.safetensors", "report.html"):
+        assert (tmp_path / "runs/first" / name).exists() and f"`{name}`" in (ROOT / "README.md").read_text()
+    assert (tmp_path / "cell.svg").exists() and (tmp_path / "exported/model.onnx").exists()
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=NAME.get)
+def test_every_command_and_setting_of_a_page_exists(page: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Every line is parsed, its settings resolved and checked; the work behind it is left out."""
+    from supernet.report import page as report
+    from supernet.workflow import comparing, delivery, retraining, searching
+
+    def check_search(settings: dict[str, Any], *rest: Any) -> dict[str, Any]:
+        searching.check_search(settings)
+        return {}
+
+    def check_retrain(settings: dict[str, Any], *rest: Any) -> dict[str, Any]:
+        accepted("retrain", Retrain, settings["retrain"], fixed=("weights",))
+        accepted("weights", Weights, settings["weights"])
+        return {}
+
+    monkeypatch.setattr(searching, "search_run", check_search)
+    monkeypatch.setattr(searching, "plan_of", check_search)
+    monkeypatch.setattr(retraining, "retrain_run", check_retrain)
+    for module, name in ((comparing, "compare_run"), (delivery, "evaluate_run"), (delivery, "export_run"), (delivery, "draw_design")):
+        monkeypatch.setattr(module, name, lambda *given: {})
+    monkeypatch.setattr(report, "write_report", lambda folder: folder)
+    monkeypatch.chdir(tmp_path)
+    if any("nb201.npz" in words for words, _ in commands(page)):
+        ops = numpy.array(list(itertools.product(range(5), repeat=6)))
+        numpy.savez("nb201.npz", ops=ops, op_names=numpy.array(OPERATIONS), val=ops.sum(1), test=ops.sum(1))
+    for words, exits in commands(page):
+        for word in words:
+            if word.startswith("runs/"):
+                folder = Path(word).parent if word.endswith("config.yaml") else Path(word)
+                folder.mkdir(parents=True, exist_ok=True)
+                (folder / "config.yaml").write_text("space: darts\n")
+                (folder / "architecture.json").write_text(json.dumps(STORED))
+        assert run(words, monkeypatch) == exits, f"supernet {shlex.join(words)}"
+
+
+@pytest.mark.parametrize("name", sorted(typer.main.get_command(cli.app).commands))  # type: ignore[attr-defined]
+def test_every_command_has_help(name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([name, "--help"], monkeypatch) == 0
+    assert "Usage" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAME.get)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if not target.startswith(("http://", "https://")):
+            assert (page.parent / target.partition("#")[0]).exists(), f"{NAME[page]} links to {target}"
+
+
+def test_every_page_is_in_the_table_of_contents() -> None:
+    listed = re.search(r"```\{toctree\}\n(.*?)```", (ROOT / "docs/index.md").read_text(), re.DOTALL)
+    assert listed
+    assert {page.stem for page in (ROOT / "docs").glob("*.md")} - {"index"} <= set(listed[1].split())
+
+
+@pytest.mark.parametrize(
+    ("page", "names"),
+    [("methods", [*STRATEGIES, *SEARCHERS]), ("spaces", [*SPACES]), ("data", [*SETS])],
+    ids=["methods", "spaces", "data"],
+)
+def test_every_name_is_documented(page: str, names: list[str]) -> None:
+    text = (ROOT / f"docs/{page}.md").read_text()
+    assert [name for name in names if f"`{name}`" not in text] == []
+
+
+def test_every_setting_is_documented() -> None:
+    from supernet.workflow.comparing import COMPARE
+    from supernet.workflow.retraining import RETRAIN
+    from supernet.workflow.searching import SEARCH
+
+    text = (ROOT / "docs/settings.md").read_text() + (ROOT / "docs/tables.md").read_text()
+    for name, value in [*SEARCH.items(), *RETRAIN.items(), *COMPARE.items()]:
+        if name in ("command", "method", "space", "architecture", "methods"):
+            continue
+        wanted = [f"{name}.{inner}" for inner in value] if isinstance(value, dict) and value else [name]
+        for setting in wanted:
+            assert f"`{setting}" in text, setting
+
+
+def test_the_readme_starts_with_the_two_commands() -> None:
+    targets = re.findall(r"^make (\w+)", "".join(blocks(ROOT / "README.md", "bash")), re.MULTILINE)
+    assert targets == ["demo", "test"]
+    makefile = (ROOT / "Makefile").read_text()
+    assert all(f"\n{target}:" in makefile for target in targets)

@@ -1,0 +1,209 @@
+"""Recurrent cells from the command's settings to a report: search, resume, retrain beside an LSTM, evaluate, load, draw."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from supernet import InputError, load
+from supernet.catalogue import catalogue
+from supernet.designs import describe_space, design
+from supernet.estimators.shared import SharedWeights
+from supernet.settings import resolve
+from supernet.strategies import strategy
+from supernet.strategies.by_length import ByLength
+from supernet.strategies.clipped_darts import ClippedDARTS
+from supernet.strategies.retrain import Retrain
+from supernet.workflow.comparing import COMPARE, compare_run
+from supernet.workflow.delivery import draw_design, evaluate_run
+from supernet.workflow.language import with_recipe
+from supernet.workflow.retraining import RETRAIN, retrain_run
+from supernet.workflow.searching import SEARCH, check_search, search_run
+
+CELL = "Genotype(recurrent=[('relu', 0), ('tanh', 1)], concat=range(1, 3))"
+SMALL = {"threads": 1, "data.limit": 8000, "data.batch_size": 16, "data.text.steps": 12}
+
+
+def settings(method: str = "darts", **more: Any) -> dict[str, Any]:
+    flags = {"method": method, "space": "darts-rnn", "supernet.hidden": 8, "supernet.nodes": 3, "network.hidden": 8}
+    return resolve(SEARCH, None, [], {**SMALL, **flags, "steps": 4, "estimator.calibration": 2, **more})
+
+
+def retraining(architecture: str | Path = CELL, **more: Any) -> dict[str, Any]:
+    flags = {"architecture": str(architecture), "epochs": 1, "network.hidden": 8, "data.limit": 2500}
+    return resolve(RETRAIN, None, [], {**SMALL, **flags, **more})
+
+
+def history(folder: Path) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in line.items() if k != "measured"} for line in lines]
+
+
+def same_runs(a: Path, b: Path) -> bool:
+    names = ("architecture.json", "weights.safetensors", "vocabulary.json")
+    return history(a) == history(b) and all((a / n).read_bytes() == (b / n).read_bytes() for n in names)
+
+
+@pytest.mark.parametrize("method", ["darts", "darts-2nd"])
+def test_a_search_reads_the_embedded_text_by_the_papers_recipe(tmp_path: Path, method: str) -> None:
+    result = search_run(settings(method), tmp_path / "s")
+    stored = json.loads((tmp_path / "s" / "architecture.json").read_text())
+    scores = stored["scores"]
+    assert result["genotype"].startswith("Genotype(recurrent=[") and len(result["choices"]) == 6
+    assert result["validation"] == scores["validation"] == scores["validation_perplexity"] == math.exp(scores["validation_loss"])
+    assert result["params"] == stored["costs"]["params"] == design(str(tmp_path / "s")).describe()["params"]
+    line = history(tmp_path / "s")[-1]
+    assert line["learning_rate"] == 20.0 and set(line["validation"]) == {"loss", "perplexity"}
+    tokens = json.loads((tmp_path / "s" / "vocabulary.json").read_text())
+    network = load(tmp_path / "s")
+    assert network(torch.tensor([[tokens.index("t")], [tokens.index("h")]])).logits.shape == (2, 1, len(tokens))
+    draw_design(str(tmp_path / "s"), tmp_path / "cell.svg")
+    assert "Recurrent cell" in (tmp_path / "cell.svg").read_text()
+    report = (tmp_path / "s" / "report.html").read_text()
+    assert "Recurrent cell" in report and "Validation perplexity" in report and "sigmoid" in report
+
+
+def test_second_order_on_recurrent_cells_clips_its_look_ahead() -> None:
+    assert strategy("darts-2nd").load("darts-rnn").func is ClippedDARTS  # type: ignore[attr-defined]
+    with pytest.raises(InputError, match="unknown setting of darts-2nd 'order'"):
+        check_search(settings("darts-2nd", **{"strategy.order": 1}))
+
+
+def killed_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process ends at step ``steps``, whatever network is trained."""
+    taken, step = [], ByLength.step
+
+    def once(self: ByLength, data: Any) -> Any:
+        if len(taken) == steps:
+            raise KeyboardInterrupt
+        taken.append(1)
+        return step(self, data)
+
+    monkeypatch.setattr(ByLength, "step", once)
+
+
+def test_a_killed_search_goes_on_to_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = settings("darts-2nd", save_every=0.0, steps=6)
+    search_run(wanted, tmp_path / "whole")
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        killed_after(3, patched)
+        search_run(wanted, tmp_path / "killed")
+    search_run(wanted, tmp_path / "killed", resume=True)
+    assert same_runs(tmp_path / "whole", tmp_path / "killed")
+
+
+@pytest.mark.parametrize("steps", [5, 17])  # an epoch has 11: while the cell is trained, and while the LSTM is
+def test_a_killed_retraining_goes_on_to_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
+    wanted = retraining(save_every=0.0)
+    whole = retrain_run(wanted, tmp_path / "whole")
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        killed_after(steps, patched)
+        retrain_run(wanted, tmp_path / "killed")
+    assert (tmp_path / "killed" / "lstm" / "checkpoint.pt").exists() == (steps > 11)
+    killed = retrain_run(wanted, tmp_path / "killed", resume=True)
+    assert same_runs(tmp_path / "whole", tmp_path / "killed")
+    assert history(tmp_path / "whole" / "lstm") == history(tmp_path / "killed" / "lstm")
+    assert all(whole[k] == killed[k] for k in ("test", "validation", "lstm"))
+
+
+def test_an_lstm_as_large_and_trained_as_long_stands_beside_a_retrained_cell(tmp_path: Path) -> None:
+    search_run(settings(), tmp_path / "s")
+    found = retrain_run(retraining(tmp_path / "s", **{"epochs": 2, "network.hidden": 12}), tmp_path / "r")
+    beside = found["lstm"]
+    assert abs(beside["params"] / found["params"] - 1) < 0.05
+    assert sum(p.numel() for p in load(tmp_path / "r").parameters()) == found["params"]
+    assert set(found["validation"]) == set(found["test"]) == set(beside["validation"]) == set(beside["test"]) == {"loss", "perplexity"}
+    assert [line["epoch"] for line in history(tmp_path / "r" / "lstm")] == [line["epoch"] for line in history(tmp_path / "r")] == [1, 2]
+    assert history(tmp_path / "r")[0]["learning_rate"] == 20.0 and history(tmp_path / "r")[0]["averaging"] is False
+    report = (tmp_path / "r" / "report.html").read_text()
+    assert "LSTM validation perplexity" in report and "Test perplexity" in report and (tmp_path / "r" / "lstm" / "report.html").exists()
+    for split in ("test", "validation"):
+        scored = evaluate_run(tmp_path / "r", None, split, 256, "cpu")
+        assert scored["perplexity"] == pytest.approx(found[split]["perplexity"], rel=1e-5) and scored["n"] > 0
+
+
+def test_the_lstm_does_not_depend_on_the_cell_that_was_trained_before(tmp_path: Path) -> None:
+    other = CELL.replace("relu", "sigmoid").replace("tanh", "identity")
+    first, second = (retrain_run(retraining(cell), tmp_path / str(i)) for i, cell in enumerate((CELL, other)))
+    assert first["lstm"] == second["lstm"] and first["test"] != second["test"]
+
+
+def test_a_network_is_not_evaluated_on_a_text_of_other_tokens(tmp_path: Path) -> None:
+    search_run(settings(steps=1), tmp_path / "s")
+    (tmp_path / "other.txt").write_text("a quite different text. " * 200)
+    with pytest.raises(InputError, match="another vocabulary"):
+        evaluate_run(tmp_path / "s", str(tmp_path / "other.txt"), "test", 256, "cpu")
+
+
+def test_random_search_of_equal_cost_lowers_perplexity(tmp_path: Path) -> None:
+    found = search_run(settings(**{"baseline.name": "random", "baseline.trials": 2}), tmp_path / "s")
+    tried = [line["scores"] for line in history(tmp_path / "s" / "baseline")]
+    assert found["baseline"]["validation"] == min(scores["perplexity"] for scores in tried)
+    assert found["baseline"]["found_trained_alike"] > 1
+
+
+def test_a_searcher_trains_recurrent_networks_from_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rates = set()
+    step = Retrain.step
+
+    def noted(self: Retrain, data: Any) -> Any:
+        rates.add(round(self.weights.lr, 6))
+        return step(self, data)
+
+    monkeypatch.setattr(Retrain, "step", noted)
+    found = search_run(settings("random", trials=2, steps=12), tmp_path / "r")
+    assert found["validation"] == min(line["scores"]["perplexity"] for line in history(tmp_path / "r"))
+    assert rates <= {20.0, 10.0} and 20.0 in rates  # chunks of half the length take steps of half the rate
+
+
+def test_scores_that_are_no_numbers_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SharedWeights, "__call__", lambda self, architecture: {"loss": math.nan, "perplexity": math.inf})
+    found = search_run(settings(steps=1), tmp_path / "s")
+    assert found["validation"] is None and json.dumps(found, allow_nan=False, default=str)
+    assert "NaN" not in (tmp_path / "s" / "architecture.json").read_text()
+
+
+@pytest.mark.parametrize(("name", "params", "macs"), [("darts-rnn-v1", 22_960_000, 22_950_000), ("enas-rnn", 27_295_000, 27_285_000)])
+def test_published_cells_have_the_official_counts(tmp_path: Path, name: str, params: int, macs: int) -> None:
+    described = design(name).describe()
+    assert (described["params"], described["macs"]) == (params, macs)
+    (tmp_path / "cell.txt").write_text(described["genotype"])
+    for text in (described["genotype"], str(tmp_path / "cell.txt")):
+        assert design(text).describe() == described
+    assert name in [entry["name"] for entry in catalogue("architectures")]
+
+
+def test_the_supernet_has_the_official_counts() -> None:
+    described = describe_space("darts-rnn", "darts", {})
+    assert (described["supernet_params"], described["alphas"]) == (4_810_000, 180)
+
+
+def test_recipes_lie_under_what_the_user_sets() -> None:
+    plain = with_recipe(resolve(SEARCH, None, [], {"method": "darts"}), "darts-rnn")
+    assert plain["data"]["source"] == "shakespeare" and plain["data"]["batch_size"] == 256 and "crop" not in plain["data"]
+    assert plain["strategy"] == {"alpha_lr": 3e-3, "alpha_betas": [0.9, 0.999]} and plain["weights"]["decay"] == 5e-7
+    own = with_recipe(resolve(SEARCH, None, ["weights.lr=5", "data.batch_size=8"], {"method": "one-shot"}), "darts-rnn")
+    assert (own["weights"]["lr"], own["weights"]["lr_min"], own["data"]["batch_size"], own["strategy"]) == (5, 5, 8, {})
+    images = with_recipe(resolve(SEARCH, None, [], {"method": "darts"}), "darts")
+    assert (images["data"]["source"], images["data"]["batch_size"], images["weights"]) == ("digits", 64, {}) and "text" not in images[
+        "data"
+    ]
+    assert with_recipe(resolve(RETRAIN, None, [], {}), "darts")["data"]["batch_size"] == 96
+    assert with_recipe(resolve(RETRAIN, None, [], {}), "darts-rnn")["data"]["batch_size"] == 64
+
+
+def test_what_cannot_work_is_refused_before_any_work(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="limits choose nothing in darts-rnn"):
+        search_run(settings(**{"limits.params": 1e6}), tmp_path / "s")
+    with pytest.raises(InputError, match="unknown setting of a network of darts-rnn 'channels'"):
+        retrain_run(retraining(**{"network.channels": 4}), tmp_path / "s")
+    with pytest.raises(InputError, match="unknown setting of retrain 'drop_path'"):
+        retrain_run(retraining(**{"retrain.drop_path": 0.1}), tmp_path / "s")
+    with pytest.raises(InputError, match="scored by perplexity"):
+        compare_run(["darts"], resolve(COMPARE, None, [], {"space": "darts-rnn"}), "3steps", 1, tmp_path / "s")
+    assert not (tmp_path / "s").exists()
