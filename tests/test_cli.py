@@ -191,6 +191,7 @@ def test_searching_and_comparing_on_a_table(tmp_path: Path, table: Path) -> None
         (("search", "darts", "--space", "darts", "--epochs", 0), "epochs must be at least 1"),
         (("search", "darts", "--space", "darts", "--table", "x.npz"), "--table is for searchers"),
         (("search", "random", "--space", "nasbench201", "--table", "x.npz"), "there is no table x.npz"),
+        (("search", "evolution", "--space", "darts", "--estimator", "shared"), "use search one-shot --searcher evolution"),
         (("search", "darts", "--space", "darts", "--device", "cuda:99"), "cannot be used here"),
         (("search", "darts", "--space", "darts", "--resume"), "nothing to resume"),
         (("search", "darts", "--space", "darts", "--config", "none.yaml"), "cannot be read"),

@@ -114,7 +114,7 @@ def test_a_run_of_a_users_own_module_is_loaded_again(task: Task, tmp_path: Path)
     x = signals(4, 2).tensors[0]
     expected = derive(found.supernet, found.architecture, *task.example)(x)
     assert torch.equal(supernet.load(tmp_path / "run", Net(), *task.example)(x), expected)
-    with pytest.raises(InputError, match="use supernet.load"):
+    with pytest.raises(InputError, match=r"use supernet\.load"):
         supernet.load(tmp_path / "run")
 
 

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import io
 import json
+import math
 import os
 import random
 import signal
@@ -28,7 +29,8 @@ FORMAT = 1
 class Run:
     """The folder ``folder``, held by this process until ``close`` (or the end of a ``with``).
 
-    ``config``: plain data, written as config.yaml. ``resume``: go on with what is there; what the stored configuration says must be the same.
+    ``config``: plain data, written as config.yaml. ``resume``: go on with what is there; what the stored
+    configuration says must be the same.
     Raises ``InputError`` where the folder holds another run, or none to resume; ``RunError`` where it is in use or cannot be written.
     """
 
@@ -120,7 +122,7 @@ class Run:
     def append(self, line: Mapping[str, Any]) -> None:
         """Add a line to history.jsonl."""
         with self._writing(), (self.folder / "history.jsonl").open("a") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(json.dumps(_json_able(line), allow_nan=False) + "\n")
             file.flush()
             os.fsync(file.fileno())
         self._lines += 1
@@ -164,6 +166,15 @@ class Run:
             if error.errno == errno.ENOSPC:
                 raise RunError(f"no space left for {self.folder}: free some and resume; the last checkpoint is whole") from error
             raise RunError(f"{self.folder} cannot be written: {error.strerror or error}") from error
+
+
+def _json_able(value: Any) -> Any:
+    """Plain data with None for numbers that JSON has not."""
+    if isinstance(value, Mapping):
+        return {k: _json_able(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json_able(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _differing(before: Mapping[str, Any], now: Mapping[str, Any], path: str = "") -> list[str]:

@@ -109,7 +109,7 @@ class Recurrence(nn.Module):
         for j in range(self.nodes):
             masked = state if mask is None else state * mask
             for group, matrix in edges[j]:
-                gate, candidate = F.linear(masked, matrix).view(len(state), len(group.targets), 2, self.hidden).unbind(2)
+                gate, candidate = F.linear(masked, matrix).view(state.shape[0], len(group.targets), 2, self.hidden).unbind(2)
                 sent = gated(state[:, None], gate.sigmoid(), candidate, group)  # (B, targets, hidden)
                 for i, term in zip(group.targets, sent.unbind(1), strict=True):
                     sums[i] = sums[i] + term if i in sums else term

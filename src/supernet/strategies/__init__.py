@@ -82,7 +82,7 @@ STRATEGIES = {
     "darts-es": Method("supernet.strategies.darts:DARTS", _ROBUST, {"stops": ("curvature",)}),
     "darts-plus": Method("supernet.strategies.darts:DARTS", _DARTS_PLUS, {"stops": ("skip-connects",)}),
     "darts-pt": Method("supernet.strategies.darts_pt:DARTSPT", _DARTS_PT),
-    "one-shot": Method("supernet.strategies.one_shot:OneShot", _SPOS, alphas=False),
+    "one-shot": Method("supernet.strategies.one_shot:OneShot", _SPOS, alphas=False, space={"darts-rnn": {"batch_statistics": True}}),
 }
 
 

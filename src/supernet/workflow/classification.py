@@ -40,14 +40,16 @@ MACHINE: Settings = {"seed": 0, "device": "cpu", "threads": None, "autocast": No
 class ImageTask(Task):
     """Image classification on a set read by name or path. ``held``: the fraction that validates; 0: the test split is what is watched.
 
-    ``settings``: the ``data`` section of a command. Only a retraining gets the test split (``testing``).
+    ``settings``: the ``data`` section of a command; ``cutout`` None: 16 pixels as in DARTS, half the side of images below 32.
+    Only a retraining gets the test split (``testing``).
     """
 
     def __init__(self, settings: Mapping[str, Any], *, seed: int, device: str = "cpu", autocast: str | None = None, testing: bool = False):
         found = images.load(settings["source"], size=settings["size"])
         usual = default_augment(found.name, min(found.shape[1:]))
         crop = usual.crop if settings["crop"] is None else settings["crop"]
-        augment = Augment(crop, usual.flip if settings["flip"] is None else settings["flip"], settings["cutout"])
+        cutout = min(16, min(found.shape[1:]) // 2) if settings["cutout"] is None else settings["cutout"]
+        augment = Augment(crop, usual.flip if settings["flip"] is None else settings["flip"], cutout)
         kept, held = split(found.y_train, settings["validation"], settings["limit"], seed)
         mean, std = KNOWN.get(found.name) or mean_std(found.x_train[kept])
         make = partial(Batches, size=settings["batch_size"], mean=mean, std=std)

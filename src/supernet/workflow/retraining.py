@@ -39,7 +39,7 @@ RETRAIN: Settings = {
     "architecture": None,
     **MACHINE,
     "epochs": 600,
-    "data": {**DATA, "validation": 0.0, "cutout": 16},
+    "data": {**DATA, "validation": 0.0, "cutout": None},
     "network": {},
     "retrain": {},
     "weights": {},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping
 from copy import deepcopy
@@ -78,6 +79,7 @@ SEARCH: Settings = {
 }
 
 
+ESTIMATORS = ("shared", "scratch", "table")
 NOT_FOR_USERS = ("weights", "seed", "penalty", "rule", "build", "reduce", "draws", "alpha_optimiser", "relax_weights", "relax_inputs")
 
 
@@ -124,12 +126,22 @@ def check_search(settings: Settings) -> None:
             raise InputError(f"{what} must be at least 1; got {settings[what]}")
     if reads_text(settings["space"]) and any(settings["limits"].values()):
         raise InputError(f"limits choose nothing in {settings['space']}: its cells all have the same size; set network.hidden instead")
-    if settings["estimator"]["name"] not in (None, "shared", "scratch", "table"):
-        raise unknown("estimator", settings["estimator"]["name"], ("shared", "scratch", "table"))
+    check_estimator(settings)
     dtype_of(settings["autocast"])
     alarm_of(settings)
     if settings["judge"]["file"]:
         judge_of(settings, space_of(settings))
+
+
+def check_estimator(settings: Settings) -> None:
+    """What scores architectures follows from the method and its data; refuse a name that says otherwise."""
+    name, method = settings["estimator"]["name"], settings["method"]
+    if name not in (None, *ESTIMATORS):
+        raise unknown("estimator", name, ESTIMATORS)
+    own = "shared" if method in STRATEGIES else "table" if settings["table"]["file"] else "scratch"
+    if name not in (None, own):
+        able = {"shared": f"search one-shot --searcher {method}", "scratch": "a searcher on --data", "table": "a searcher with --table"}
+        raise InputError(f"here {method} scores architectures by {own}, not by {name}; for {name} use {able[name]}")
 
 
 def plan_of(settings: Settings) -> dict[str, Any]:
@@ -266,6 +278,8 @@ def scratch_estimator(settings: Settings, task: ImageTask | TextTask, epochs: in
 
 def _search_table(settings: Settings, run: Run) -> tuple[Found, Settings]:
     space, table = open_table(settings)
+    if table.note:
+        print(f"note: {table.note}", file=sys.stderr)
     limits = {k: v for k, v in settings["limits"].items() if v is not None}
     trials = try_architectures(
         space,
@@ -319,6 +333,7 @@ def _finish(settings: Settings, run: Run, found: Found, network: Settings, secon
     }
     run.write_json("architecture.json", stored)
     result = {"choices": stored["choices"], "genotype": there.notation, "params": described["params"], "macs": described["macs"]}
+    result["settings"] = described["settings"]  # of the network that params and macs are of
     result |= {"validation": validation, **({"limits": stored["limits"]} if bounds else {})}
     if found.baseline:
         result["baseline"] = _finish_baseline(settings, run, found.baseline, network)
