@@ -78,7 +78,7 @@ class ImageTask(Task):
 
 def dtype_of(name: str | None) -> torch.dtype | None:
     """The dtype of mixed precision; raises ``InputError`` for another name."""
-    able = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+    able = {"bfloat16": torch.bfloat16}  # float16 would need its losses scaled
     if name is None:
         return None
     if name not in able:

@@ -14,6 +14,7 @@ from supernet.run import Run
 from supernet.search import Watch
 from supernet.settings import Settings, accepted
 from supernet.space import SearchSpace
+from supernet.spaces import space_module
 from supernet.strategies import STRATEGIES
 
 ALARM: Settings = {"every": 1, "gap": True, "curvature": False, "calibration": 5}
@@ -24,8 +25,9 @@ JUDGE: Settings = {
 COLUMNS = ("search", "report", "dataset")
 
 
-def watcher(settings: Settings, run: Run, supernet: Supernet) -> Watch | None:
-    """What is to be called at the end of every epoch; it prints warnings. None where there is nothing to watch."""
+def watcher(settings: Settings, run: Run, supernet: Supernet) -> Watch:
+    """What is to be called at the end of every epoch: the present genotype, the alarm, whose warnings it prints, the judge."""
+    module = space_module(settings["space"])
     alarm = alarm_of(settings, run) if STRATEGIES[settings["method"]].alphas and can_skip(supernet) else None
     judge, every = judge_of(settings, supernet.space), settings["judge"]["every"]
     epochs: list[int] = []  # the last one
@@ -33,6 +35,8 @@ def watcher(settings: Settings, run: Run, supernet: Supernet) -> Watch | None:
     def watch(strategy: Any, line: dict[str, Any]) -> dict[str, Any]:
         epochs[:] = [epochs[0] + 1 if epochs else 1 + sum("epoch" in past for past in run.history())]
         found: dict[str, Any] = {}
+        if hasattr(strategy, "architecture"):
+            found["genotype"] = module.notation(strategy.supernet.space.matters(strategy.architecture()))
         if alarm and (record := alarm.observe(strategy, line)):
             found["alarm"] = record
             for warning in record.get("warnings", ()):
@@ -41,7 +45,7 @@ def watcher(settings: Settings, run: Run, supernet: Supernet) -> Watch | None:
             found["judge"] = judge.score(strategy, strategy.task)
         return found
 
-    return watch if alarm or judge else None
+    return watch
 
 
 def alarm_of(settings: Settings, run: Run | None = None) -> Alarm | None:
