@@ -13,7 +13,7 @@ from torch import Tensor
 
 from supernet.errors import InputError
 from supernet.layers.base import Supernet
-from supernet.strategies.darts import DARTS
+from supernet.strategies.darts import DARTS, norm
 from supernet.task import Task
 
 
@@ -36,41 +36,15 @@ class ClippedDARTS(DARTS):
 
     def _finite_difference(self, train: Any, validation: Any) -> Sequence[Tensor]:
         assert self.weights.clip is not None
-        logits, weights = list(self.alphas.values()), list[Tensor](self.weights.parameters)
-        named = {n: p for n, p in self.supernet.named_parameters() if p.requires_grad}
-        with torch.no_grad():
-            mixture = self.mixture(self.relax)
-        gradient = list(torch.autograd.grad(self.objective(train, mixture), list(named.values())))
-        self.reduce(gradient)
+        gradient = self._training_gradient(train)
         coefficient = clip_(gradient, self.weights.clip)
-        group = self.weights.optimiser.param_groups[0]
-        ahead, tied = {}, self._tied() if self.official else set[str]()
-        with torch.no_grad():
-            for (name, w), g in zip(named.items(), gradient, strict=True):
-                if name in tied:
-                    ahead[name] = w.detach().clone()
-                    continue
-                step = g + group["weight_decay"] * w
-                momentum = self.weights.optimiser.state[w].get("momentum_buffer")
-                ahead[name] = w - group["lr"] * (step if momentum is None else step + group["momentum"] * momentum)
-        ahead = {n: w.requires_grad_() for n, w in ahead.items()}
-        grads = torch.autograd.grad(self._loss_at(ahead, validation), [*logits, *ahead.values()])
-        direct, dw = grads[: len(logits)], list(grads[len(logits) :])
-        self.reduce(dw)
+        ahead = self._ahead(gradient)
+        if self.official:
+            ahead |= {name: w.detach().clone() for name, w in self._named().items() if name in self._tied()}
+        direct, dw = self._slopes_at(ahead, validation)
         clip_(dw, self.weights.clip)
-        size = self.epsilon / norm(dw)
-        before = [w.detach().clone() for w in weights]
-        slopes = []
-        for sign in (1.0, -1.0):
-            with torch.no_grad():
-                torch._foreach_copy_(weights, before)
-                torch._foreach_add_(weights, list(torch._foreach_mul(dw, sign * size)))
-            slopes.append(torch.autograd.grad(self.objective(train, self.mixture(self.relax)), logits))
-        with torch.no_grad():
-            torch._foreach_copy_(weights, before)
-        factor = coefficient if self.official else coefficient.clamp(max=1)
-        scale = (self.weights.lr * factor / (2 * size)).cpu()
-        return [d - scale * (plus - minus) for d, plus, minus in zip(direct, *slopes, strict=True)]
+        scale = (self.weights.lr * (coefficient if self.official else coefficient.clamp(max=1))).cpu()
+        return [d - scale * h for d, h in zip(direct, self._product(train, dw), strict=True)]
 
     def _tied(self) -> set[str]:
         """The (first) names of parameters that have several."""
@@ -78,12 +52,6 @@ class ClippedDARTS(DARTS):
         for name, p in self.supernet.named_parameters(remove_duplicate=False):
             names.setdefault(id(p), []).append(name)
         return {found[0] for found in names.values() if len(found) > 1}
-
-
-def norm(tensors: Sequence[Tensor]) -> Tensor:
-    """The norm of all tensors together."""
-    total: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(list(tensors))))
-    return total
 
 
 def clip_(tensors: Sequence[Tensor], largest: float) -> Tensor:

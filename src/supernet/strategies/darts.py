@@ -58,41 +58,29 @@ class DARTS(Gradient):
 
     def _exact(self, train: Any, validation: Any) -> Sequence[Tensor]:
         """d L_val(w - lr dL_train(w, alpha)/dw, alpha) / d alpha, by autograd through the step."""
-        mixture = self.mixture(self.relax)
-        ahead = self._ahead(self.objective(train, mixture), create_graph=True)
-        return torch.autograd.grad(self._loss_at(ahead, validation), list(self.alphas.values()))
+        loss = self.objective(train, self.mixture(self.relax))
+        grads = torch.autograd.grad(loss, list(self._named().values()), create_graph=True)
+        return torch.autograd.grad(self._loss_at(self._ahead(grads), validation), list(self.alphas.values()))
 
     def _finite_difference(self, train: Any, validation: Any) -> Sequence[Tensor]:
-        logits, weights = list(self.alphas.values()), list[Tensor](self.weights.parameters)
+        """The slope at the weights one step ahead, less the step's own dependence on the alphas (eq. 7 and 8)."""
+        direct, dw = self._slopes_at(self._ahead(self._training_gradient(train)), validation)
+        return [d - self.weights.lr * h for d, h in zip(direct, self._product(train, dw), strict=True)]
+
+    def _training_gradient(self, train: Any) -> list[Tensor]:
+        """dL_train/dw at the present weights."""
         with torch.no_grad():
             mixture = self.mixture(self.relax)
-        ahead = {n: w.detach().requires_grad_() for n, w in self._ahead(self.objective(train, mixture)).items()}
-        grads = torch.autograd.grad(self._loss_at(ahead, validation), [*logits, *ahead.values()])
-        direct, dw = grads[: len(logits)], list(grads[len(logits) :])
-        self.reduce(dw)  # the product is linear in dw, the size of its difference is not
-        size = self.epsilon / torch.linalg.vector_norm(torch.stack(torch._foreach_norm(dw)))
-        before = [w.detach().clone() for w in weights]  # adding and taking away again would leave rounding behind
-        slopes = []
-        for sign in (1.0, -1.0):
-            with torch.no_grad():
-                torch._foreach_copy_(weights, before)
-                torch._foreach_add_(weights, list(torch._foreach_mul(dw, sign * size)))
-            slopes.append(torch.autograd.grad(self.objective(train, self.mixture(self.relax)), logits))
-        with torch.no_grad():
-            torch._foreach_copy_(weights, before)
-        scale = self.weights.lr / (2 * size.cpu())
-        return [d - scale * (plus - minus) for d, plus, minus in zip(direct, *slopes, strict=True)]
+        grads = list(torch.autograd.grad(self.objective(train, mixture), list(self._named().values())))
+        self.reduce(grads)
+        return grads
 
-    def _ahead(self, loss: Tensor, create_graph: bool = False) -> dict[str, Tensor]:
-        """name -> w - lr (momentum + gradient + decay w): the weights after one plain step."""
+    def _ahead(self, grads: Sequence[Tensor]) -> dict[str, Tensor]:
+        """name -> w - lr (momentum + gradient + decay w): the weights after one plain step by ``grads``."""
         group = self.weights.optimiser.param_groups[0]
-        named = {n: p for n, p in self.supernet.named_parameters() if p.requires_grad}
-        grads = list(torch.autograd.grad(loss, list(named.values()), create_graph=create_graph))
-        if not create_graph:
-            self.reduce(grads)
         ahead = {}
-        with torch.set_grad_enabled(create_graph):
-            for (name, w), g in zip(named.items(), grads, strict=True):
+        with torch.set_grad_enabled(any(g.requires_grad for g in grads)):
+            for (name, w), g in zip(self._named().items(), grads, strict=True):
                 step = g + group["weight_decay"] * w
                 momentum = self.weights.optimiser.state[w].get("momentum_buffer")
                 if momentum is not None:
@@ -100,7 +88,41 @@ class DARTS(Gradient):
                 ahead[name] = w - group["lr"] * step
         return ahead
 
+    def _slopes_at(self, weights: dict[str, Tensor], validation: Any) -> tuple[Sequence[Tensor], list[Tensor]]:
+        """The gradient of the validation loss at ``weights``, by the alphas and by the weights."""
+        free = {n: w.detach().requires_grad_() for n, w in weights.items()}
+        grads = torch.autograd.grad(self._loss_at(free, validation), [*self.alphas.values(), *free.values()])
+        dw = list(grads[len(self.alphas) :])
+        self.reduce(dw)  # the product is linear in dw, the size of its difference is not
+        return grads[: len(self.alphas)], dw
+
+    def _product(self, train: Any, dw: list[Tensor]) -> list[Tensor]:
+        """(d2 L_train / d alpha d w) dw, by central differences of size ``epsilon / |dw|`` (eq. 8)."""
+        weights = list[Tensor](self.weights.parameters)
+        size = self.epsilon / norm(dw)
+        before = [w.detach().clone() for w in weights]  # adding and taking away again would leave rounding behind
+        slopes = []
+        for sign in (1.0, -1.0):
+            with torch.no_grad():
+                torch._foreach_copy_(weights, before)
+                torch._foreach_add_(weights, list(torch._foreach_mul(dw, sign * size)))
+            slopes.append(torch.autograd.grad(self.objective(train, self.mixture(self.relax)), list(self.alphas.values())))
+        with torch.no_grad():
+            torch._foreach_copy_(weights, before)
+        width = 2 * size.cpu()
+        return [(plus - minus) / width for plus, minus in zip(*slopes, strict=True)]
+
     def _loss_at(self, weights: dict[str, Tensor], batch: Any) -> Tensor:
         mixture = self.mixture(self.relax)
         loss = self.objective(batch, mixture, lambda *inputs: functional_call(self.supernet, weights, inputs))
         return self.penalty(loss, mixture, self.supernet.space)
+
+    def _named(self) -> dict[str, Tensor]:
+        """The weights that are trained, by name."""
+        return {n: p for n, p in self.supernet.named_parameters() if p.requires_grad}
+
+
+def norm(tensors: Sequence[Tensor]) -> Tensor:
+    """The norm of all tensors together: ()."""
+    total: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(list(tensors))))
+    return total
