@@ -21,9 +21,9 @@ from supernet.strategies.clipped_darts import ClippedDARTS
 from supernet.strategies.retrain import Retrain
 from supernet.workflow.comparing import COMPARE, compare_run
 from supernet.workflow.delivery import draw_design, evaluate_run
-from supernet.workflow.language import with_recipe
 from supernet.workflow.retraining import RETRAIN, retrain_run
 from supernet.workflow.searching import SEARCH, check_search, search_run
+from supernet.workflow.tasks import with_recipe
 
 CELL = "Genotype(recurrent=[('relu', 0), ('tanh', 1)], concat=range(1, 3))"
 SMALL = {"threads": 1, "data.limit": 8000, "data.batch_size": 16, "data.text.steps": 12}

@@ -26,10 +26,10 @@ from supernet.searchers import SEARCHERS
 from supernet.settings import Settings, overlaid
 from supernet.strategies import STRATEGIES
 from supernet.workflow.classification import use_threads
-from supernet.workflow.language import reads_text, with_recipe
 from supernet.workflow.methods import open_table
 from supernet.workflow.retraining import RETRAIN
 from supernet.workflow.searching import SEARCH, check_search
+from supernet.workflow.tasks import reads_text, with_recipe
 
 UNITS = {"evals": "trials", "epochs": "epochs", "steps": "steps", "s": "seconds"}
 COMPARE: Settings = {**SEARCH, "command": "compare", "trials": 4, "workers": 1, "final": {"epochs": 10, "weights": {}}, "methods": {}}

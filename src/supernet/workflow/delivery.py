@@ -20,7 +20,8 @@ from supernet.report.cell_drawing import draw
 from supernet.run import read_config
 from supernet.settings import accepted
 from supernet.spaces import space_module
-from supernet.workflow.language import TextTask, reads_text, task_of
+from supernet.workflow.language import TextTask
+from supernet.workflow.tasks import reads_text, task_of
 
 
 def load(run: str | Path, model: nn.Module | None = None, *example: Any) -> nn.Module:

@@ -31,15 +31,10 @@ from supernet.strategies.weights import Weights
 from supernet.task import Task
 from supernet.workflow.baseline import random_baseline, work
 from supernet.workflow.classification import ImageTask
-from supernet.workflow.language import (
-    TextTask,
-    by_length,
-    fitted,
-    keep_vocabulary,
-    task_of,
-)
+from supernet.workflow.language import TextTask, keep_vocabulary
 from supernet.workflow.limits import Limits
 from supernet.workflow.pace import steps_for
+from supernet.workflow.tasks import by_length, fitted, task_of
 from supernet.workflow.watching import watcher
 
 

@@ -20,19 +20,8 @@ from supernet.spaces import space_module
 from supernet.strategies.weights import Weights
 from supernet.train import fit, peak_memory
 from supernet.workflow.classification import DATA, MACHINE, ImageTask, dtype_of, use_threads
-from supernet.workflow.language import (
-    TextTask,
-    by_length,
-    finite,
-    fitted,
-    keep_vocabulary,
-    lstm_beside,
-    main_score,
-    reads_text,
-    task_of,
-    trainer,
-    with_recipe,
-)
+from supernet.workflow.language import TextTask, keep_vocabulary, lstm_beside
+from supernet.workflow.tasks import by_length, finite, fitted, main_score, reads_text, task_of, trainer, with_recipe
 
 RETRAIN: Settings = {
     "command": "retrain",

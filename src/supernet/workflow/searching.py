@@ -23,13 +23,8 @@ from supernet.strategies import strategy as strategy_named
 from supernet.strategies.weights import Weights
 from supernet.train import peak_memory
 from supernet.workflow.classification import DATA, MACHINE, dtype_of, use_threads
-from supernet.workflow.language import (
-    finite,
-    main_score,
-    reads_text,
-    with_recipe,
-)
 from supernet.workflow.methods import from_scratch, on_a_table, over_a_supernet, space_of, supernet_settings
+from supernet.workflow.tasks import finite, main_score, reads_text, with_recipe
 from supernet.workflow.watching import ALARM, JUDGE, alarm_of, judge_of
 
 SEARCH: Settings = {
