@@ -100,13 +100,13 @@ def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
         assert len(fit(strategy, task.data, 1, run)) == 1
 
 
-def test_a_number_of_steps_sets_the_epochs_and_the_schedule() -> None:
-    strategy, task = made()
-    history = fit(strategy, task.data, 50, steps=12)
-    assert [line["epoch"] for line in history] == [1, 2, 3]
-    state = task.data.state_dict()["train"]
-    assert state["turn"] * 5 + state["at"] == 12
-    assert history[1]["learning_rate"] < history[0]["learning_rate"] == 0.025
+def test_a_number_of_steps_is_kept_exactly_and_sets_epochs_and_schedule() -> None:
+    for steps, epochs in ((12, 6), (13, 5), (4, 4), (40, 8)):
+        strategy, task = made()
+        history = fit(strategy, task.data, 50, steps=steps)
+        state = task.data.state_dict()["train"]
+        assert (state["turn"] * 5 + state["at"], len(history)) == (steps, epochs)
+        assert history[1]["learning_rate"] < history[0]["learning_rate"] == 0.025
 
 
 def test_a_loss_that_is_not_a_number_ends_the_run_in_one_line() -> None:

@@ -15,6 +15,7 @@ from supernet.errors import RunError
 from supernet.progress import Progress
 from supernet.run import Interrupted, Run, interruptible
 
+FEWEST = 6  # epochs of a training that is given in steps
 History = list[dict[str, Any]]
 
 
@@ -49,15 +50,20 @@ def fit(
     what: str = "training",
     save_every: float = 60.0,
 ) -> History:
-    """Train for ``epochs``, or for ``steps`` in all (the last epoch may be short), and return a line an epoch.
+    """Train for ``epochs``, or for ``steps`` in all, and return a line an epoch.
+
+    ``steps`` make at least ``FEWEST`` epochs, shorter than a pass of the data where need be: schedules and stages follow epochs.
 
     With a ``run``, go on from its checkpoint, append each line to its history, save every ``save_every`` seconds and after each
     epoch. ``evaluate()``: further entries of a line. Raises ``Interrupted`` after Ctrl-C, the run saved; ``RunError`` where
     the loss is no longer a number.
     """
     done, at, totals, history = 0, 0, {}, []
+    length = strategy.steps(data)
     if steps is not None:
-        epochs = -(-steps // strategy.steps(data))
+        epochs = max(-(-steps // length), min(FEWEST, steps))
+        length = -(-steps // epochs)
+        epochs = -(-steps // length)
     state = run.restore() if run else None
     if state is None:
         strategy.epoch(0, epochs, {})
@@ -78,15 +84,15 @@ def fit(
             cpu = {name: total.cpu() for name, total in totals.items()}
             run.save(strategy=strategy.state_dict(), data=data.state_dict(), epoch=done, step=at, totals=cpu, finished=finished)
 
-    spent = steps_before(strategy, data, done, at)
-    progress = Progress(what, steps or epochs * strategy.steps(data), spent)
+    spent = done * length + at
+    progress = Progress(what, steps or epochs * length, spent)
     saved = time.monotonic()
     stop = False
     try:
         with interruptible() as asked:
             while not stop and done < epochs:
                 began, examples = time.monotonic(), 0
-                until = strategy.steps(data) if steps is None else min(strategy.steps(data), steps - spent + at)
+                until = length if steps is None else min(length, steps - spent + at)
                 while at < until:
                     for name, value in strategy.step(data).items():
                         totals[name] = totals.get(name, torch.zeros((), device=value.device)).to(value.device) + value
@@ -117,11 +123,6 @@ def fit(
     finally:
         progress.close()
     return history
-
-
-def steps_before(strategy: Strategy, data: Data, done: int, at: int) -> int:
-    """Steps taken in ``done`` epochs and ``at`` steps of the next."""
-    return done * strategy.steps(data) + at
 
 
 def said(line: dict[str, Any]) -> str:
