@@ -133,6 +133,14 @@ def test_one_shot_then_evolution_on_a_space_by_name(tmp_path: Path) -> None:
     assert found["limits"]["params"]["holds"] and found["params"] <= 400_000
 
 
+def test_a_gradient_search_says_whether_its_limits_hold(tmp_path: Path) -> None:
+    words = ("search", "darts", "--space", "nasbench201", "--limit-data", 60, "--channels", 4, "--cells", 1, "--epochs", 1, "--json")
+    code, out, err = called(*words, "--max-params", 90_000, "--out", tmp_path / "held")
+    assert code == 0 and json.loads(out)["params"] <= 90_000 and "limit is missed" not in err
+    code, out, err = called(*words, "--max-params", 50_000, "--out", tmp_path / "missed")
+    assert code == 0 and not json.loads(out)["limits"]["params"]["holds"] and "the limit is missed: params" in err
+
+
 def test_random_search_of_equal_cost_is_one_flag(tmp_path: Path) -> None:
     words = ("search", "darts", "--space", "darts", *SMALL, "--epochs", 1, "--baseline", "random", "--set", "baseline.trials=2")
     found = document(*words, "--out", tmp_path / "s")

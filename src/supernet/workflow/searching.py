@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import torch
 
+from supernet.costs.objective import number
 from supernet.designs import Design
 from supernet.errors import InputError, unknown
 from supernet.report.page import write_report
@@ -137,6 +139,8 @@ def _finish(settings: Settings, run: Run, found: Found, network: Settings, secon
     alike = {f"{k}_trained_alike": v for k, v in finite(found.baseline.get("found")).items()}
     bounds = {k: v for k, v in settings["limits"].items() if v is not None}
     holds = {k: bool(described[k] <= bound) for k, bound in bounds.items()}
+    for name in (k for k in bounds if not holds[k]):
+        print(f"warning: the limit is missed: {name} {number(described[name])} > {number(bounds[name])}", file=sys.stderr)
     found_by = {"method": settings["method"], "seed": settings["seed"], "epochs": settings["epochs"], "trials": len(found.trials)}
     stored = {
         "format": FORMAT,
