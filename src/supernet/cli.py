@@ -69,6 +69,7 @@ def search(
     max_latency: Annotated[str | None, typer.Option(help="The highest latency, such as 12ms.")] = None,
     latency_table: Annotated[Path | None, typer.Option(help="Latencies measured by supernet profile.")] = None,
     judge: Annotated[Path | None, typer.Option(help="A benchmark table that scores the search epoch by epoch.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="paper: the paper's length and batch size; short: minutes on two cores.")] = None,
     config: CONFIG = None,
     set_: SETS = None,
     resume: RESUME = False,
@@ -76,6 +77,7 @@ def search(
     json_: JSON = False,
 ) -> None:
     """Search for an architecture on data, or on a benchmark table."""
+    from supernet.recipes import under
     from supernet.settings import resolve
     from supernet.workflow.searching import SEARCH, plan_of, search_run
 
@@ -108,7 +110,7 @@ def search(
         "limits.macs": max_macs,
         "judge.file": None if judge is None else str(judge),
     }
-    settings = resolve(SEARCH, config, set_ or [], flags)
+    settings = resolve(under(SEARCH, recipe, method, space), config, set_ or [], flags)
     folder = out or Path("runs") / f"{method}-{settings['space']}-{settings['seed']}"
     if resume:
         settings = resolve(SEARCH, stored(folder, config), set_ or [], flags)

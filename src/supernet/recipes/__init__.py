@@ -1,0 +1,75 @@
+"""Recipes of a search: the papers' lengths and batch sizes, and short ones for two cores, as settings of the command.
+
+What a paper says of its strategy (learning rates, decay, temperatures, warm-up) is the default of that strategy's class; here is
+what belongs to the run. Numbers are those of the official code that gave the published results, on CIFAR-10 where nothing
+else is said; the papers are those of ``supernet list methods --cite``.
+"""
+
+from __future__ import annotations
+
+from supernet.errors import InputError, unknown
+from supernet.settings import Settings, overlaid
+
+RECIPES = ("paper", "short")
+
+PAPER: dict[str, Settings] = {
+    "darts": {"epochs": 50, "data": {"batch_size": 64}},
+    "darts-2nd": {"epochs": 50, "data": {"batch_size": 64}},
+    "gdas": {"epochs": 250, "data": {"batch_size": 128}},
+    "gdas-frc": {"epochs": 250, "data": {"batch_size": 128}},
+    "pc-darts": {"epochs": 50, "data": {"batch_size": 256}},
+    "p-darts": {"epochs": 75, "data": {"batch_size": 96}},
+    "drnas": {"epochs": 50},
+    "darts-minus": {"epochs": 50},
+    "beta-darts": {"epochs": 50},
+    "fair-darts": {"epochs": 50, "data": {"batch_size": 128}},
+    "sdarts-rs": {"epochs": 50},
+    "sdarts-adv": {"epochs": 50},
+    "darts-es": {"epochs": 50, "data": {"batch_size": 64}},
+    "darts-pt": {"epochs": 50, "data": {"batch_size": 64}},
+}
+# Dong, Yang 2020, https://arxiv.org/abs/2001.00326: all methods alike but for GDAS' length
+BENCH_201: Settings = {"data": {"batch_size": 64}, "weights": {"lr": 0.025, "lr_min": 0.001, "decay": 5e-4, "nesterov": True}}
+
+# A supernet of an eighth of the standard one's arithmetic, 20 epochs on 5,000 images: minutes a method on two cores.
+SHORT: Settings = {"epochs": 20, "data": {"limit": 5000, "batch_size": 32}}
+SHORT_SIZES: dict[str, Settings] = {
+    "darts": {"supernet": {"channels": 8, "cells": 5}, "network": {"channels": 16, "cells": 8}},
+    "nasbench201": {"supernet": {"channels": 8, "cells": 2}},
+}
+SHORT_METHODS: dict[str, Settings] = {
+    "p-darts": {"strategy": {"stages": [{"cells": 3}, {"cells": 5}, {"cells": 7}]}, "epochs": 21},
+    "drnas": {"supernet": {"channels": 12}},  # a multiple of its partial channels
+}
+
+
+def recipe(name: str, method: str, space: str | None) -> Settings:
+    """What the recipe ``name`` sets of a search by ``method`` in ``space``; to be laid under what the user sets.
+
+    Raises ``InputError`` for another name, and where there is no recipe of that name.
+    """
+    if name not in RECIPES:
+        raise unknown("recipe", name, RECIPES)
+    if space is None:
+        raise InputError("a recipe is for a method in a space: give --space")
+    if name == "paper":
+        if method not in PAPER or space not in ("darts", "nasbench201"):
+            raise InputError(f"there is no paper recipe of {method} in {space}; there are: {', '.join(PAPER)}, in darts and nasbench201")
+        return merged(PAPER[method], BENCH_201 if space == "nasbench201" else {})
+    if space not in SHORT_SIZES:
+        raise InputError(f"there is no short recipe in {space}; there is one in: {', '.join(SHORT_SIZES)}")
+    return merged(SHORT, SHORT_SIZES[space], SHORT_METHODS.get(method, {}) if space == "darts" else {})
+
+
+def merged(*parts: Settings) -> Settings:
+    """Groups of settings over one another, the later over the earlier."""
+    whole: Settings = {}
+    for part in parts:
+        for section, value in part.items():
+            whole[section] = {**whole.get(section, {}), **value} if isinstance(value, dict) else value
+    return whole
+
+
+def under(defaults: Settings, name: str | None, method: str, space: str | None) -> Settings:
+    """``defaults`` of the command with a recipe over them; None: as they are."""
+    return defaults if name is None else overlaid(defaults, recipe(name, method, space), f"the recipe {name}")

@@ -1,0 +1,56 @@
+"""Recipes hold what a paper says of a run, fit their method, and give way to what the user sets."""
+
+from __future__ import annotations
+
+import pytest
+
+from supernet.errors import InputError
+from supernet.recipes import PAPER, recipe, under
+from supernet.settings import overlaid
+from supernet.strategies import STRATEGIES
+from supernet.workflow.searching import SEARCH, check_search
+
+
+@pytest.mark.parametrize("space", ["darts", "nasbench201"])
+@pytest.mark.parametrize("method", STRATEGIES)
+def test_the_short_recipe_of_every_method_is_accepted(method: str, space: str) -> None:
+    settings = under(SEARCH, "short", method, space)
+    check_search({**settings, "method": method, "space": space})
+    assert settings["data"]["limit"] == 5000 and settings["supernet"]["channels"] < 16
+
+
+@pytest.mark.parametrize("method", PAPER)
+def test_the_papers_recipe_is_accepted_and_has_its_length(method: str) -> None:
+    settings = under(SEARCH, "paper", method, "darts")
+    check_search({**settings, "method": method, "space": "darts"})
+    assert settings["epochs"] == {"gdas": 250, "gdas-frc": 250, "p-darts": 75}.get(method, 50)
+    assert settings["data"]["limit"] is None and settings["supernet"] == {}
+
+
+def test_numbers_are_the_official_codes() -> None:
+    assert recipe("paper", "pc-darts", "darts")["data"] == {"batch_size": 256}
+    assert recipe("paper", "p-darts", "darts")["data"] == {"batch_size": 96}
+    assert recipe("paper", "gdas", "nasbench201") == {
+        "epochs": 250,
+        "data": {"batch_size": 64},
+        "weights": {"lr": 0.025, "lr_min": 0.001, "decay": 5e-4, "nesterov": True},
+    }
+
+
+def test_what_the_user_sets_counts_more() -> None:
+    settings = overlaid(under(SEARCH, "short", "darts", "darts"), {"epochs": 3, "supernet": {"cells": 4}})
+    assert settings["epochs"] == 3 and settings["supernet"] == {"channels": 8, "cells": 4}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("papr", "darts", "darts"), "did you mean 'paper'"),
+        (("paper", "snas", "darts"), "no paper recipe of snas"),
+        (("short", "darts", "darts-rnn"), "no short recipe in darts-rnn"),
+        (("short", "darts", None), "give --space"),
+    ],
+)
+def test_a_recipe_that_is_not_there_is_refused(arguments: tuple[str, str, str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        recipe(*arguments)
