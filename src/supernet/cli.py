@@ -84,8 +84,6 @@ def search(
     for flag, value in (("--max-latency", max_latency), ("--latency-table", latency_table)):
         if value is not None:
             raise InputError(f"{flag} is not part of this version; limits there are: --max-params and --max-macs")
-    if estimator is not None and estimator not in ("shared", "scratch", "table"):
-        raise unknown("estimator", estimator, ("shared", "scratch", "table"))
     if baseline not in (None, "random"):
         raise unknown("baseline", str(baseline), ("random",))
     flags = {

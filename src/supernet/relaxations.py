@@ -84,8 +84,3 @@ def hard_gumbel(logits: Tensor, rng: Generator, temperature: float) -> Mix:
     assert soft is not None
     i = int(soft.argmax())
     return Mix(F.one_hot(torch.tensor(i), len(logits)).to(soft) + soft - soft.detach(), (i,))
-
-
-def draw(logits: Tensor, rng: Generator) -> Mix:
-    """One option drawn by its probability, no gradient. Cai et al. 2019 (ProxylessNAS), section 3.2, https://arxiv.org/abs/1812.00332"""
-    return Mix(None, (int(torch.multinomial(logits.detach().softmax(-1), 1, generator=rng)),))
