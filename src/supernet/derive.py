@@ -24,7 +24,12 @@ def derive(supernet: Supernet, architecture: Mapping[str, Any], *example: Any) -
     twin = deepcopy(supernet).eval()
     with torch.no_grad():
         twin(one_hot(twin.space, arch), *example)
-    return _settle(twin.model, twin.space.matters(arch), {})
+    return settle(twin.model, twin.space.matters(arch))
+
+
+def settle(module: nn.Module, taken: Architecture) -> nn.Module:
+    """The plain module that stays of one run under the one-hot mixture of ``taken``; it is changed in place and must not be used again."""
+    return _settle(module, taken, {})
 
 
 class Absent(nn.Module):

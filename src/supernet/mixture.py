@@ -15,6 +15,7 @@ class Mix(NamedTuple):
 
     weights: Tensor | None  # (options,); None: every option that runs counts once, nothing to multiply
     runs: tuple[int, ...]  # which options are computed at all; may be empty for a subset
+    idle: tuple[int, ...] = ()  # of those, whose weight is exactly 0: they run for the gradient of that weight alone
 
     def weight(self, i: int) -> Tensor | float:
         """The weight of option ``i``."""
@@ -57,7 +58,8 @@ def reach(space: SearchSpace, mixture: Mixture) -> dict[str, Tensor | float]:
 def expected(space: SearchSpace, mixture: Mixture, table: Table) -> Tensor:
     """The cost that a blend is expected to have, differentiable; of a one-hot blend, the architecture's own cost.
 
-    Chained costs (blocks that lead to blocks) need no recursion of their own: they are what ``reach`` weighs.
+    Chained costs (blocks that lead to blocks) need no recursion of their own: they are what ``reach`` weighs. In a table over several
+    choices, one that another of them switches on is weighed by that one's axis alone: where it does not run, the table holds 0.
     """
     on, total = reach(space, mixture), torch.zeros(())
     for names, cost in table.items():
@@ -65,7 +67,7 @@ def expected(space: SearchSpace, mixture: Mixture, table: Table) -> Tensor:
         for name in reversed(names):
             weights = [mixture[name].weight(i) for i in range(len(space[name].options))]
             cost_here = cost_here @ torch.stack([torch.as_tensor(w).to(cost_here) for w in weights])
-        for name in {space[n].when: n for n in names}.values():
+        for name in {space[n].when: n for n in names if not {p for p, _ in space[n].when} & set(names)}.values():
             cost_here = on[name] * cost_here
         total = total.to(cost_here) + cost_here
     return total

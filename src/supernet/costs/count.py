@@ -1,10 +1,10 @@
-"""Parameters and multiply-accumulates of a plain network."""
+"""Parameters, multiply-accumulates and activations of a plain network."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -23,22 +23,34 @@ def params(module: nn.Module, without: Sequence[str] = ("auxiliary",)) -> int:
 
 
 def macs(module: nn.Module, shape: Sequence[int]) -> int:
-    """The multiply-accumulates of convolutions and linear layers for one input of ``shape`` (no batch axis), in evaluation mode.
+    """The multiply-accumulates of convolutions and linear layers for one input of ``shape`` (no batch axis), in evaluation mode."""
+    like = next((t for t in (*module.parameters(), *module.buffers()) if t.is_floating_point()), torch.empty(0))
+    return work(module, torch.empty(1, *shape, device="meta", dtype=like.dtype)).macs
+
+
+class Work(NamedTuple):
+    """``macs``: multiply-accumulates. ``activations``: bytes that convolutions and linear layers give out."""
+
+    macs: int
+    activations: int
+
+
+def work(module: nn.Module, *inputs: Any) -> Work:
+    """What convolutions and linear layers do on ``inputs`` (on the meta device), in evaluation mode.
 
     Nothing is computed: the module runs on tensors without storage in the place of its own.
     """
     state = {name: tensor.to("meta") for name, tensor in (*module.named_parameters(), *module.named_buffers())}
-    like = next((tensor for tensor in state.values() if tensor.is_floating_point()), torch.empty(0))
     modes = [(m, m.training) for m in module.modules()]
     count = _Count()
     module.eval()
     try:
         with torch.no_grad(), count:
-            functional_call(module, state, (torch.empty(1, *shape, device="meta", dtype=like.dtype),))
+            functional_call(module, state, inputs)
     finally:
         for part, mode in modes:
             part.training = mode
-    return count.total
+    return Work(count.total, count.written)
 
 
 class _Count(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -47,6 +59,7 @@ class _Count(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.total: int = 0
+        self.written: int = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None) -> Any:
         if func is aten.relu.default:
@@ -57,8 +70,9 @@ class _Count(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if func is aten.convolution.default:
             transposed = args[6]
             self.total += prod((args[0] if transposed else out).shape) * prod(args[1].shape[1:])
-        elif func is aten.mm.default:
-            self.total += prod(out.shape) * args[0].shape[1]
-        elif func is aten.addmm.default:
-            self.total += prod(out.shape) * args[1].shape[1]
+        elif func in (aten.mm.default, aten.addmm.default):
+            self.total += prod(out.shape) * args[0 if func is aten.mm.default else 1].shape[1]
+        else:
+            return out
+        self.written += out.numel() * out.element_size()
         return out

@@ -23,7 +23,10 @@ class Searchable(nn.Module):
 
     ``options``: of its own choice; empty: it has none. ``name``: of the choice; None: the layer's path in the model.
     ``follows``: names of choices owned elsewhere that this layer reads too. ``limits``: further fields of ``Choice``.
+    ``whole``: its options cost what they cost together, not each for itself.
     """
+
+    whole = False
 
     def __init__(self, options: Sequence[Option], name: str | None = None, follows: tuple[str, ...] = (), **limits: Any):
         super().__init__()
