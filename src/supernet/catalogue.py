@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from supernet.data import SETS, text
+from supernet.designs import chain_names
 from supernet.errors import unknown
 from supernet.searchers import SEARCHERS, searcher_class
 from supernet.spaces import SPACES, space_module
@@ -26,7 +27,8 @@ def catalogue(what: str) -> list[dict[str, str]]:
     if what == "data":
         return [{"name": n, "cite": known.cite, "about": known.about} for n, known in {**SETS, **text.SETS}.items()]
     cells = [{"name": n, "cite": str(published(n).paper)} for n in names()]
-    return cells + [{"name": n, "cite": published_recurrent(n).paper} for n in recurrent_names()]
+    recurrent = [{"name": n, "cite": published_recurrent(n).paper} for n in recurrent_names()]
+    return cells + recurrent + [{"name": n, "cite": space_module(space).CITATION} for n, space in chain_names().items()]
 
 
 def _cited(module: str) -> str:

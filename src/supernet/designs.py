@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -22,6 +23,8 @@ from supernet.spaces import SPACES, space_module
 from supernet.spaces.published import names, published
 from supernet.spaces.published.recurrent import published_recurrent, recurrent_names
 from supernet.strategies import Method, strategy
+
+NAMED = re.compile(r"\s*([A-Za-z][\w-]+)\s*:")  # the notation of a chain starts with its space
 
 
 @dataclass(frozen=True)
@@ -45,9 +48,7 @@ class Design:
         module = space_module(self.space)
         chosen = {**self.settings, **{k: v for k, v in given.items() if v is not None}}
         known = accepted(f"a network of {self.space}", module.network, chosen)
-        if known.get("stem") == "imagenet":
-            return {**module.IMAGENET, **known}
-        return {**module.EVALUATION, **known}
+        return {**usual(module, known.get("stem")), **known}
 
     def network(self, given: Mapping[str, Any] | None = None) -> nn.Module:
         """The evaluation network."""
@@ -65,6 +66,17 @@ class Design:
         return {**found, "genotype": self.notation, "settings": {k: list(v) if isinstance(v, tuple) else v for k, v in sized.items()}}
 
 
+def usual(module: ModuleType, stem: str | None) -> dict[str, Any]:
+    """The settings of a space's evaluation network that go with a stem; None: the space's own."""
+    own: dict[str, Any] = getattr(module, {"imagenet": "IMAGENET", "cifar": "CIFAR"}.get(stem or "", "EVALUATION"), module.EVALUATION)
+    return own
+
+
+def chain_names() -> dict[str, str]:
+    """The published networks that are chains of blocks: name -> space."""
+    return {name: space for space in SPACES for name in getattr(space_module(space), "PUBLISHED", {})}
+
+
 def design(text: str) -> Design:
     """The design that ``text`` names; raises ``InputError`` that says what was tried, or suggests the nearest name."""
     path = Path(text)
@@ -80,17 +92,24 @@ def design(text: str) -> Design:
         return _of_plan(known.space, known.genotype, dict(known.settings))
     if text in recurrent_names():
         return _of_plan("darts-rnn", published_recurrent(text).genotype)
-    if any(mark in text for mark in "(|[{") or text.isdigit():
+    chains = chain_names()
+    if text in chains:
+        module = space_module(chains[text])
+        notation, settings = module.PUBLISHED[text]
+        return _of_plan(chains[text], module.parse(notation), dict(settings))
+    if any(mark in text for mark in "(|[{") or text.isdigit() or NAMED.match(text):
         return of_text(text)
     if path.suffix or len(path.parts) > 1:
         raise InputError(f"{text} does not exist; an architecture is a run, a file, a published name or a notation")
-    raise unknown("architecture", text, (*names(), *recurrent_names()))
+    raise unknown("architecture", text, (*names(), *recurrent_names(), *chains))
 
 
 def of_text(text: str) -> Design:
     """The design a notation says, by the space whose notation it looks like."""
     text = text.strip()
-    if re.search(r"\brecurrent\s*=", text):
+    if named := NAMED.match(text):
+        space = named[1]
+    elif re.search(r"\brecurrent\s*=", text):
         space = "darts-rnn"
     else:
         space = "nasbench201" if text.startswith("|") else "nasbench-macro" if text.isdigit() else "darts"
@@ -158,7 +177,8 @@ def describe_space(space: str, method: str | None, given: Mapping[str, Any]) -> 
     module = space_module(space)
     known = strategy(method) if method else None
     own = known.space.get(space, {}) if known else {}
-    settings = {**module.SEARCH, **own, **{k: v for k, v in given.items() if v is not None}}
+    sizes = usual(module, given.get("stem")) if getattr(module, "ONE_BUILD", False) else module.SEARCH
+    settings = {**sizes, **own, **{k: v for k, v in given.items() if v is not None}}
     with torch.device("meta"):
         supernet = module.supernet(**accepted(f"the supernet of {space}", module.supernet, settings))
     open_choices = supernet.space.values()

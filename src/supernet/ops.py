@@ -6,6 +6,9 @@ stride 2 gives ceil(size / 2) everywhere, so that odd sizes work too.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -172,21 +175,55 @@ def pool(operation: nn.Module, channels: int, norm: bool) -> nn.Module:
 
 
 class InvertedResidual(nn.Module):
-    """Expand, depthwise, project; adds its input where sizes allow. Sandler et al. 2018 (MobileNetV2), https://arxiv.org/abs/1801.04381"""
+    """Expand, depthwise, project; adds its input where sizes allow. Sandler et al. 2018 (MobileNetV2), https://arxiv.org/abs/1801.04381
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, expansion: int, stride: int = 1):
+    ``expansion`` 1 leaves the first convolution out. ``groups``: of the pointwise convolutions; channels are shuffled before the
+    depthwise one (FBNet, as released: https://github.com/facebookresearch/mobile-vision). ``norm``: settings of the batch norms.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        expansion: float,
+        stride: int = 1,
+        *,
+        groups: int = 1,
+        activation: type[nn.Module] = nn.ReLU,
+        norm: Mapping[str, Any] | None = None,
+    ):
         super().__init__()
-        hidden = inputs * expansion
+        hidden, how = round(inputs * expansion), dict(norm or {})
         self.residual = stride == 1 and inputs == outputs
+        expand: list[nn.Module] = [conv_norm_act(inputs, hidden, 1, groups=groups, activation=activation, norm=how)]
+        if groups > 1:
+            expand.append(nn.ChannelShuffle(groups))
+        narrow = nn.Conv2d(hidden, outputs, 1, groups=groups, bias=False)
         self.body = nn.Sequential(
-            *(nn.Conv2d(inputs, hidden, 1, bias=False), nn.BatchNorm2d(hidden), nn.ReLU()),
-            *(nn.Conv2d(hidden, hidden, kernel, stride, kernel // 2, groups=hidden, bias=False), nn.BatchNorm2d(hidden), nn.ReLU()),
-            *(nn.Conv2d(hidden, outputs, 1, bias=False), nn.BatchNorm2d(outputs)),
+            *(expand if expansion != 1 else expand[1:]),
+            conv_norm_act(hidden, hidden, kernel, stride, groups=hidden, activation=activation, norm=how),
+            nn.Sequential(narrow, nn.BatchNorm2d(outputs, **how)),
         )
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.body(x)
         return x + out if self.residual else out
+
+
+def conv_norm_act(
+    inputs: int,
+    outputs: int,
+    kernel: int,
+    stride: int = 1,
+    *,
+    groups: int = 1,
+    activation: type[nn.Module] = nn.ReLU,
+    norm: Mapping[str, Any] | None = None,
+) -> nn.Sequential:
+    """Convolution, batch norm, activation."""
+    conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(outputs, **(norm or {})), activation())
 
 
 class AuxiliaryHead(nn.Module):

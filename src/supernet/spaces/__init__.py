@@ -17,6 +17,10 @@ SPACES = {
     "darts-rnn": "supernet.spaces.recurrent",
     "nasbench201": "supernet.spaces.nasbench201",
     "nasbench-macro": "supernet.spaces.nasbench_macro",
+    "fbnet": "supernet.spaces.fbnet",
+    "proxyless": "supernet.spaces.proxyless",
+    "single-path": "supernet.spaces.single_path",
+    "densenas": "supernet.spaces.densenas",
 }
 
 

@@ -1,0 +1,148 @@
+"""FBNet: Wu et al. 2019, https://arxiv.org/abs/1812.03443; networks of https://github.com/facebookresearch/mobile-vision
+
+A chain of 22 layers in seven stages. Each is an inverted residual block with kernel k and expansion e (k5e6; g2: in two
+groups, with a channel shuffle) or is skipped, which is a 1x1 convolution where sizes change. Blocks are those of the released
+networks: with expansion 1 they have no first 1x1 convolution, and g2 shuffles the channels that come in, where the paper's
+figure 3 has that convolution before the shuffle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from supernet import ops
+from supernet.errors import InputError
+from supernet.layers.base import Supernet
+from supernet.layers.one_of import OneOf
+from supernet.space import Architecture
+from supernet.spaces import chain_network
+from supernet.spaces.chain_network import Chain, Place, chain_notation, decided, parse_chain, places, scaled, sizes
+
+NAME = "fbnet"
+CITATION = (
+    "Wu et al. 2019: FBNet: Hardware-Aware Efficient ConvNet Design via Differentiable Neural Architecture Search, "
+    "https://arxiv.org/abs/1812.03443"
+)
+IMAGENET: dict[str, Any] = dict(chain_network.IMAGENET)
+CIFAR: dict[str, Any] = dict(chain_network.CIFAR)
+SEARCH, EVALUATION = CIFAR, IMAGENET
+ONE_BUILD = True  # the evaluation network has the settings of the supernet
+
+WIDTHS, DEPTHS, STRIDES = (16, 24, 32, 64, 112, 184, 352), (1, 4, 4, 4, 4, 4, 1), (1, 2, 2, 2, 1, 2, 1)
+BLOCKS = {  # kernel, expansion, groups
+    "k3e1": (3, 1, 1),
+    "k3e1g2": (3, 1, 2),
+    "k3e3": (3, 3, 1),
+    "k3e6": (3, 6, 1),
+    "k5e1": (5, 1, 1),
+    "k5e1g2": (5, 1, 2),
+    "k5e3": (5, 3, 1),
+    "k5e6": (5, 6, 1),
+}
+OPTIONS = (*BLOCKS, "skip")
+
+PUBLISHED: dict[str, tuple[str, dict[str, Any]]] = {  # name -> notation, settings
+    "fbnet-a": (
+        "fbnet: skip | k3e3 k3e1 skip skip | k5e6 k3e3 k5e1 k3e3 | k5e6 k5e3 k5e1g2 k5e6 | "
+        "k3e6 k5e1g2 k5e3 k3e1g2 | k5e6 k5e6 k5e3 k5e6 | k5e6",
+        {"head": 1504},
+    ),
+    "fbnet-b": (
+        "fbnet: k3e1 | k3e6 k5e1 k3e1 k3e1 | k5e6 k5e3 k3e6 k5e6 | k5e6 k5e6 skip k5e3 | k5e6 k3e1 k5e1 k5e3 | k5e6 k5e1 k5e6 k5e6 | k3e6",
+        {},
+    ),
+    "fbnet-c": (
+        "fbnet: k3e1 | k3e6 skip k3e1 k3e1 | k5e6 k5e3 k5e6 k3e6 | k5e6 k5e3 k5e6 k5e6 | k5e6 k5e6 k5e6 k5e3 | k5e6 k5e6 k5e6 k5e6 | k3e6",
+        {},
+    ),
+}
+
+
+def build(option: str, place: Place) -> nn.Module:
+    """One option of one layer."""
+    if option == "skip":
+        same = place.stride == 1 and place.inputs == place.outputs
+        return nn.Identity() if same else ops.conv_norm_act(place.inputs, place.outputs, 1, place.stride)
+    kernel, expansion, groups = BLOCKS[option]
+    if place.inputs % groups or place.outputs % groups:
+        raise InputError(f"{option} has {groups} groups, which {place.inputs} -> {place.outputs} channels do not divide into")
+    return ops.InvertedResidual(place.inputs, place.outputs, kernel, expansion, place.stride, groups=groups)
+
+
+def supernet(
+    *,
+    stem: str = "cifar",
+    shape: Sequence[int] | None = None,
+    classes: int | None = None,
+    width: float = 1.0,
+    widths: Sequence[int] = WIDTHS,
+    depths: Sequence[int] = DEPTHS,
+    stem_channels: int = 16,
+    head: int = 1984,
+    dropout: float = 0.0,
+) -> Supernet:
+    """The network that is searched: images ``(batch, *shape)`` -> logits (batch, classes).
+
+    ``stem``: "imagenet" strides for 224x224 pixels, "cifar" for 32x32; ``shape`` and ``classes`` follow where not given.
+    ``width``: multiplies all channels, the ``head``'s only above 1. ``widths``, ``depths``: channels and layers of each stage.
+    ``dropout``: before the classifier. Raises ``InputError`` for sizes that make no network.
+    """
+
+    def layers(at: Sequence[Place]) -> list[nn.Module]:
+        return [OneOf({option: build(option, place) for option in OPTIONS}, name=f"layer.{i}") for i, place in enumerate(at)]
+
+    return Supernet(_chain(layers, sizes(stem, shape, classes), width, widths, depths, stem_channels, head, dropout))
+
+
+def network(
+    architecture: Mapping[str, Any] | str,
+    *,
+    stem: str = "imagenet",
+    shape: Sequence[int] | None = None,
+    classes: int | None = None,
+    width: float = 1.0,
+    widths: Sequence[int] = WIDTHS,
+    depths: Sequence[int] = DEPTHS,
+    stem_channels: int = 16,
+    head: int = 1984,
+    dropout: float = 0.0,
+) -> Chain:
+    """The stand-alone network of an architecture or its notation; settings as in ``supernet``."""
+    chosen = parse(architecture) if isinstance(architecture, str) else architecture
+
+    def layers(at: Sequence[Place]) -> list[nn.Module]:
+        return [build(option, place) for option, place in zip(decided(chosen, [OPTIONS] * len(at)), at, strict=True)]
+
+    return _chain(layers, sizes(stem, shape, classes), width, widths, depths, stem_channels, head, dropout)
+
+
+def _chain(
+    layers: Callable[[Sequence[Place]], list[nn.Module]],
+    size: Mapping[str, Any],
+    width: float,
+    widths: Sequence[int],
+    depths: Sequence[int],
+    stem_channels: int,
+    head: int,
+    dropout: float,
+) -> Chain:
+    first, last = scaled(stem_channels, width), max(head, scaled(head, width))
+    at = places(first, [scaled(w, width) for w in widths], depths, STRIDES, size["stem"])
+    chain = Chain(layers(at), stem_channels=first, last=at[-1].outputs, head=last, dropout=dropout, **size)
+    for conv in chain.modules():
+        if isinstance(conv, nn.Conv2d):  # the released networks have biases, although batch norm follows, and count them
+            conv.bias = nn.Parameter(conv.weight.new_zeros(conv.out_channels))
+    return chain
+
+
+def parse(text: str) -> Architecture:
+    """Read ``fbnet: k3e1 | k3e6 skip ...``; raises ``InputError``."""
+    return parse_chain(NAME, OPTIONS, text)
+
+
+def notation(architecture: Mapping[str, Any]) -> str:
+    """The options in order, with ``|`` between stages."""
+    return chain_notation(NAME, architecture, DEPTHS)
