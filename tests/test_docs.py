@@ -21,7 +21,7 @@ from supernet import cli
 from supernet.data import SETS
 from supernet.searchers import SEARCHERS
 from supernet.settings import accepted
-from supernet.spaces import SPACES
+from supernet.spaces import SPACES, space_module
 from supernet.spaces.nasbench201 import OPERATIONS
 from supernet.strategies import STRATEGIES
 from supernet.strategies.retrain import Retrain
@@ -101,7 +101,7 @@ def test_the_commands_of_the_readme_run(tmp_path: Path, monkeypatch: pytest.Monk
 def test_every_command_and_setting_of_a_page_exists(page: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Every line is parsed, its settings resolved and checked; the work behind it is left out."""
     from supernet.report import page as report
-    from supernet.workflow import comparing, delivery, retraining, searching
+    from supernet.workflow import comparing, delivery, profiling, retraining, searching
 
     def check_search(settings: dict[str, Any], *rest: Any) -> dict[str, Any]:
         searching.check_search(settings)
@@ -112,6 +112,11 @@ def test_every_command_and_setting_of_a_page_exists(page: Path, monkeypatch: pyt
         accepted("weights", Weights, settings["weights"])
         return {}
 
+    def check_profile(settings: dict[str, Any], *rest: Any) -> dict[str, Any]:
+        accepted("network", space_module(settings["space"]).network, settings["network"])
+        return {}
+
+    monkeypatch.setattr(profiling, "profile_run", check_profile)
     monkeypatch.setattr(searching, "search_run", check_search)
     monkeypatch.setattr(searching, "plan_of", check_search)
     monkeypatch.setattr(retraining, "retrain_run", check_retrain)

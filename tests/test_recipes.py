@@ -5,26 +5,30 @@ from __future__ import annotations
 import pytest
 
 from supernet.errors import InputError
-from supernet.recipes import PAPER, recipe, under
+from supernet.recipes import CELLS, HOME, PAPER, SHORT_SIZES, recipe, under
 from supernet.settings import overlaid
 from supernet.strategies import STRATEGIES
 from supernet.workflow.searching import SEARCH, check_search
 
 
-@pytest.mark.parametrize("space", ["darts", "nasbench201"])
+@pytest.mark.parametrize("space", SHORT_SIZES)
 @pytest.mark.parametrize("method", STRATEGIES)
 def test_the_short_recipe_of_every_method_is_accepted(method: str, space: str) -> None:
     settings = under(SEARCH, "short", method, space)
     check_search({**settings, "method": method, "space": space})
-    assert settings["data"]["limit"] == 5000 and settings["supernet"]["channels"] < 16
+    assert settings["data"]["limit"] == 5000
+    if space in CELLS:
+        assert settings["supernet"]["channels"] < 16
 
 
 @pytest.mark.parametrize("method", PAPER)
 def test_the_papers_recipe_is_accepted_and_has_its_length(method: str) -> None:
-    settings = under(SEARCH, "paper", method, "darts")
-    check_search({**settings, "method": method, "space": "darts"})
-    assert settings["epochs"] == {"gdas": 250, "gdas-frc": 250, "p-darts": 75}.get(method, 50)
-    assert settings["data"]["limit"] is None and settings["supernet"] == {}
+    home = HOME.get(method, CELLS)[0]
+    settings = under(SEARCH, "paper", method, home)
+    check_search({**settings, "method": method, "space": home})
+    chains = {"fbnet": 90, "proxyless": 160, "proxyless-rl": 160, "single-path": 8, "densenas": 150}
+    assert settings["epochs"] == {"gdas": 250, "gdas-frc": 250, "p-darts": 75, **chains}.get(method, 50)
+    assert settings["data"]["limit"] is None and not settings["supernet"].keys() - {"dropout"}
 
 
 def test_numbers_are_the_official_codes() -> None:

@@ -25,6 +25,7 @@ from supernet.layers import (
     Supernet,
     UpTo,
 )
+from supernet.profile import profile, time_network
 from supernet.search import Found, search
 from supernet.space import Architecture, Choice, SearchSpace
 from supernet.task import Task
@@ -53,6 +54,8 @@ __all__ = [
     "derive",
     "export",
     "load",
+    "profile",
     "recalibrate",
     "search",
+    "time_network",
 ]

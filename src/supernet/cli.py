@@ -41,6 +41,7 @@ RESUME = Annotated[bool, typer.Option("--resume", help="Go on with a run that wa
 BATCH = Annotated[int | None, typer.Option("--batch-size", help="Images a batch.")]
 LIMIT = Annotated[int | None, typer.Option("--limit-data", help="Use this many images, training and validation together.")]
 SPACE = Annotated[str | None, typer.Option(help="A search space (supernet list spaces).")]
+LATENCIES = Annotated[Path | None, typer.Option(help="Latencies that supernet profile measured, or a published table.")]
 TABLE = Annotated[Path | None, typer.Option(help="A benchmark table (.npz) instead of data.")]
 
 
@@ -67,7 +68,7 @@ def search(
     max_params: Annotated[float | None, typer.Option(help="The most parameters of the evaluation network.")] = None,
     max_macs: Annotated[float | None, typer.Option(help="The most multiply-adds of the evaluation network.")] = None,
     max_latency: Annotated[str | None, typer.Option(help="The highest latency, such as 12ms.")] = None,
-    latency_table: Annotated[Path | None, typer.Option(help="Latencies measured by supernet profile.")] = None,
+    latency_table: LATENCIES = None,
     judge: Annotated[Path | None, typer.Option(help="A benchmark table that scores the search epoch by epoch.")] = None,
     recipe: Annotated[str | None, typer.Option(help="paper: the paper's length and batch size; short: minutes on two cores.")] = None,
     config: CONFIG = None,
@@ -79,11 +80,9 @@ def search(
     """Search for an architecture on data, or on a benchmark table."""
     from supernet.recipes import under
     from supernet.settings import resolve
+    from supernet.workflow.limits import milliseconds
     from supernet.workflow.searching import SEARCH, plan_of, search_run
 
-    for flag, value in (("--max-latency", max_latency), ("--latency-table", latency_table)):
-        if value is not None:
-            raise InputError(f"{flag} is not part of this version; limits there are: --max-params and --max-macs")
     if baseline not in (None, "random"):
         raise unknown("baseline", str(baseline), ("random",))
     flags = {
@@ -106,6 +105,8 @@ def search(
         "threads": threads,
         "limits.params": max_params,
         "limits.macs": max_macs,
+        "limits.latency": None if max_latency is None else milliseconds(max_latency),
+        "limits.latency_table": None if latency_table is None else str(latency_table),
         "judge.file": None if judge is None else str(judge),
     }
     settings = resolve(under(SEARCH, recipe, method, space), config, set_ or [], flags)
@@ -278,10 +279,48 @@ def compare(
     show(compare_run([m.strip() for m in methods.split(",") if m.strip()], settings, budget, seeds, out), json_)
 
 
-@app.command()
-def profile() -> None:
-    """Measure latencies: not part of this version."""
-    raise InputError("profile is not part of this version: limits there are: --max-params and --max-macs")
+@app.command(epilog="Example: supernet profile --space proxyless --backend onnxruntime --threads 1 --out latency.json")
+def profile(
+    space: Annotated[str, typer.Option(help="A search space (supernet list spaces).")],
+    out: Annotated[Path | None, typer.Option(help="The table to write, a JSON file.")] = None,
+    backend: Annotated[str | None, typer.Option(help="torch, onnxruntime or openvino.")] = None,
+    threads: THREADS = None,
+    batch_size: Annotated[int | None, typer.Option("--batch-size", help="Examples at once.")] = None,
+    channels: CHANNELS = None,
+    cells: CELLS = None,
+    stem: Annotated[str | None, typer.Option(help="cifar or imagenet.")] = None,
+    input_: INPUT = None,
+    classes: CLASSES = None,
+    device: DEVICE = None,
+    seed: SEED = None,
+    emit: Annotated[Path | None, typer.Option(help="Write an ONNX file for each option here, to be timed on another device.")] = None,
+    collect: Annotated[Path | None, typer.Option(help="Timings from that device: a CSV file with the columns name and ms.")] = None,
+    config: CONFIG = None,
+    set_: SETS = None,
+    json_: JSON = False,
+) -> None:
+    """Measure how long every option of every choice takes here, and check the sums against whole networks.
+
+    The network is the one a search on CIFAR is for; --stem, --input, --classes and --set network.NAME=VALUE change that. A
+    measurement that was stopped goes on where the same command is given again.
+    """
+    from supernet.settings import resolve
+    from supernet.workflow.profiling import PROFILE, profile_run
+
+    flags = {
+        "space": space,
+        "backend": backend,
+        "threads": threads,
+        "batch_size": batch_size,
+        "network.channels": channels,
+        "network.cells": cells,
+        "network.stem": stem,
+        "network.shape": shape_of(input_),
+        "network.classes": classes,
+        "device": device,
+        "seed": seed,
+    }
+    show(profile_run(resolve(PROFILE, config, set_ or [], flags), out, emit, collect), json_)
 
 
 @app.command("list", epilog="Example: supernet list architectures")

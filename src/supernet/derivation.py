@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from supernet.space import Architecture, Option, SearchSpace
 
@@ -63,6 +63,24 @@ def confident(space: SearchSpace, belief: Belief, threshold: float) -> Architect
             kept = {o for i, o in enumerate(ranked) if i < choice.pick[0] or worth[o] > threshold}
             arch[name] = tuple(o for o in choice.options if o in kept)
     return arch
+
+
+def best_route(space: SearchSpace, belief: Belief, routes: Collection[str]) -> Architecture:
+    """``strongest``, but the choices named ``routes``, whose options switch on one another, take the path of the largest product.
+
+    Found by dynamic programming over the places where paths meet (Viterbi): Fang et al. 2020 (DenseNAS), section 3,
+    https://arxiv.org/abs/1906.09607. Where products tie, a place is reached from the last of the places before it, as in the code.
+    """
+    arch = strongest(space, belief)
+    best: dict[str | None, tuple[float, Architecture]] = {}  # the best path to a place; None: past the last choice
+    for name in (n for n in space if n in routes):
+        worth, path = best.get(name, (1.0, {}))
+        for option, share in zip(space[name].options, belief[name], strict=True):
+            there: list[str | None] = [c.name for c in space.dependents(name, option) if c.name in routes]
+            for place in there or [None]:
+                if place not in best or worth * share >= best[place][0]:
+                    best[place] = worth * share, {**path, name: option}
+    return {**arch, **best[None][1]} if best else arch
 
 
 def leading(space: SearchSpace, belief: Belief, keep: int) -> dict[str, tuple[Option, ...]]:

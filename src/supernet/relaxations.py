@@ -84,3 +84,46 @@ def hard_gumbel(logits: Tensor, rng: Generator, temperature: float) -> Mix:
     assert soft is not None
     i = int(soft.argmax())
     return Mix(F.one_hot(torch.tensor(i), len(logits)).to(soft) + soft - soft.detach(), (i,))
+
+
+def draw(logits: Tensor, rng: Generator) -> Mix:
+    """The one drawn option, without a gradient: what trains the weights in ProxylessNAS."""
+    return Mix(None, (drawn(logits, rng, 1)[0],))
+
+
+def soft_pair(logits: Tensor, rng: Generator) -> Mix:
+    """Two drawn options, by the softmax over the two. Fang et al. 2020 (DenseNAS), https://arxiv.org/abs/1906.09607"""
+    runs = drawn(logits, rng, 2)
+    return Mix(among(logits, runs), runs)
+
+
+def two_paths(logits: Tensor, rng: Generator) -> Mix:
+    """Two drawn options, one of which is on, with the gradient of the softmax over the two.
+
+    Cai, Zhu, Han 2019 (ProxylessNAS), section 3.2, https://arxiv.org/abs/1812.00332
+    """
+    return _gated(logits, drawn(logits, rng, 2), rng)
+
+
+def all_paths(logits: Tensor, rng: Generator) -> Mix:
+    """The one drawn option, with the gradient of the softmax over all (ProxylessNAS, section 3.2). The others run too, at weight 0."""
+    return _gated(logits, all_options(logits), rng)
+
+
+def drawn(logits: Tensor, rng: Generator, count: int) -> tuple[int, ...]:
+    """The indices, ascending, of ``count`` different options drawn by their probability, of all where there are no more."""
+    noisy = logits.detach() + gumbel_noise(logits, rng)  # the order of noisy logits is that of draws without replacement
+    return tuple(sorted(noisy.topk(min(count, len(logits))).indices.tolist()))
+
+
+def among(logits: Tensor, runs: tuple[int, ...]) -> Tensor:
+    """The softmax over the options that run, 0 for the others: (options,)."""
+    places = torch.tensor(runs)
+    return torch.zeros_like(logits).scatter(0, places, logits[places].softmax(-1))
+
+
+def _gated(logits: Tensor, runs: tuple[int, ...], rng: Generator) -> Mix:
+    soft = among(logits, runs)
+    on = runs[drawn(logits[list(runs)], rng, 1)[0]]
+    gates = F.one_hot(torch.tensor(on), len(logits)).to(soft) + (soft - soft.detach())
+    return Mix(gates, runs, tuple(i for i in runs if i != on))

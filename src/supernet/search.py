@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from supernet.costs.latency import LatencyTable
+from supernet.costs.limits import Limits
 from supernet.costs.objective import Objective
 from supernet.derive import derive
 from supernet.errors import InputError
 from supernet.estimators.shared import SharedWeights
 from supernet.explore import Exploration, Trial, explore
 from supernet.layers.base import Supernet
+from supernet.mixture import Table
 from supernet.progress import Progress
 from supernet.report.page import write_report
 from supernet.run import FORMAT, Interrupted, Run, interruptible, seed_everything
@@ -34,7 +37,8 @@ Watch = Callable[[Any, dict[str, Any]], dict[str, Any]]  # (strategy, a history 
 class Found:
     """What a search gives: the architecture, its scores on the validation data, and the supernet that counts in the end.
 
-    ``built``: the settings of that supernet; ``baseline``: random search of equal cost. Both where a command asked for them.
+    ``costs``: what the architecture costs, by name, where there were limits. ``built``: the settings of that supernet; ``baseline``:
+    random search of equal cost. Both where a command asked for them.
     """
 
     architecture: Architecture
@@ -44,6 +48,7 @@ class Found:
     trials: list[Trial] = field(default_factory=list)
     baseline: dict[str, Any] = field(default_factory=dict)
     built: dict[str, Any] = field(default_factory=dict)
+    costs: dict[str, float] = field(default_factory=dict)
 
 
 def search(
@@ -59,6 +64,8 @@ def search(
     searcher: str | Searcher = "evolution",
     trials: int = 200,
     objective: Objective | None = None,
+    limits: Mapping[str, float] | Limits | None = None,
+    latency_table: LatencyTable | str | Path | None = None,
     costs: Costs | None = None,
     calibration: int = 20,
     save_every: float = 60.0,
@@ -71,15 +78,22 @@ def search(
     asked for it; after one without, ``searcher`` tries ``trials`` architectures by the shared weights, batch norms
     recalibrated on ``calibration`` batches each, and the best by ``objective`` (default: the task's first metric, else the
     loss) within its limits on ``costs`` is taken.
+    ``limits``: the most that the derived network may have of "params", "macs", "activations" or "storage" (bytes), "latency" (ms) or
+    "energy" (mJ); the last two by ``latency_table``, which ``profile`` measures or reads. A gradient method pays for what it expects to
+    cost, ever more until the bound is kept, and derives within it; a searcher tries nothing beyond it. Found are ``costs`` too.
     ``watch(strategy, line)``: called at the end of every epoch with what the history line has so far, gives further entries of it.
     ``out``: a folder to write as a run, to be killed and resumed, saved every ``save_every`` seconds; ``supernet.load`` gives the
     derived network back. (A ``Run``: whoever opened it writes what was found.) The global seed is set where ``method`` is a name.
     Raises ``InputError`` for bad settings before any work, ``Interrupted`` after Ctrl-C.
     """
+    if limits is not None and not isinstance(limits, Limits):
+        limits = Limits.of(supernet, [x[:1] for x in task.example], limits, _measured(latency_table, supernet.space))
     task.place(supernet)
     if isinstance(method, str):
         seed_everything(seed)
-        strategy: Any = strategy_named(method).load()(supernet, task, seed=seed, **settings)
+        known = strategy_named(method)
+        priced = limits.for_gradient(known.pricing()) if limits and known.alphas else {}
+        strategy: Any = known.load()(supernet, task, seed=seed, **priced, **settings)
     else:
         if settings:
             raise InputError(f"settings ({', '.join(settings)}) go to a strategy's name; a strategy that is made already takes none")
@@ -90,6 +104,8 @@ def search(
             raise InputError("architectures are compared on validation data, and the task has none: give Task a validation loader")
         asker = make_searcher(searcher, supernet.space, seed, budget=trials) if isinstance(searcher, str) else searcher
         objective = objective or default_objective(task)
+        if limits:
+            objective, costs = replace(objective, limits={**limits.bounds, **objective.limits}), costs or limits.costs
     own = isinstance(out, str | Path)
     about = {"method": method if isinstance(method, str) else type(method).__name__, "seed": seed, "epochs": epochs, "steps": steps}
     with Run(out, about, resume) if isinstance(out, str | Path) else nullcontext(out) as run:
@@ -111,16 +127,26 @@ def search(
             assert objective is not None
             best = try_architectures(space, asker, estimate, trials, objective, run, costs=costs)
             found = Found(space.matters(best[0].architecture), dict(best[0].scores or {}), supernet, history, best)
+        if limits:
+            found.costs = limits.costs(space.check(found.architecture))
         if own and run:
             _deliver(found, about, task, run)
     return found
+
+
+def _measured(table: LatencyTable | str | Path | None, space: SearchSpace) -> dict[str, Table]:
+    """The costs that a table has, over ``space``."""
+    if table is None:
+        return {}
+    read = table if isinstance(table, LatencyTable) else LatencyTable.read(Path(table))
+    return {name: read.table(space, name) for name in read.costs}
 
 
 def _deliver(found: Found, about: Mapping[str, Any], task: Task, run: Run) -> None:
     """Write what was found: architecture, derived weights, report. Commands write theirs with the sizes of a built-in space."""
     assert found.supernet
     stored = {"format": FORMAT, "space": "own", "settings": {}, "choices": plain(found.architecture), "found_by": about}
-    run.write_json("architecture.json", {**stored, "scores": {f"validation_{k}": v for k, v in found.scores.items()}, "costs": {}})
+    run.write_json("architecture.json", {**stored, "scores": {f"validation_{k}": v for k, v in found.scores.items()}, "costs": found.costs})
     run.write_weights(derive(found.supernet, found.architecture, *task.example))
     write_report(run.folder)
 

@@ -81,6 +81,11 @@ def taken(function: Callable[..., Any], given: Mapping[str, Any]) -> Settings:
     return {k: v for k, v in given.items() if k in inspect.signature(function).parameters}
 
 
+def json_ready(settings: Mapping[str, Any]) -> Settings:
+    """Settings as JSON has them."""
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()}
+
+
 def _parameters(function: Callable[..., Any]) -> list[dict[str, Any]]:
     """Keyword parameters and their types: of a function or class, then of its bases where it passes **settings on."""
     while isinstance(function, partial):

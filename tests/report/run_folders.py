@@ -113,3 +113,48 @@ def retrain_run(tmp_path: Path, epochs: int = 60) -> Path:
     found |= {"scores": {"test": 0.9642}, "costs": {"params": 3349342}}
     config = {"command": "retrain", "architecture": "darts-v2", "seed": 0, "epochs": epochs, "data": {"source": "cifar10"}}
     return write_run(tmp_path / "retrained", config, lines, found)
+
+
+MACHINE = {"processor": "Cortex-A53", "backend": "onnxruntime", "threads": 1, "batch": 1}
+PARTS = [["stem", 0.11], *([f"layers.{i} k{3 + 2 * (i % 3)}e{3 + 3 * (i % 2)}", 0.03 + 0.011 * (7 * i % 12)] for i in range(18))]
+PARTS += [["layers.18 skip", 0.0], ["pool", 0.004], ["flatten", 0.002], ["head", 0.14]]
+
+
+def priced_run(tmp_path: Path, epochs: int = 30, measured: bool = True, bound: float | None = 2.0, finished: bool = True) -> Path:
+    """A gradient search under a price on latency and one on multiply-adds, measured on the device of its table or not."""
+    rng, lines, strength = Random(2), [], 0.4
+    for e in range(1, epochs + 1):
+        cost = 1.9 + 1.4 * math.exp(-e / 7) + rng.uniform(-0.08, 0.08)
+        strength *= math.exp(0.45 * min(max(cost / 2.0 - 1, -1), 1)) * 1.09
+        accuracy = 0.62 - 0.35 * math.exp(-e / 6) + rng.uniform(-0.01, 0.01)
+        price: Line = {"latency": {"cost": cost, "bound": bound, "strength": strength}}
+        price |= {"macs": {"cost": 1.6e8 * cost, "bound": 3.2e8 if bound else None, "strength": 1.0 + e / 30}}
+        line = {"epoch": e, "loss": 2.3 - accuracy, "validation": {"loss": 2.4 - accuracy, "accuracy": accuracy}, "price": price}
+        lines.append({**line, "architecture": {"layer.0": "k3e3"}, "measured": {"seconds": 60.0}})
+    total = sum(ms for _, ms in PARTS)
+    found: Line = {"space": "proxyless", "choices": {"layer.0": "k3e3"}, "found_by": {"method": "proxyless-nas", "seed": 0}}
+    found |= {"scores": {"validation": 0.615, "validation_accuracy": 0.615}}
+    found |= {"costs": {"params": 4080512, "macs": 3.04e8, "activations": 7.2e6, "storage": 1.64e7, "latency": total}}
+    if bound:
+        found["limits"] = {"latency": {"bound": bound, "holds": total <= bound}, "macs": {"bound": 3.2e8, "holds": True}}
+    if measured:
+        real: Line = {"ms": 1.97, "predicted": total, "bound": bound, "holds": True, "machine": MACHINE}
+        found["measured"] = {"latency": real | ({"over": 1.97 / bound - 1} if bound else {})}
+    found["where"] = {"latency": PARTS}
+    config: Line = {"method": "proxyless-nas", "space": "proxyless", "epochs": epochs, "limits": {"latency_table": "l.json"}}
+    return write_run(tmp_path / "priced", config, lines, found if finished else None)
+
+
+def bounded_run(tmp_path: Path, trials: int = 80) -> Path:
+    """A searcher under a bound on latency, which some trials break."""
+    rng, lines = Random(3), []
+    for number in range(1, trials + 1):
+        latency, params = rng.uniform(0.9, 2.3), rng.randint(2_000_000, 5_000_000)
+        scores = {"accuracy": 0.6 + 0.1 * latency**0.5 - 0.06 * rng.random()} if latency <= 2.0 else None
+        line = {"trial": number, "architecture": {"layer.0": "k3e3"}, "scores": scores, "outcome": "scored" if scores else "infeasible"}
+        lines.append({**line, "costs": {"params": params, "macs": 90 * params, "latency": latency}, "measured": {"seconds": 1.0}})
+    best = max((line for line in lines if line["scores"]), key=lambda line: line["scores"]["accuracy"])
+    found = {"space": "proxyless", "choices": best["architecture"], "costs": best["costs"], "found_by": {"method": "evolution"}}
+    found |= {"scores": {"validation": best["scores"]["accuracy"]}, "limits": {"latency": {"bound": 2.0, "holds": True}}}
+    config = {"method": "evolution", "space": "proxyless", "trials": trials, "limits": {"latency": 2.0, "params": None}}
+    return write_run(tmp_path / "bounded", config, lines, found)

@@ -15,11 +15,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from supernet import InputError, OneOf, Supernet, Task, UpTo
+from supernet.costs.price import Price
 from supernet.layers.base import searchable
-from supernet.spaces import cell
+from supernet.mixture import Table, expected, one_hot
+from supernet.space import Architecture, SearchSpace
+from supernet.spaces import cell, single_path
 from supernet.strategies import STRATEGIES
 
 SIZES = {"channels": 12, "cells": 3, "nodes": 1, "shape": (3, 8, 8), "classes": 3}
+CHAIN = {"stem": "cifar", "shape": (3, 8, 8), "classes": 3, "widths": (4, 8, 8, 8, 8), "depths": (2, 1, 1, 1, 1), "last": 8, "head": 8}
+ONLY = {"single-path": lambda: single_path.supernet(**CHAIN)}  # methods of one space; the rest run on cells too
 EPOCHS = 6  # of two steps
 
 
@@ -38,7 +43,9 @@ class Own(nn.Module):
 
 
 def cells(name: str, **settings: Any) -> Supernet:
-    """The supernet of a method on the cell space, small."""
+    """The supernet of a method on the cell space, or on the only one that it has, small."""
+    if name in ONLY:
+        return ONLY[name]()
     own = {k: v for k, v in STRATEGIES[name].space.get("darts", {}).items() if k not in SIZES}
     if "cells" in settings:
         settings["cells"] = 3 + settings["cells"] // 6
@@ -50,25 +57,39 @@ def batches(n: int) -> list[tuple[Tensor, Tensor]]:
     return [(torch.randn(4, 3, 8, 8, generator=g), torch.randint(3, (4,), generator=g)) for _ in range(n)]
 
 
-def on_cells(name: str, seed: int = 0) -> tuple[Any, Task]:
+def bounded(name: str, net: Supernet) -> dict[str, Any]:
+    """The settings that price every option by its place, with a bound nearer to the cheapest network than to the dearest."""
+    space = net.space
+    table = {(): torch.tensor(20.0), **{(n,): 1.0 + torch.arange(len(c.options)) for n, c in space.items() if c.pick is None}}
+    cheapest, dearest = (cost(space, table, {n: list(c.takes())[i] for n, c in space.items()}) for i in (0, -1))
+    bound = cheapest + 0.3 * (dearest - cheapest)
+    price = Price(table, **{**STRATEGIES[name].load().func.pricing, "bound": bound})  # type: ignore[attr-defined]
+    return {"penalty": price, "within": lambda arch: cost(space, table, arch) / bound - 1}
+
+
+def cost(space: SearchSpace, table: Table, arch: Architecture) -> float:
+    return float(expected(space, one_hot(space, arch), table))
+
+
+def on_cells(name: str, seed: int = 0, priced: bool = False) -> tuple[Any, Task]:
     torch.manual_seed(seed)
-    task, method = Task(batches(2), batches(3), loss=F.cross_entropy, seed=seed), STRATEGIES[name]
+    task, method, net = Task(batches(2), batches(3), loss=F.cross_entropy, seed=seed), STRATEGIES[name], cells(name)
     build = {"build": lambda **settings: cells(name, **settings)} if "darts" in method.builds else {}
-    return method.load()(cells(name), task, seed=seed, **build), task
+    return method.load()(net, task, seed=seed, **build, **(bounded(name, net) if priced else {})), task
 
 
-def on_own(name: str, seed: int = 0) -> tuple[Any, Task]:
+def on_own(name: str, seed: int = 0, priced: bool = False) -> tuple[Any, Task]:
     torch.manual_seed(seed)
-    task = Task(batches(2), batches(3), loss=F.cross_entropy, seed=seed)
-    return STRATEGIES[name].load()(Supernet(Own()), task, seed=seed), task
+    task, net = Task(batches(2), batches(3), loss=F.cross_entropy, seed=seed), Supernet(Own())
+    return STRATEGIES[name].load()(net, task, seed=seed, **(bounded(name, net) if priced else {})), task
 
 
-def made(name: str, seed: int = 0) -> tuple[Any, Task]:
+def made(name: str, seed: int = 0, priced: bool = False) -> tuple[Any, Task]:
     """On a user's network, and on small cells where the method makes further ones or cannot take the user's."""
     if not STRATEGIES[name].builds:
         with suppress(InputError):
-            return on_own(name, seed)
-    return on_cells(name, seed)
+            return on_own(name, seed, priced)
+    return on_cells(name, seed, priced)
 
 
 def assert_same(a: Any, b: Any, path: str = "") -> None:
@@ -194,6 +215,26 @@ def test_method_trains_the_supernet_that_it_asks_of_the_cell_space(name: str) ->
     strategy.epoch(0, EPOCHS, {})
     strategy.step(task.data)
     assert strategy.supernet.space.check(strategy.architecture())
+
+
+@pytest.mark.parametrize("name", [name for name, method in STRATEGIES.items() if method.alphas])
+def test_methods_with_alphas_keep_a_bound_and_adapt_its_price_through_a_kill(name: str) -> None:
+    strategy, task = made(name, priced=True)
+    train(strategy, task, 0, 9)
+    state = saved(strategy, task)
+    train(strategy, task, 9, 2 * EPOCHS)
+    strategy.epoch(EPOCHS, EPOCHS, {})
+    assert all(bool(p.isfinite().all()) for p in strategy.alphas.values())
+    price, line = strategy.price, strategy.facts()
+    assert line["price"]["strength"] != price.first and line["price"]["bound"] == price.bound
+    assert cost(strategy.space, price.table, strategy.architecture()) <= price.bound
+    again, other = made(name, seed=0 if STRATEGIES[name].builds else 5, priced=True)
+    torch.set_rng_state(state["random"])
+    again.load_state_dict(state["strategy"])
+    other.data.load_state_dict(state["data"])
+    train(again, other, 9, 2 * EPOCHS)
+    again.epoch(EPOCHS, EPOCHS, {})
+    assert_same(saved(again, other), saved(strategy, task))
 
 
 @pytest.mark.parametrize("name", STRATEGIES)

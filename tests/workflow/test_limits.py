@@ -35,7 +35,7 @@ def test_tables_give_the_exact_counts_of_every_architecture(space: str) -> None:
     for seed in range(4):
         arch = search_space.sample(Random(seed))
         exact = Design(space, arch, arch, "", SIZES[space]).describe()
-        assert made.costs(arch) == {"params": exact["params"], "macs": exact["macs"]}
+        assert {k: made.costs(arch)[k] for k in ("params", "macs")} == {k: exact[k] for k in ("params", "macs")}
 
 
 def test_a_search_under_a_limit_returns_what_meets_it() -> None:

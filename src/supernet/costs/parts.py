@@ -162,8 +162,9 @@ class _Apart:
         for name, child in children:
             below = f"{path}.{name}" if path else name
             if isinstance(child, nn.ModuleList) and any(id(m) in parts for m in child):
-                for i, option in enumerate(child):
-                    yield from self.units(option, parts.get(id(option)) or when, f"{below}.{i}")
+                for i, part in enumerate(child):
+                    only = parts.get(id(part), ())
+                    yield from self.units(part, only or when, f"{path} {only[0][1]}" if len(only) == 1 else f"{below}.{i}")
             else:
                 yield from self.units(child, parts.get(id(child)) or when, below)
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
-import torch
+from collections.abc import Callable
+from typing import Any
 
 from supernet.costs.count import Work, work
 from supernet.costs.parts import Part, parts, tabulate
@@ -12,13 +11,15 @@ from supernet.layers.base import Supernet
 from supernet.mixture import Table
 
 
-def count_tables(supernet: Supernet, shape: Sequence[int]) -> dict[str, Table]:
-    """"params", "macs", "activations" and "storage" of one example ``(*shape)``; ``expected`` of a one-hot mixture is the derived count.
+def count_tables(supernet: Supernet, *example: Any) -> dict[str, Table]:
+    """ "params", "macs", "activations" and "storage"; ``expected`` of a one-hot mixture is the count of the derived network.
+
+    ``example``: inputs of one forward pass, one example each, of which the shapes count.
 
     activations: bytes of what convolutions and linear layers give out. storage: bytes of the weights and running statistics.
     Raises ``InputError`` where a block's cost depends on too many choices at once.
     """
-    found = parts(supernet, torch.empty(1, *shape, device="meta"))
+    found = parts(supernet, *example)
     counted: dict[str, dict[str, float]] = {}
 
     def cost(name: str) -> Callable[[Part], float]:

@@ -24,7 +24,7 @@ from supernet.space import Choice, Taken
 
 def width_mask(choice: Choice, mix: Mix, like: Tensor) -> tuple[int, Tensor | None]:
     """The channels to compute, and the weight of each where widths are blended: (channels,)."""
-    weights, runs = mix
+    weights, runs, _ = mix
     widest = max(int(choice.options[i]) for i in runs)
     if weights is None and len(runs) == 1:
         return widest, None
@@ -213,7 +213,7 @@ class ElasticKernel2d(Searchable):
         return weight
 
     def forward(self, x: Tensor) -> Tensor:
-        choice, (weights, runs) = self.own()
+        choice, (weights, runs, _) = self.own()
         self.seen = x.shape[1]
         sizes = [int(choice.options[i]) for i in runs]
         largest = max(sizes)

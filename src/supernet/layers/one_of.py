@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from supernet.errors import InputError
 from supernet.layers.base import Searchable, When
+from supernet.memo import memo
 from supernet.space import Option, Taken
 
 
@@ -27,13 +29,19 @@ class OneOf(Searchable):
         self.branches = nn.ModuleList(branches.values())
 
     def forward(self, *inputs: Any) -> Tensor:
-        _, (weights, runs) = self.own()
+        _, (weights, runs, idle) = self.own()
         if len(runs) > 1:
             runs = tuple(i for i in runs if not getattr(self.branches[i], "zero", False)) or runs[:1]
-        outputs: list[Tensor] = [self.branches[i](*inputs) for i in runs]
+        outputs: list[Tensor] = [self._idle(i, *inputs) if i in idle else self.branches[i](*inputs) for i in runs]
         if weights is not None:
             outputs = [weights[i] * out for i, out in zip(runs, outputs, strict=True)]
         return sum(outputs[1:], outputs[0])
+
+    def _idle(self, i: int, *inputs: Any) -> Tensor:
+        """The output of a branch of weight 0, without its graph: only its weight's gradient needs it. Nothing of it is shared."""
+        with torch.no_grad(), memo(False):
+            out: Tensor = self.branches[i](*inputs)
+        return out.detach()
 
     def under(self) -> list[tuple[nn.Module, When]]:
         assert self.choice

@@ -25,7 +25,7 @@ class SomeOf(Searchable):
         self.edges = nn.ModuleList(edges)
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        _, (weights, runs) = self.own()
+        _, (weights, runs, _) = self.own()
         terms = [self.edges[i](inputs[i]) if weights is None else weights[i] * self.edges[i](inputs[i]) for i in runs]
         return sum(terms[1:], terms[0]) if terms else inputs[0].new_zeros(())
 

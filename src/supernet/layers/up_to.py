@@ -22,7 +22,7 @@ class UpTo(Searchable):
         self.blocks = nn.ModuleList(blocks)
 
     def forward(self, x: Tensor) -> Tensor:
-        choice, (weights, runs) = self.own()
+        choice, (weights, runs, _) = self.own()
         depths = {int(choice.options[i]): None if weights is None else weights[i] for i in runs}
         out: Tensor | None = None
         for d in range(max(depths) + 1):

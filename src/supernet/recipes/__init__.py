@@ -1,8 +1,8 @@
 """Recipes of a search: the papers' lengths and batch sizes, and short ones for two cores, as settings of the command.
 
 What a paper says of its strategy (learning rates, decay, temperatures, warm-up) is the default of that strategy's class; here is
-what belongs to the run. Numbers are those of the official code that gave the published results, on CIFAR-10 where nothing
-else is said; the papers are those of ``supernet list methods --cite``.
+what belongs to the run. Numbers are those of the official code that gave the published results (FBNet's: of its paper), of cells
+on CIFAR-10, of chains on ImageNet; the papers are those of ``supernet list methods --cite``.
 """
 
 from __future__ import annotations
@@ -27,6 +27,19 @@ PAPER: dict[str, Settings] = {
     "sdarts-adv": {"epochs": 50},
     "darts-es": {"epochs": 50, "data": {"batch_size": 64}},
     "darts-pt": {"epochs": 50, "data": {"batch_size": 64}},
+    "fbnet": {"epochs": 90, "data": {"batch_size": 192, "validation": 0.2}},
+    "proxyless": {"epochs": 160, "data": {"batch_size": 256}},
+    "proxyless-rl": {"epochs": 160, "data": {"batch_size": 256}},
+    "single-path": {"epochs": 8, "data": {"batch_size": 1024}, "weights": {"lr": 0.064}, "supernet": {"dropout": 0.2}},
+    "densenas": {"epochs": 150, "data": {"batch_size": 352, "validation": 0.2}, "strategy": {"inner_steps": 4}},
+}
+CELLS = ("darts", "nasbench201")
+HOME = {
+    "fbnet": ("fbnet",),
+    "proxyless": ("proxyless",),
+    "proxyless-rl": ("proxyless",),
+    "single-path": ("single-path",),
+    "densenas": ("densenas",),
 }
 # Dong, Yang 2020, https://arxiv.org/abs/2001.00326: all methods alike but for GDAS' length
 BENCH_201: Settings = {"data": {"batch_size": 64}, "weights": {"lr": 0.025, "lr_min": 0.001, "decay": 5e-4, "nesterov": True}}
@@ -36,10 +49,16 @@ SHORT: Settings = {"epochs": 20, "data": {"limit": 5000, "batch_size": 32}}
 SHORT_SIZES: dict[str, Settings] = {
     "darts": {"supernet": {"channels": 8, "cells": 5}, "network": {"channels": 16, "cells": 8}},
     "nasbench201": {"supernet": {"channels": 8, "cells": 2}},
+    "fbnet": {"supernet": {"width": 0.5, "depths": (1, 2, 2, 2, 2, 2, 1)}},
+    "proxyless": {"supernet": {"width": 0.5, "depths": (2, 2, 2, 2, 2, 1)}},
+    "single-path": {"supernet": {"width": 0.5, "depths": (2, 2, 2, 2, 2)}},
+    "densenas": {"supernet": {"width": 0.5}},
 }
 SHORT_METHODS: dict[str, Settings] = {
     "p-darts": {"strategy": {"stages": [{"cells": 3}, {"cells": 5}, {"cells": 7}]}, "epochs": 21},
     "drnas": {"supernet": {"channels": 12}},  # a multiple of its partial channels
+    "densenas": {"weights": {"lr": 0.025}},  # the paper's rate is for batches of 352
+    "fbnet": {"weights": {"lr": 0.05}},
 }
 
 
@@ -53,12 +72,13 @@ def recipe(name: str, method: str, space: str | None) -> Settings:
     if space is None:
         raise InputError("a recipe is for a method in a space: give --space")
     if name == "paper":
-        if method not in PAPER or space not in ("darts", "nasbench201"):
-            raise InputError(f"there is no paper recipe of {method} in {space}; there are: {', '.join(PAPER)}, in darts and nasbench201")
+        if method not in PAPER or space not in HOME.get(method, CELLS):
+            able = f"in {' and '.join(HOME.get(method, CELLS))}" if method in PAPER else f"of {', '.join(PAPER)}"
+            raise InputError(f"there is no paper recipe of {method} in {space}; there is one {able}")
         return merged(PAPER[method], BENCH_201 if space == "nasbench201" else {})
     if space not in SHORT_SIZES:
         raise InputError(f"there is no short recipe in {space}; there is one in: {', '.join(SHORT_SIZES)}")
-    return merged(SHORT, SHORT_SIZES[space], SHORT_METHODS.get(method, {}) if space == "darts" else {})
+    return merged(SHORT, SHORT_SIZES[space], SHORT_METHODS.get(method, {}) if space in HOME.get(method, ("darts",)) else {})
 
 
 def merged(*parts: Settings) -> Settings:

@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from supernet.errors import RunError
-from supernet.report import alarm_sections, search_sections, sections
+from supernet.report import alarm_sections, cost_sections, search_sections, sections
 from supernet.report.comparison import comparison_sections
 from supernet.report.record import Options, read_lines, read_record
 from supernet.report.sections import Section
@@ -26,13 +26,17 @@ def write_report(run_folder: Path, options: Options | None = None) -> Path:
     record = read_record(run_folder)
     parts = [
         sections.summary(record),
+        cost_sections.bounds(record),
         search_sections.curves(record),
+        cost_sections.prices(record),
         sections.drawing(record),
         sections.network(record, options or {}),
+        cost_sections.where(record),
         search_sections.mixtures(record, options or {}),
         alarm_sections.alarm(record),
         alarm_sections.judge(record),
         search_sections.trials(record),
+        cost_sections.against_cost(record),
         search_sections.against_random(record),
         sections.settings(record),
         sections.measurements(record),

@@ -19,7 +19,7 @@ Line = dict[str, Any]
 Options = Mapping[str, Sequence[object]]  # choice -> the names of its options
 KINDS: dict[str, tuple[Any, str]] = {  # what parts of a line must be, where they are there
     **dict.fromkeys(("epoch", "trial", "loss", "accuracy", "learning_rate"), (Real, "a number")),
-    **dict.fromkeys(("scores", "costs", "measured", "mixture", "architecture"), (dict, "names and values")),
+    **dict.fromkeys(("scores", "costs", "measured", "mixture", "architecture", "price"), (dict, "names and values")),
     **dict.fromkeys(("genotype", "outcome"), (str, "text")),
 }
 
@@ -125,11 +125,15 @@ def _found(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not JSON: {str(error).splitlines()[0]}") from error
     expected = {"choices": dict, "settings": dict, "found_by": dict, "scores": dict, "costs": dict, "genotype": str, "space": str}
+    expected |= {"limits": dict, "where": dict}
     if not isinstance(found, dict):
         raise InputError(f"{path} must hold one JSON object; it holds {type(found).__name__}")
     for name, kind in expected.items():
         if not isinstance(found.get(name), kind | None):
             raise InputError(f"{path}: {name} must be a {kind.__name__}; it is {found[name]!r:.60}")
+    for cost, parts in (found.get("where") or {}).items():
+        if not isinstance(parts, list) or not all(isinstance(p, list) and len(p) == 2 and _number(p[1]) for p in parts):
+            raise InputError(f"{path}: where, {cost} must list the names and numbers of parts; it is {parts!r:.60}")
     return found
 
 

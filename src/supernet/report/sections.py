@@ -157,5 +157,6 @@ def measurements(record: Record) -> Section | None:
                 rows.append([f"{spoken(name)} ({what})", texts[-1], "", ""])
     for place in (record.config, record.found):
         entry = place.get("measured")
-        rows += [[spoken(n), v, "", ""] for n, v in flat(entry)] if isinstance(entry, Mapping) else []
+        own = {name: value for name, value in entry.items() if name != "latency"} if isinstance(entry, Mapping) else {}  # see Bounds
+        rows += [[spoken(n), v, "", ""] for n, v in flat(own)]
     return Section("Measured", tables=[Table(["", "Median", "Largest", "In all"], rows)]) if rows else None

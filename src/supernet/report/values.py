@@ -7,7 +7,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 LOWER = ("loss", "perplexity", "error", "entropy", "latency")  # metrics that are better when smaller
-COSTS = {"params": "parameters", "macs": "multiply-adds", "flops": "multiply-adds", "latency": "latency (ms)"}
+COSTS = {
+    "params": "parameters",
+    "macs": "multiply-adds",
+    "flops": "multiply-adds",
+    "latency": "latency (ms)",
+    "energy": "energy (mJ)",
+    "activations": "activations (bytes)",
+    "storage": "storage (bytes)",
+}
 
 
 def larger_is_better(metric: str) -> bool:

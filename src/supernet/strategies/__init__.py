@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
@@ -30,10 +30,15 @@ class Method:
     builds: tuple[str, ...] = ()
     variants: Mapping[str, str] = field(default_factory=dict)
 
-    def load(self, space: str | None = None) -> Callable[..., Any]:
+    def load(self, space: str | None = None) -> partial[Any]:
         """The class, with what the name fixes; ``space``: for the supernet of that one."""
         module, _, attribute = self.variants.get(space or "", self.place).partition(":")
         return partial(getattr(import_module(module), attribute), **({} if space in self.variants else self.fixed))
+
+    def pricing(self, space: str | None = None) -> Mapping[str, Any]:
+        """What the method's paper pays for the cost of a network: settings of ``Price``."""
+        own: Mapping[str, Any] = self.load(space).func.pricing  # type: ignore[attr-defined]
+        return own
 
 
 _DARTS = "Liu, Simonyan, Yang 2019: DARTS: Differentiable Architecture Search, https://arxiv.org/abs/1806.09055"
@@ -53,6 +58,20 @@ _SDARTS = "Chen, Hsieh 2020: Stabilizing Differentiable Architecture Search via 
 _ROBUST = "Zela et al. 2020: Understanding and Robustifying Differentiable Architecture Search, https://arxiv.org/abs/1909.09656"
 _DARTS_PLUS = "Liang et al. 2019: DARTS+: Improved Differentiable Architecture Search with Early Stopping, https://arxiv.org/abs/1909.06035"
 _DARTS_PT = "Wang et al. 2021: Rethinking Architecture Selection in Differentiable NAS, https://arxiv.org/abs/2108.04392"
+_FBNET = (
+    "Wu et al. 2019: FBNet: Hardware-Aware Efficient ConvNet Design via Differentiable Neural Architecture Search, "
+    "https://arxiv.org/abs/1812.03443"
+)
+_PROXYLESS = (
+    "Cai, Zhu, Han 2019: ProxylessNAS: Direct Neural Architecture Search on Target Task and Hardware, https://arxiv.org/abs/1812.00332"
+)
+
+_SINGLE_PATH = (
+    "Stamoulis et al. 2019: Single-Path NAS: Designing Hardware-Efficient ConvNets in less than 4 Hours, https://arxiv.org/abs/1904.02877"
+)
+_DENSE_NAS = (
+    "Fang et al. 2020: Densely Connected Search Space for More Flexible Neural Architecture Search, https://arxiv.org/abs/1906.09607"
+)
 
 _WITHOUT_NONE = {"operations": "s5"}
 
@@ -82,6 +101,11 @@ STRATEGIES = {
     "darts-es": Method("supernet.strategies.darts:DARTS", _ROBUST, {"stops": ("curvature",)}),
     "darts-plus": Method("supernet.strategies.darts:DARTS", _DARTS_PLUS, {"stops": ("skip-connects",)}),
     "darts-pt": Method("supernet.strategies.darts_pt:DARTSPT", _DARTS_PT),
+    "fbnet": Method("supernet.strategies.fbnet:FBNet", _FBNET),
+    "proxyless": Method("supernet.strategies.proxyless:ProxylessNAS", _PROXYLESS),
+    "proxyless-rl": Method("supernet.strategies.proxyless_reinforce:ProxylessREINFORCE", _PROXYLESS),
+    "single-path": Method("supernet.strategies.single_path:SinglePath", _SINGLE_PATH),
+    "densenas": Method("supernet.strategies.dense_nas:DenseNAS", _DENSE_NAS),
     "one-shot": Method("supernet.strategies.one_shot:OneShot", _SPOS, alphas=False, space={"darts-rnn": {"batch_statistics": True}}),
 }
 

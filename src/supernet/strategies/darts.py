@@ -113,8 +113,8 @@ class DARTS(Gradient):
         return [(plus - minus) / width for plus, minus in zip(*slopes, strict=True)]
 
     def _loss_at(self, weights: dict[str, Tensor], batch: Any) -> Tensor:
-        mixture = self.mixture(self.relax)
-        loss = self.objective(batch, mixture, lambda *inputs: functional_call(self.supernet, weights, inputs))
+        mixture = self.blended(self.relax)
+        loss = self.objective(batch, self.moved(mixture), lambda *inputs: functional_call(self.supernet, weights, inputs))
         return self.penalty(loss, mixture, self.supernet.space)
 
     def _named(self) -> dict[str, Tensor]:

@@ -47,6 +47,9 @@ class GDAS(Gradient):
         with _bare_weights(self.supernet, self.bare):
             return super().objective(batch, mixture, network)
 
+    def priced(self, mixture: Mixture) -> Mixture:
+        return mixture | {n: relaxations.softmax(p, self.rng) for n, p in self.alphas.items()}
+
     def _drawn(self, logits: Tensor, rng: Generator) -> Mix:
         return relaxations.hard_gumbel(logits, rng, self.temperature)
 
@@ -57,7 +60,7 @@ def _bare_weights(supernet: Supernet, on: bool) -> Iterator[None]:
 
     def add(layer: nn.Module, inputs: Any, output: Tensor) -> Tensor:
         assert isinstance(layer, OneOf)
-        _, (weights, runs) = layer.own()
+        _, (weights, runs, _) = layer.own()
         if weights is None:
             return output
         return output + sum(weights[i] for i in range(len(weights)) if i not in runs)

@@ -10,8 +10,10 @@ import torch
 from torch import Generator, Tensor, nn
 
 from supernet import relaxations
+from supernet.costs.price import widened
 from supernet.data.streams import Data
 from supernet.derivation import strongest
+from supernet.derivation import within as changed_until
 from supernet.errors import InputError
 from supernet.layers.base import Supernet
 from supernet.mixture import Mix, Mixture
@@ -40,14 +42,16 @@ class Gradient:
     ``alpha_clip``: the largest norm of all the alphas' gradients together.
     ``warmup``: first epochs without alpha steps, below 1 a fraction of all. ``inner_steps``: weight steps per alpha step.
     ``alphas_on``: the stream of the alpha step, "validation" or "train". ``single_level``: one loss of one training batch
-    steps both. ``penalty(loss, mixture, space)``: adds a cost to the alphas' loss. ``regularise``: terms that depend on the alphas
-    alone, added to it too. ``stops``: asked after each epoch; one that answers with an architecture ends the search with it. Both
-    by name or made: see ``regularisers`` and ``early_stopping``. ``rule``: from beliefs to the architecture.
-    ``reduce``: averages gradients over ranks; every rank must be given the same ``seed``.
-    Raises ``InputError`` for settings that exclude each other and for data that lacks the stream.
+    steps both. ``penalty(loss, mixture, space)``: prices the alphas' loss by what the blend costs; a ``Price`` (or ``Prices``) may
+    adapt after each epoch. ``regularise``: terms that depend on the alphas alone, added to it too. ``stops``: asked after each epoch;
+    one that answers with an architecture ends the search with it. Both by name or made: see ``regularisers`` and ``early_stopping``.
+    ``rule``: from beliefs to the architecture. ``within(architecture)``: by how much it exceeds its bounds, at most 0 where they
+    hold; what the rule gives is changed until they do. ``reduce``: averages gradients over ranks; every rank must be given the same
+    ``seed``. Raises ``InputError`` for settings that exclude each other and for data that lacks the stream.
     """
 
     recipe: ClassVar[Mapping[str, Any]] = {}  # the paper's settings of ``Weights``
+    pricing: ClassVar[Mapping[str, Any]] = {"form": "hinge", "weight": 1.0}  # the paper's settings of ``Price``
 
     def __init__(
         self,
@@ -71,6 +75,7 @@ class Gradient:
         regularise: Sequence[Regulariser | Named] = (),
         stops: Sequence[Stop | str] = (),
         rule: Callable[..., Architecture] = strongest,
+        within: Callable[[Architecture], float] | None = None,
         seed: int = 0,
         reduce: Reduce = alone,
     ):
@@ -81,7 +86,10 @@ class Gradient:
         stream = "train" if single_level else alphas_on
         if not task.data.has(stream):
             raise InputError(f"alphas learn on the {stream} data, and the task has none: give Task a {stream} loader or alphas_on='train'")
-        self.task, self.price, self.rule, self.reduce = task, penalty, rule, reduce
+        if hasattr(penalty, "of_reward") and penalty.of_reward != (self.pricing["form"] == "reward"):
+            kind = "rewards: use the form 'reward'" if self.pricing["form"] == "reward" else "losses: use another form than 'reward'"
+            raise InputError(f"{type(self).__name__} prices {kind}")
+        self.task, self.price, self.rule, self.excess, self.reduce = task, penalty, rule, within, reduce
         self.regularise, self.stops = [regulariser(r) for r in regularise], [stop_rule(s) for s in stops]
         self.relax, self.relax_weights, self.relax_inputs = relax, relax_weights or relax, relax_inputs
         self.warmup, self.inner_steps, self.alphas_on, self.single_level = warmup, inner_steps, alphas_on, single_level
@@ -92,6 +100,7 @@ class Gradient:
         self.make_alpha_optimiser = alpha_optimiser or partial(torch.optim.Adam, lr=alpha_lr, betas=alpha_betas, weight_decay=alpha_decay)
         self.done, self.of = 0, 1
         self.found: Architecture | None = None  # by a rule that stopped the search
+        self.space = supernet.space  # that the price is of; the supernet of a later stage may have fewer options
         self.begin(supernet)
 
     def begin(self, supernet: Supernet) -> None:
@@ -118,8 +127,8 @@ class Gradient:
 
     def alpha_step(self, train: Any, validation: Any) -> None:
         """Step the alphas by the gradient of the validation loss (``train``: for methods that look ahead)."""
-        mixture = self.mixture(self.relax)
-        loss = self.penalty(self.objective(validation, mixture), mixture, self.supernet.space)
+        mixture = self.blended(self.relax)
+        loss = self.penalty(self.objective(validation, self.moved(mixture)), mixture, self.supernet.space)
         self.apply_alphas(torch.autograd.grad(loss, list(self.alphas.values()), allow_unused=True))
 
     def weight_mixture(self, batches: Sequence[Any]) -> Mixture:
@@ -127,9 +136,14 @@ class Gradient:
         with torch.no_grad():
             return self.mixture(self.relax_weights)
 
+    def priced(self, mixture: Mixture) -> Mixture:
+        """The blend that is paid for when ``mixture`` runs: itself; with hard gates, the probabilities behind them."""
+        return mixture
+
     def penalty(self, loss: Tensor, mixture: Mixture, space: SearchSpace) -> Tensor:
-        """What the alphas descend: the loss, priced, with every regulariser added."""
-        loss = self.price(loss, mixture, space)
+        """What the alphas descend: the loss, priced, with every regulariser added. ``mixture``: on the CPU, where costs are."""
+        paid = self.priced(mixture)
+        loss = self.price(loss, paid if space is self.space else widened(paid, space, self.space), self.space)
         for term in self.regularise:
             loss = loss + term(self)
         return loss
@@ -173,8 +187,8 @@ class Gradient:
 
     def joint_step(self, batch: Any) -> dict[str, Tensor]:
         """Step alphas and weights by one loss of one batch."""
-        mixture = self.mixture(self.relax)
-        outputs = self.task.predict(partial(self.supernet, mixture), batch)
+        mixture = self.blended(self.relax)
+        outputs = self.task.predict(partial(self.supernet, self.moved(mixture)), batch)
         loss = self.task.loss(outputs, batch)
         if not self.warm:
             self.weights.apply(torch.autograd.grad(loss, self.weights.parameters, allow_unused=True), self.reduce)
@@ -187,14 +201,21 @@ class Gradient:
         return {"loss": loss.detach(), **self.task.measure(outputs, batch)}
 
     def mixture(self, relax: Relaxation) -> Mixture:
-        """Every choice's blend: drawn on the CPU, moved to the device in one tensor."""
-        mixture = {name: self.blend(choice, relax) for name, choice in self.supernet.space.items()}
+        """Every choice's blend, on the device."""
+        return self.moved(self.blended(relax))
+
+    def blended(self, relax: Relaxation) -> Mixture:
+        """Every choice's blend, on the CPU."""
+        return {name: self.blend(choice, relax) for name, choice in self.supernet.space.items()}
+
+    def moved(self, mixture: Mixture) -> Mixture:
+        """A blend on the device of the supernet, moved in one tensor."""
         held = {name: mix.weights for name, mix in mixture.items() if mix.weights is not None}
         if self.device.type == "cpu" or not held:
             return mixture
         together = torch.cat(list(held.values())).to(self.device, non_blocking=True)
         moved = torch.split(together, [len(w) for w in held.values()])
-        return mixture | {name: Mix(w, mixture[name].runs) for name, w in zip(held, moved, strict=True)}
+        return mixture | {name: mixture[name]._replace(weights=w) for name, w in zip(held, moved, strict=True)}
 
     def objective(self, batch: Any, mixture: Mixture, network: Callable[..., Any] | None = None) -> Tensor:
         """The loss of one batch under a mixture."""
@@ -211,6 +232,8 @@ class Gradient:
 
     def epoch(self, done: int, of: int, metrics: dict[str, Any]) -> bool:
         """Before the first epoch (``done`` = 0) and after each: set the schedules; True where a rule stops the search."""
+        if hasattr(self.price, "epoch"):
+            self.price.epoch(self.space, self.unbounded(), learnt=done > 0 and self.warm)
         self.done, self.of = done, of
         self.weights.epoch(done, of)
         for stop in self.stops if done else ():
@@ -221,9 +244,15 @@ class Gradient:
         """The probability of every option by its alpha."""
         return {n: p.detach().softmax(-1).tolist() for n, p in self.alphas.items()}
 
+    def unbounded(self) -> Architecture:
+        """What would be derived now without regard to bounds."""
+        return self.rule(self.supernet.space, self.belief())
+
     def architecture(self) -> Architecture:
         """What would be derived now; after a stop, what it found."""
-        return self.found or self.rule(self.supernet.space, self.belief())
+        if self.excess is None or self.found:
+            return self.found or self.unbounded()
+        return changed_until(self.supernet.space, self.belief(), self.excess, self.rule)
 
     @torch.no_grad()
     def evaluate(self, stream: str = "validation") -> dict[str, float]:
@@ -240,7 +269,8 @@ class Gradient:
             n: {str(o): round(p, 6) for o, p in zip(space[n].options, probabilities, strict=True)}
             for n, probabilities in self.belief().items()
         }
-        return {"learning_rate": self.weights.lr, "mixture": named, "architecture": self.architecture()}
+        price = {"price": self.price.facts(self.space, self.unbounded())} if hasattr(self.price, "facts") else {}
+        return {"learning_rate": self.weights.lr, "mixture": named, "architecture": self.architecture(), **price}
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -253,6 +283,7 @@ class Gradient:
             "of": self.of,
             "found": self.found,
             "stops": [stop.state_dict() if hasattr(stop, "state_dict") else {} for stop in self.stops],
+            "price": self.price.state_dict() if hasattr(self.price, "state_dict") else {},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -267,3 +298,5 @@ class Gradient:
         for stop, memory in zip(self.stops, state["stops"], strict=True):
             if hasattr(stop, "load_state_dict"):
                 stop.load_state_dict(memory)
+        if hasattr(self.price, "load_state_dict"):
+            self.price.load_state_dict(state["price"])

@@ -1,102 +1,100 @@
-"""Hard limits on parameters and multiply-adds of the network that a search is for."""
+"""The bounds of a command on the network that its search is for."""
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from importlib.metadata import PackageNotFoundError
+from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from supernet.costs.table import count_tables
-from supernet.derivation import within
+from supernet.costs.device import machine, processor
+from supernet.costs.latency import LatencyTable
+from supernet.costs.limits import COSTS, Limits
+from supernet.costs.parts import parts
+from supernet.costs.published_tables import kind_of, published_table
 from supernet.designs import Design
+from supernet.errors import InputError
 from supernet.layers.base import Supernet
-from supernet.mixture import Mix, Mixture, Table, expected, one_hot
-from supernet.settings import taken
-from supernet.space import Architecture, SearchSpace
+from supernet.mixture import Table
+from supernet.settings import Settings, taken
 from supernet.spaces import space_module
 
-
-@dataclass(frozen=True)
-class Limits:
-    """``bounds``: "params" and "macs" of the evaluation network of ``space`` with the settings ``network``, each at most that."""
-
-    bounds: Mapping[str, float]
-    space: str
-    network: Mapping[str, Any]
-
-    @classmethod
-    def of(cls, settings: Mapping[str, Any], network: Mapping[str, Any]) -> Limits:
-        """The limits among a command's settings."""
-        return cls({k: v for k, v in settings["limits"].items() if v is not None}, settings["space"], dict(network))
-
-    @property
-    def any(self) -> bool:
-        """Whether there is a limit."""
-        return bool(self.bounds)
-
-    def costs(self, architecture: Architecture) -> dict[str, float]:
-        """Exact parameters and multiply-adds of an architecture's evaluation network."""
-        mixture = one_hot(self.search_space, architecture)
-        return {name: float(expected(self.search_space, mixture, table)) for name, table in self.tables.items()}
-
-    def for_gradient(self, strength: float = 1.0) -> dict[str, Any]:
-        """Settings for a gradient strategy: a penalty that grows as the expected cost passes a bound, and a derivation that keeps it."""
-        tables = self.tables
-
-        def penalty(loss: Tensor, mixture: Mixture, space: SearchSpace) -> Tensor:
-            kept = derivable(space, mixture)
-            for name, bound in self.bounds.items():
-                over = expected(space, kept, tables[name]) / bound - 1
-                loss = loss + strength * torch.relu(over).to(loss)
-            return loss
-
-        def rule(space: SearchSpace, belief: Mapping[str, Any]) -> Architecture:
-            return within(space, belief, self._excess)
-
-        return {"penalty": penalty, "rule": rule}
-
-    @cached_property
-    def supernet(self) -> Supernet:
-        """The evaluation network with every choice open, without storage."""
-        module = space_module(self.space)
-        sized = Design(self.space, {}, None, "").sized(self.network)
-        with torch.device("meta"):
-            found: Supernet = module.supernet(**taken(module.supernet, {**sized, "affine": True}))
-        return found
-
-    @property
-    def search_space(self) -> SearchSpace:
-        """The choices of the evaluation network."""
-        return self.supernet.space
-
-    @cached_property
-    def tables(self) -> dict[str, Table]:
-        """What each option adds to the evaluation network."""
-        sized = Design(self.space, {}, None, "").sized(self.network)
-        return count_tables(self.supernet, sized["shape"])
-
-    def _excess(self, architecture: Architecture) -> float:
-        """By which share the worst bound is passed; at most 0 where all hold."""
-        costs = self.costs(self.search_space.check(architecture))
-        return max(costs[name] / bound - 1 for name, bound in self.bounds.items())
+LIMITS: Settings = {"latency_table": None, **dict.fromkeys(COSTS)}
+PRICE: Settings = {"cost": None, "form": None, "weight": None, "exponent": None, "reference": None, "rate": None}
+HOW = ("backend", "threads", "batch", "device")  # of a machine, what a measurement chose
+UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 
 
-def derivable(space: SearchSpace, mixture: Mixture) -> Mixture:
-    """The blend as a derived network would weigh it: nothing on options that cannot be taken, subsets by how many are kept."""
-    kept = {}
-    for name, mix in mixture.items():
-        choice = space[name]
-        if mix.weights is None and choice.pick is not None:
-            n = len(choice.options)
-            kept[name] = Mix(torch.full((n,), choice.pick[1] / n), mix.runs)
-        elif mix.weights is not None and choice.search_only:
-            able = torch.tensor([float(o in choice.able) for o in choice.options]).to(mix.weights)
-            weights = mix.weights * able
-            kept[name] = Mix(weights / weights.sum(), mix.runs)
-        else:
-            kept[name] = mix
-    return kept
+def bounds_of(settings: Mapping[str, Any]) -> dict[str, float]:
+    """The bounds among a command's settings: cost -> the most that it may be."""
+    return {name: settings["limits"][name] for name in COSTS if settings["limits"][name] is not None}
+
+
+def prices(settings: Mapping[str, Any]) -> bool:
+    """Whether a command's search looks at what networks cost."""
+    return bool(bounds_of(settings) or settings["price"]["cost"])
+
+
+def limits_of(settings: Mapping[str, Any], network: Mapping[str, Any]) -> Limits:
+    """The bounds of a command, on the evaluation network of its space with the settings ``network``.
+
+    Raises ``InputError`` where a latency table is missing or is of other networks; warns where it was measured elsewhere.
+    """
+    found, sized = open_network(settings["space"], network)
+    file, measured = settings["limits"]["latency_table"], {}
+    if file is not None:
+        measured = measured_tables(Path(file), settings["space"], sized, found)
+    return Limits.of(found, [torch.empty(1, *sized["shape"], device="meta")], bounds_of(settings), measured)
+
+
+def open_network(space: str, network: Mapping[str, Any]) -> tuple[Supernet, Settings]:
+    """The evaluation network of a space with every choice open, without storage, and its settings in full."""
+    module = space_module(space)
+    sized = Design(space, {}, None, "").sized(network)
+    with torch.device("meta"):
+        found: Supernet = module.supernet(**taken(module.supernet, {**sized, "affine": True}))
+    return found, sized
+
+
+def measured_tables(file: Path, space: str, sized: Settings, network: Supernet) -> dict[str, Table]:
+    """The tables of a file that ``supernet profile`` wrote, or of a published one."""
+    if kind_of(file) != "measured":
+        found = parts(network, torch.empty(1, *sized["shape"], device="meta"))
+        return {"latency": published_table(file, network.space, found)}
+    table = LatencyTable.read(file)
+    if other := table.differs_in(space, sized, tuple(sized["shape"])):
+        raise InputError(f"{file} was measured for another network: {other[0]}; measure one for this network with supernet profile")
+    return {name: table.table(network.space, name) for name in table.costs}
+
+
+def own_table(settings: Mapping[str, Any]) -> LatencyTable | None:
+    """The table among a command's settings, where ``supernet profile`` wrote it."""
+    file = settings["limits"]["latency_table"]
+    return LatencyTable.read(Path(file)) if file is not None and kind_of(Path(file)) == "measured" else None
+
+
+def warn_elsewhere(settings: Mapping[str, Any]) -> None:
+    """Say where the table among a command's settings was measured, if not on this machine."""
+    table = own_table(settings)
+    for line in table.differs(here(table)) if table else ():
+        print(f"warning: {settings['limits']['latency_table']} was measured elsewhere: {line}", file=sys.stderr)
+
+
+def here(table: LatencyTable) -> dict[str, Any]:
+    """This machine, measured as ``table`` was; empty where its backend is not installed."""
+    try:
+        return machine(**{name: table.machine[name] for name in HOW if name in table.machine})
+    except (PackageNotFoundError, TypeError, InputError):
+        return {"processor": processor()}
+
+
+def milliseconds(text: str | float) -> float:
+    """12 from "12ms", "12", "0.012s" or "12000us"; raises ``InputError`` for anything else."""
+    match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+(?:e-?[0-9]+)?)\s*(us|ms|s)?\s*", str(text), re.IGNORECASE)
+    if not match or float(match[1]) <= 0:
+        raise InputError(f"a latency is a number with a unit, for example 12ms, 800us or 0.5s; got {text!r}")
+    return float(match[1]) * UNITS[(match[2] or "ms").lower()]

@@ -22,7 +22,7 @@ from supernet.run import Run, seed_everything
 from supernet.search import Found, default_objective, search, try_architectures, warm_start
 from supernet.searchers import Searcher, make_searcher
 from supernet.settings import Settings, accepted, taken
-from supernet.space import SearchSpace
+from supernet.space import Architecture, SearchSpace
 from supernet.spaces import space_module
 from supernet.strategies import STRATEGIES
 from supernet.strategies import strategy as strategy_named
@@ -32,9 +32,9 @@ from supernet.task import Task
 from supernet.workflow.baseline import random_baseline, work
 from supernet.workflow.classification import ImageTask
 from supernet.workflow.language import TextTask, keep_vocabulary
-from supernet.workflow.limits import Limits
+from supernet.workflow.limits import bounds_of, limits_of, prices
 from supernet.workflow.pace import steps_for
-from supernet.workflow.tasks import by_length, fitted, task_of
+from supernet.workflow.tasks import by_length, task_of
 from supernet.workflow.watching import watcher
 
 
@@ -55,16 +55,23 @@ def supernet_settings(settings: Settings, task: ImageTask | TextTask | None = No
     return accepted(f"the supernet of {settings['space']}", module.supernet, given)
 
 
+def network_settings(settings: Settings, task: ImageTask | TextTask | None = None) -> Settings:
+    """Of the network that a search is for: what the user says; in spaces that build but one network, else what the supernet has."""
+    module = space_module(settings["space"])
+    base = taken(module.network, supernet_settings(settings, task)) if getattr(module, "ONE_BUILD", False) else {}
+    return {**base, **(task.sizes if task else {}), **settings["network"]}
+
+
 def over_a_supernet(settings: Settings, run: Run) -> tuple[Found, Settings]:
     task = task_of(settings, settings["space"])
     start = task.data.state_dict()
     keep_vocabulary(run, task)
     supernet = build_supernet(settings, task)
     method = strategy_named(settings["method"])
-    network = fitted(settings, task, "network")
-    limits = Limits.of(settings, network)
+    network = network_settings(settings, task)
+    limits = limits_of(settings, network) if prices(settings) else None
     task.place(supernet)
-    extra = limits.for_gradient() if limits.any and method.alphas else {}
+    extra = limits.for_gradient(method.pricing(settings["space"]), settings["price"]) if limits and method.alphas else {}
     module, sizes = space_module(settings["space"]), supernet_settings(settings, task)
     if settings["space"] in method.builds:
         extra["build"] = lambda **more: module.supernet(**{**sizes, **more})
@@ -78,7 +85,6 @@ def over_a_supernet(settings: Settings, run: Run) -> tuple[Found, Settings]:
         steps = steps_for(settings["seconds"], lambda: make(deepcopy(supernet)), task, run)
     seed_everything(settings["seed"])
     strategy = make(supernet)
-    objective, costs = replace(default_objective(task), limits=limits.bounds), limits.costs if limits.any else None
     found = search(
         supernet,
         task,
@@ -88,8 +94,7 @@ def over_a_supernet(settings: Settings, run: Run) -> tuple[Found, Settings]:
         out=run,
         searcher=searcher_of(settings, settings["searcher"]["name"], supernet.space),
         trials=settings["trials"],
-        objective=objective,
-        costs=costs,
+        limits=limits,
         calibration=settings["estimator"]["calibration"],
         save_every=settings["save_every"],
         watch=watcher(settings, run, supernet),
@@ -112,8 +117,8 @@ def over_a_supernet(settings: Settings, run: Run) -> tuple[Found, Settings]:
             found.architecture,
             trials=settings["baseline"]["trials"],
             seed=settings["seed"],
-            objective=objective,
-            costs=costs,
+            objective=replace(default_objective(task), limits=bounds_of(settings)),
+            costs=limits.costs if limits else None,
         )
     return found, network
 
@@ -121,9 +126,9 @@ def over_a_supernet(settings: Settings, run: Run) -> tuple[Found, Settings]:
 def from_scratch(settings: Settings, run: Run) -> tuple[Found, Settings]:
     task = task_of(settings, settings["space"])
     space = build_supernet(settings, task).space
-    network = fitted(settings, task, "network")
-    limits = Limits.of(settings, network)
-    objective, steps = replace(default_objective(task), limits=limits.bounds), settings["steps"]
+    network = network_settings(settings, task)
+    limits = limits_of(settings, network) if prices(settings) else None
+    objective, steps = replace(default_objective(task), limits=bounds_of(settings)), settings["steps"]
     if settings["seconds"]:
         one = scratch_estimator(settings, task, 1)
         drawn = space.sample(Random(settings["seed"]))
@@ -137,7 +142,7 @@ def from_scratch(settings: Settings, run: Run) -> tuple[Found, Settings]:
         settings["trials"],
         objective,
         run,
-        costs=limits.costs if limits.any else None,
+        costs=limits.costs if limits else None,
     )
     return Found(space.matters(trials[0].architecture), dict(trials[0].scores or {}), None, [], trials), network
 
@@ -164,15 +169,20 @@ def on_a_table(settings: Settings, run: Run) -> tuple[Found, Settings]:
     space, table = open_table(settings)
     if table.note:
         print(f"note: {table.note}", file=sys.stderr)
-    limits = {k: v for k, v in settings["limits"].items() if v is not None}
+    bounds = bounds_of(settings)
+    limits = limits_of(settings, settings["network"]) if bounds.keys() - {"params", "macs"} else None
+
+    def costs(architecture: Architecture) -> dict[str, float]:
+        return {**(limits.costs(architecture) if limits else {}), **table.costs(architecture)}
+
     trials = try_architectures(
         space,
         searcher_of(settings, settings["method"], space),
         table.estimate,
         settings["trials"],
-        Objective(maximise=("validation",), limits=limits),
+        Objective(maximise=("validation",), limits=bounds),
         run,
-        costs=table.costs,
+        costs=costs,
         every=1000,
     )
     return Found(space.matters(trials[0].architecture), dict(trials[0].scores or {}), None, [], trials), dict(settings["network"])

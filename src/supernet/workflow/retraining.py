@@ -21,7 +21,7 @@ from supernet.strategies.weights import Weights
 from supernet.train import fit, peak_memory
 from supernet.workflow.classification import DATA, MACHINE, ImageTask, dtype_of, use_threads
 from supernet.workflow.language import TextTask, keep_vocabulary, lstm_beside
-from supernet.workflow.tasks import by_length, finite, fitted, main_score, reads_text, task_of, trainer, with_recipe
+from supernet.workflow.tasks import by_length, finite, main_score, reads_text, task_of, trainer, with_recipe
 
 RETRAIN: Settings = {
     "command": "retrain",
@@ -55,7 +55,7 @@ def retrain_run(settings: Settings, out: Path, resume: bool = False) -> dict[str
         task = task_of(settings, there.space, testing=True)
         start = task.data.state_dict()
         keep_vocabulary(run, task)
-        sizes = {**there.settings, **fitted(settings, task, "network")}
+        sizes = {**there.settings, **task.sizes, **settings["network"]}
         seed_everything(settings["seed"])
         model = there.network(sizes)
         if settings["initial"]:

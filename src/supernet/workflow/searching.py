@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from supernet.costs.objective import number
+from supernet.costs.published_tables import kind_of
 from supernet.designs import Design
 from supernet.errors import InputError, unknown
 from supernet.report.page import write_report
@@ -18,13 +18,15 @@ from supernet.run import FORMAT, Run
 from supernet.search import Found
 from supernet.searchers import SEARCHERS, searcher_class
 from supernet.searchers.state import plain
-from supernet.settings import Settings, accepted
+from supernet.settings import Settings, accepted, json_ready
 from supernet.spaces import space_module
 from supernet.strategies import STRATEGIES
 from supernet.strategies import strategy as strategy_named
 from supernet.strategies.weights import Weights
 from supernet.train import peak_memory
 from supernet.workflow.classification import DATA, MACHINE, dtype_of, use_threads
+from supernet.workflow.limits import LIMITS, PRICE, bounds_of, limits_of, prices, warn_elsewhere
+from supernet.workflow.measuring import measured_latency, milliseconds_by_part
 from supernet.workflow.methods import from_scratch, on_a_table, over_a_supernet, space_of, supernet_settings
 from supernet.workflow.tasks import finite, main_score, reads_text, with_recipe
 from supernet.workflow.watching import ALARM, JUDGE, alarm_of, judge_of
@@ -47,7 +49,8 @@ SEARCH: Settings = {
     "searcher": {"name": "evolution"},
     "trials": 200,
     "estimator": {"name": None, "epochs": 1, "calibration": 20},
-    "limits": {"params": None, "macs": None},
+    "limits": LIMITS,
+    "price": PRICE,
     "baseline": {"name": None, "trials": 4},
     "alarm": ALARM,
     "judge": JUDGE,
@@ -55,7 +58,10 @@ SEARCH: Settings = {
 
 
 ESTIMATORS = ("shared", "scratch", "table")
-NOT_FOR_USERS = ("weights", "seed", "penalty", "rule", "build", "reduce", "draws", "alpha_optimiser", "relax_weights", "relax_inputs")
+NOT_FOR_USERS = (
+    *("weights", "seed", "penalty", "within", "rule", "build", "reduce", "draws"),
+    *("alpha_optimiser", "relax_weights", "relax_inputs"),
+)
 
 
 def search_run(settings: Settings, out: Path, resume: bool = False) -> dict[str, Any]:
@@ -64,6 +70,7 @@ def search_run(settings: Settings, out: Path, resume: bool = False) -> dict[str,
     Its "validation" is an accuracy or a table's score; of language it is a perplexity, and None where that is not finite.
     """
     check_search(settings)
+    warn_elsewhere(settings)
     began = time.monotonic()
     settings = with_recipe(settings, settings["space"])
     use_threads(settings)
@@ -99,13 +106,26 @@ def check_search(settings: Settings) -> None:
     for what in ("epochs", "trials"):
         if settings[what] is not None and settings[what] < 1:
             raise InputError(f"{what} must be at least 1; got {settings[what]}")
-    if reads_text(settings["space"]) and any(settings["limits"].values()):
-        raise InputError(f"limits choose nothing in {settings['space']}: its cells all have the same size; set network.hidden instead")
+    check_limits(settings)
     check_estimator(settings)
     dtype_of(settings["autocast"])
     alarm_of(settings)
     if settings["judge"]["file"]:
         judge_of(settings, space_of(settings))
+
+
+def check_limits(settings: Settings) -> None:
+    """Refuse bounds and prices that choose nothing, and a latency bound without latencies."""
+    asked, file = bounds_of(settings), settings["limits"]["latency_table"]
+    if reads_text(settings["space"]) and (asked or prices(settings)):
+        raise InputError(f"limits choose nothing in {settings['space']}: its cells all have the same size; set network.hidden instead")
+    if asked.keys() & {"latency", "energy"} and file is None:
+        make = f"supernet profile --space {settings['space']} --out latency.json"
+        raise InputError(f"a bound on latency needs latencies: give --latency-table FILE, which {make} writes")
+    if file is not None and kind_of(Path(file)) is None:
+        raise InputError(f"{file} is not a latency table: supernet profile writes one")
+    if any(v is not None for k, v in settings["price"].items() if k != "cost") and not prices(settings):
+        raise InputError("nothing is priced: give a bound, for example --max-latency 12ms, or --set price.cost=macs")
 
 
 def check_estimator(settings: Settings) -> None:
@@ -137,10 +157,17 @@ def _finish(settings: Settings, run: Run, found: Found, network: Settings, secon
     score = finite(found.scores)
     validation = main_score(score)
     alike = {f"{k}_trained_alike": v for k, v in finite(found.baseline.get("found")).items()}
-    bounds = {k: v for k, v in settings["limits"].items() if v is not None}
-    holds = {k: bool(described[k] <= bound) for k, bound in bounds.items()}
+    bounds = bounds_of(settings)
+    costs = {"params": described["params"], "macs": described["macs"]}
+    if prices(settings):
+        costs |= {k: v for k, v in limits_of(settings, network).costs(found.architecture).items() if k not in costs}
+    holds = {k: bool(costs[k] <= bound) for k, bound in bounds.items()}
     for name in (k for k in bounds if not holds[k]):
-        print(f"warning: the limit is missed: {name} {number(described[name])} > {number(bounds[name])}", file=sys.stderr)
+        print(f"warning: the limit is missed: {name} {number(costs[name])} > {number(bounds[name])}", file=sys.stderr)
+    latency = measured_latency(settings, there, costs["latency"]) if "latency" in costs else None
+    measured, where = {"latency": latency} if latency else {}, milliseconds_by_part(settings, network, found.architecture)
+    if latency and not latency.get("holds", True):
+        print(f"warning: measured, the network takes {latency['ms']:.3g} ms, {latency['over']:.1%} over the limit", file=sys.stderr)
     found_by = {"method": settings["method"], "seed": settings["seed"], "epochs": settings["epochs"], "trials": len(found.trials)}
     stored = {
         "format": FORMAT,
@@ -150,22 +177,19 @@ def _finish(settings: Settings, run: Run, found: Found, network: Settings, secon
         "genotype": there.notation,
         "found_by": found_by,
         "scores": {"validation": validation, **{f"validation_{k}": v for k, v in score.items() if k != "validation"}, **alike},
-        "costs": {"params": described["params"], "macs": described["macs"]},
+        "costs": costs,
         **({"supernet": json_ready(found.built)} if found.built else {}),
         **({"limits": {k: {"bound": bounds[k], "holds": holds[k]} for k in bounds}} if bounds else {}),
+        **({"where": {"latency": where}} if where else {}),
+        **({"measured": measured} if measured else {}),
     }
     run.write_json("architecture.json", stored)
-    result = {"choices": stored["choices"], "genotype": there.notation, "params": described["params"], "macs": described["macs"]}
+    result = {"choices": stored["choices"], "genotype": there.notation, **costs}
     result["settings"] = described["settings"]  # of the network that params and macs are of
     result |= {"validation": validation, **({"limits": stored["limits"]} if bounds else {})}
     if found.baseline:
         result["baseline"] = _finish_baseline(settings, run, found.baseline, network)
-    return {**result, "out": str(run.folder), "measured": {"seconds": seconds, "peak_memory_mb": peak_memory()}}
-
-
-def json_ready(settings: Mapping[str, Any]) -> Settings:
-    """Settings as JSON has them."""
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()}
+    return {**result, "out": str(run.folder), "measured": {"seconds": seconds, "peak_memory_mb": peak_memory(), **measured}}
 
 
 def _finish_baseline(settings: Settings, run: Run, baseline: dict[str, Any], network: Settings) -> dict[str, Any]:

@@ -51,11 +51,6 @@ def task_of(settings: Settings, space: str, testing: bool = False) -> ImageTask 
     return TextTask(settings["data"], lengths=lengths, testing=testing, **machine)
 
 
-def fitted(settings: Settings, task: ImageTask | TextTask, section: str) -> Settings:
-    """The settings of a supernet or a network, with the sizes that the data asks for where they are not set."""
-    return {**task.sizes, **settings[section]}
-
-
 def trainer(space: str) -> type[Retrain]:
     """What trains the evaluation network of a space."""
     return Averaged if reads_text(space) else Retrain

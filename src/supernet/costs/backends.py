@@ -1,0 +1,249 @@
+"""What runs a module that is timed: PyTorch itself, ONNX Runtime (https://onnxruntime.ai) or OpenVINO (https://docs.openvino.ai)."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
+
+from supernet.errors import InputError, RunError, unknown
+
+BACKENDS = {"torch": (), "onnxruntime": ("onnx", "onnxscript", "onnxruntime"), "openvino": ("onnx", "onnxscript", "openvino")}
+EXTRAS = {"onnxruntime": "export", "openvino": "openvino"}  # of this package, by backend
+TOLERANCE = 1e-3  # of an output's scale; bfloat16, which OpenVINO would choose by itself on some processors, is off by more
+
+Call = Callable[[], object]  # runs the module once and waits until it is done
+
+
+def check_backend(backend: str, device: str = "cpu") -> None:
+    """Raise ``InputError`` where the backend is unknown, not installed, or does not run on ``device``."""
+    if backend not in BACKENDS:
+        raise unknown("backend", backend, BACKENDS)
+    if not all(importlib.util.find_spec(name) for name in BACKENDS[backend]):
+        raise InputError(f"the backend {backend} is not installed; install it with: pip install 'supernet[{EXTRAS[backend]}]'")
+    if backend != "torch" and torch.device(device).type != "cpu":
+        raise InputError(f"the backend {backend} is timed on the CPU only, not on {device}: take the backend torch, or --emit and --collect")
+
+
+def version(backend: str) -> str:
+    """The installed version of a backend."""
+    return torch.__version__ if backend == "torch" else metadata.version(backend)
+
+
+def prepare(backend: str, module: nn.Module, inputs: Sequence[Any], *, threads: int = 1, device: str = "cpu") -> Call:
+    """A call that runs ``module`` once, in evaluation mode, on ``inputs``, as they are: nothing is copied in or out.
+
+    Args:
+        inputs: tensors, nested as the module takes them; their batch size is fixed.
+        threads: of ONNX Runtime and OpenVINO. PyTorch has one number for the whole process, see ``torch_threads``.
+
+    Raises:
+        InputError: the backend cannot be used, or the module cannot be converted.
+        RunError: what was converted computes something else than the module.
+    """
+    check_backend(backend, device)
+    if backend == "torch":
+        return _torch(module, inputs, torch.device(device))
+    module = module.cpu().eval()
+    tensors = [x.cpu() for x in tree_leaves(inputs) if isinstance(x, Tensor)]
+    with torch.inference_mode():
+        expected = [x for x in tree_leaves(module(*inputs)) if isinstance(x, Tensor)]
+    made = (_onnxruntime if backend == "onnxruntime" else _openvino)(onnx_bytes(module, inputs), tensors, expected, threads)
+    call, outputs = made
+    call()
+    for output, target in zip(outputs(), expected, strict=True):
+        _compare(backend, output, target)
+    return call
+
+
+@contextmanager
+def torch_threads(threads: int) -> Iterator[None]:
+    """Let PyTorch use that many threads, and put back what was."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _torch(module: nn.Module, inputs: Sequence[Any], device: torch.device) -> Call:
+    """Images (4-d tensors) in channels_last, as this package runs them everywhere."""
+
+    def placed(x: Any) -> Any:
+        return x.to(device, memory_format=torch.channels_last if x.dim() == 4 else torch.preserve_format) if isinstance(x, Tensor) else x
+
+    leaves, structure = tree_flatten(tuple(inputs))
+    fed = tree_unflatten([placed(x) for x in leaves], structure)
+    images = any(isinstance(x, Tensor) and x.dim() == 4 for x in leaves)
+    module = module.eval().to(device)
+    module = module.to(memory_format=torch.channels_last) if images else module  # type: ignore[call-overload]
+    inference, waits = torch.inference_mode, device.type != "cpu"
+
+    def call() -> None:
+        with inference():
+            module(*fed)
+        if waits:
+            torch.accelerator.synchronize(device)
+
+    return call
+
+
+_Made = tuple[Call, Callable[[], list[Tensor]]]  # and what it put out the last time
+_arena: list[object] = []
+
+
+def _onnxruntime(model: bytes, inputs: list[Tensor], outputs: list[Tensor], threads: int) -> _Made:
+    """Inputs and outputs are bound once. All sessions share one arena: hundreds with one each would hold gigabytes."""
+    import onnxruntime as ort
+
+    if not _arena:
+        memory = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
+        ort.create_and_register_allocator(memory, ort.OrtArenaCfg(0, -1, -1, -1))
+        _arena.append(memory)
+    options = ort.SessionOptions()
+    options.log_severity_level = 3  # errors only
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.add_session_config_entry("session.use_env_allocators", "1")
+    try:
+        session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise InputError(f"ONNX Runtime cannot load a part: {_line(error)}") from error
+    binding = session.io_binding()
+    for put in session.get_inputs():  # those that the module does not use are not among them
+        binding.bind_ortvalue_input(put.name, ort.OrtValue.ortvalue_from_numpy(inputs[_number(put.name)].contiguous().numpy()))
+    out = [ort.OrtValue.ortvalue_from_numpy(x.contiguous().numpy().copy()) for x in outputs]
+    for put in session.get_outputs():
+        binding.bind_ortvalue_output(put.name, out[_number(put.name)])
+    run = session.run_with_iobinding
+    return lambda: run(binding), lambda: [torch.from_numpy(x.numpy()) for x in out]
+
+
+def _openvino(model: bytes, inputs: list[Tensor], outputs: list[Tensor], threads: int) -> _Made:
+    """In float32: left alone, OpenVINO takes bfloat16 on processors that have it."""
+    import openvino
+
+    core = openvino.Core()
+    settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"}
+    try:
+        compiled = core.compile_model(core.read_model(model), "CPU", settings)
+    except Exception as error:
+        raise InputError(f"OpenVINO cannot load a part: {_line(error)}") from error
+    request = compiled.create_infer_request()
+    for put in compiled.inputs:
+        request.set_tensor(put, openvino.Tensor(inputs[_number(put.any_name)].contiguous().numpy(), shared_memory=True))
+    return request.infer, lambda: [torch.from_numpy(request.get_output_tensor(i).data.copy()) for i in range(len(outputs))]
+
+
+def _number(name: str) -> int:
+    return int(name.rsplit("_", 1)[1])
+
+
+def _compare(backend: str, output: Tensor, target: Tensor) -> None:
+    scale = target.double().abs().max().item() if target.numel() else 0.0
+    difference = (output.double() - target.double()).abs().max().item() / (scale or 1.0) if target.numel() else 0.0
+    if tuple(output.shape) != tuple(target.shape) or not difference <= TOLERANCE:  # also when it is not a number
+        raise RunError(f"{backend} computes something else than a part of the network: off by {difference:.1e} of the output's scale")
+
+
+class _Flat(nn.Module):
+    """A module that takes and gives plain tensors, however nested its own inputs and outputs are."""
+
+    def __init__(self, module: nn.Module, inputs: Sequence[Any]):
+        super().__init__()
+        self.module = module
+        self.leaves, self.structure = tree_flatten(tuple(inputs))
+
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        given = iter(tensors)
+        leaves = [next(given) if isinstance(x, Tensor) else x for x in self.leaves]
+        outputs = tree_leaves(self.module(*tree_unflatten(leaves, self.structure)))
+        return tuple(x for x in outputs if isinstance(x, Tensor))
+
+
+def onnx_bytes(module: nn.Module, inputs: Sequence[Any]) -> bytes:
+    """``module`` in evaluation mode as an ONNX file, for inputs of this size; they are called input_0, ..., the outputs output_0, ...
+
+    PyTorch's older exporter takes 15 ms for a block, the one by ``torch.export`` 700 ms, and their files are equally fast.
+    So the older one goes first, and the newer does what that cannot: torch versions without it, and operations it lacks.
+    Raises ``InputError`` where neither can.
+    """
+    flat = _Flat(module.cpu().eval(), inputs).eval()
+    tensors = tuple(x.cpu() for x in flat.leaves if isinstance(x, Tensor))
+    with torch.no_grad():
+        outputs = len(flat(*tensors))
+    names = {"input_names": [f"input_{i}" for i in range(len(tensors))], "output_names": [f"output_{i}" for i in range(outputs)]}
+    buffer = io.BytesIO()
+    try:
+        with _quiet(), torch.no_grad(), _Spelled():
+            torch.onnx.export(flat, tensors, buffer, dynamo=False, **names)  # type: ignore[arg-type]
+        return buffer.getvalue()
+    except Exception:
+        pass
+    try:
+        with _quiet(), torch.no_grad():
+            written = torch.onnx.export(flat, tensors, dynamo=True, verbose=False, **names)  # type: ignore[arg-type]
+        assert written is not None
+        return written.model_proto.SerializeToString()
+    except Exception as error:
+        raise InputError(f"{type(module).__name__} cannot be exported to ONNX: {_line(error)}") from error
+
+
+class _Spelled(TorchFunctionMode):
+    """Says in plainer operations what the older exporter has no words for."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None) -> Any:
+        if func is torch.channel_shuffle:
+            x, groups = args
+            return x.unflatten(1, (groups, x.shape[1] // groups)).transpose(1, 2).flatten(1, 2)
+        return func(*args, **(kwargs or {}))
+
+
+def write_onnx(module: nn.Module, inputs: Sequence[Any], path: Path) -> None:
+    """Write ``module`` as an ONNX file for inputs of this size; raises ``InputError`` or ``RunError``."""
+    content, temporary = onnx_bytes(module, inputs), path.with_name(f".{path.name}.new")
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise RunError(f"{path} cannot be written: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _line(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else text[:197] + "..."
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hold back what the exporters print, log and warn of, also from C++; what matters comes as an exception."""
+    level, nothing = logging.root.manager.disable, os.open(os.devnull, os.O_WRONLY)
+    sys.stdout.flush()
+    logging.disable(logging.CRITICAL)
+    kept = os.dup(1)
+    os.dup2(nothing, 1)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nothing)
+        logging.disable(level)

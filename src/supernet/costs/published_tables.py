@@ -1,0 +1,199 @@
+"""Latency tables that papers published, as they wrote them.
+
+- ProxylessNAS (Cai et al. 2019, https://arxiv.org/abs/1812.00332), Pixel 1: YAML, one entry a kind of block, named by its sizes.
+- Once-for-All (Cai et al. 2020, https://arxiv.org/abs/1908.09791), Note10: the same with other names, a file for each resolution.
+- Single-Path NAS (Stamoulis et al. 2019, https://arxiv.org/abs/1904.02877), Pixel 1: JSON, four numbers for each of 22 layers.
+- DenseNAS (Fang et al. 2020, https://arxiv.org/abs/1906.09607), TITAN Xp at batch 32: nested lists, block by block.
+
+All times are in ms and of the papers' own networks at 224x224 pixels, where the file's name does not say another size.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from torch import nn
+
+from supernet.costs.parts import Part, tabulate
+from supernet.errors import InputError
+from supernet.mixture import Table
+from supernet.space import SearchSpace
+
+Lookup = dict[str, float]  # kind of block -> ms
+
+REST = 19.5999  # Single-Path NAS: what is not searched, ms
+SINGLE_PATH_INPUTS = [  # of its 20 layers: channels, side
+    (16, 112),
+    *[(24, 56)] * 4,
+    *[(40, 28)] * 4,
+    *[(80, 14)] * 4,
+    *[(96, 14)] * 4,
+    *[(192, 7)] * 3,
+]
+
+
+def kind_of(path: Path) -> str | None:
+    """What a file holds: "measured" (see ``LatencyTable``), "proxyless", "once-for-all", "single-path", "densenas"; None: none of these."""
+    content = _read(path)
+    if isinstance(content, list):
+        return "densenas" if len(content) == 4 and isinstance(content[1], list) else None
+    if not isinstance(content, dict):
+        return None
+    if content.get("kind") == "latency":
+        return "measured"
+    if any(str(name).startswith("expanded_conv-") for name in content):
+        return "once-for-all" if any("-se:" in str(name) for name in content) else "proxyless"
+    return "single-path" if set(content) == {str(i) for i in range(22)} else None
+
+
+def published_table(path: Path, space: SearchSpace, found: Sequence[Part], *, interpolated: bool = False) -> Table:
+    """A published table over ``space``, in ms, fixed layers included.
+
+    Args:
+        path: a file of ProxylessNAS, Single-Path NAS or DenseNAS; which one, its content says.
+        found: the network's parts, see ``supernet.costs.parts``; they say whether the table is of this network.
+        interpolated: of Single-Path NAS, whether kernel 3 at expansion 3 is computed from the other three, as its code does.
+
+    Raises:
+        InputError: the file is none of these, or of a network of other sizes.
+    """
+    kind = kind_of(path)
+    try:
+        if kind == "proxyless":
+            return _proxyless(lookup(path), space, found)
+        if kind == "single-path":
+            return _single_path(_read(path), space, found, interpolated)
+        if kind == "densenas":
+            return _dense(_read(path), space, found)
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        reason = str(error) if isinstance(error, InputError) else "its entries are not those of this network's layers"
+        raise InputError(f"{path} cannot be used: {reason}") from error
+    what = "is of elastic networks: look blocks up with block_latency" if kind == "once-for-all" else "is not a latency table that is known"
+    raise InputError(f"{path} {what}")
+
+
+def lookup(path: Path) -> Lookup:
+    """The mean times of a YAML table by the names of its entries; raises ``InputError``."""
+    content = _read(path)
+    try:
+        found = {str(name): float(entry["mean"]) for name, entry in content.items()}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is not a latency table: expected entries with a mean") from error
+    if bad := [name for name, ms in found.items() if not 0 <= ms < math.inf]:
+        raise InputError(f"{path}: the mean of {bad[0]} is not a time")
+    return found
+
+
+def block_name(
+    size: int, inputs: int, outputs: int, *, expand: int, kernel: int, stride: int, skip: bool, se: bool | None = None, hs: bool | None = None
+) -> str:
+    """What the YAML tables call an inverted residual block.
+
+    size: of its input, pixels. expand: the ratio in ProxylessNAS' table, the channels in Once-for-All's, which also says whether the
+    block has squeeze-and-excitation (``se``) and h-swish (``hs``).
+    """
+    end = "" if se is None else f"-se:{int(se)}-hs:{int(bool(hs))}"
+    sizes = f"input:{size}x{size}x{inputs}-output:{math.ceil(size / stride)}x{math.ceil(size / stride)}x{outputs}"
+    return f"expanded_conv-{sizes}-expand:{expand}-kernel:{kernel}-stride:{stride}-idskip:{int(skip)}{end}"
+
+
+def network_latency(entries: Mapping[str, float], names: Iterable[str]) -> float:
+    """The sum over the blocks of a network, by their names in the table, in ms; raises ``InputError`` for one that is not there."""
+    return math.fsum(_entry(entries, name) for name in names)
+
+
+def _entry(entries: Mapping[str, float], name: str) -> float:
+    if name not in entries:
+        raise InputError(f"the table has no entry {name}: it is of a network of other sizes")
+    return entries[name]
+
+
+def _proxyless(entries: Lookup, space: SearchSpace, found: Sequence[Part]) -> Table:
+    features = ""  # the size of what the classifier's pooling is fed
+
+    def cost(part: Part) -> float:
+        nonlocal features
+        convolutions = [m for m in part.module.modules() if isinstance(m, nn.Conv2d)]
+        linear = next((m for m in part.module.modules() if isinstance(m, nn.Linear)), None)
+        if linear is not None:
+            return _entry(entries, f"Logits-input:{features}-output:{linear.out_features}")
+        if not convolutions or not part.inputs:
+            return 0.0
+        inputs, size = part.inputs[0].shape[1], part.inputs[0].shape[2]
+        stride, outputs = math.prod(c.stride[0] for c in convolutions), convolutions[-1].out_channels
+        if len(convolutions) == 1:
+            kind, after = "Conv" if convolutions[0].kernel_size[0] > 1 else "Conv_1", math.ceil(size / stride)
+            features = f"{after}x{after}x{outputs}"
+            return _entry(entries, f"{kind}-input:{size}x{size}x{inputs}-output:{features}")
+        spatial = next(c for c in convolutions if c.groups > 1)
+        block = {"expand": spatial.in_channels // inputs, "kernel": spatial.kernel_size[0], "stride": stride}
+        return _entry(entries, block_name(size, inputs, outputs, **block, skip=stride == 1 and inputs == outputs))
+
+    return tabulate(space, found, cost)
+
+
+def _single_path(entries: Mapping[str, Mapping[str, float]], space: SearchSpace, found: Sequence[Part], interpolated: bool) -> Table:
+    fed = {name: part.inputs[0].shape for part in found for names, _ in part.places for name in names}
+    table: Table = {(): torch.tensor(REST, dtype=torch.float64)}
+    for i, (channels, side) in enumerate(SINGLE_PATH_INPUTS):
+        names = (f"layer.{i}.expansion", f"layer.{i}.kernel")
+        if tuple(fed[names[0]][1:]) != (channels, side, side):
+            raise InputError(f"layer {i} of the table is fed {channels} channels of {side}x{side}, of this network {tuple(fed[names[0]][1:])}")
+        half3, whole3, half5, whole5 = (float(entries[str(i + 1)][str(k)]) for k in range(4))
+        if interpolated:
+            half3 = half5 * whole3 / whole5
+        times = {(3, 3): half3, (6, 3): whole3, (3, 5): half5, (6, 5): whole5}  # expansion, kernel
+        kernels, expansions = space[names[1]].options, space[names[0]].options
+        rows = [[times[int(e), int(k)] if e else 0.0 for k in kernels] for e in expansions]
+        table[names] = torch.tensor(rows, dtype=torch.float64)
+    if len(space) != 2 * len(SINGLE_PATH_INPUTS):
+        raise InputError(f"the table is of {len(SINGLE_PATH_INPUTS)} layers, the network has {len(space) // 2}")
+    return table
+
+
+def _dense(lists: Sequence[Any], space: SearchSpace, found: Sequence[Part]) -> Table:
+    """``lists``: what comes before the first route; [heads, stack] of each later block; the heads of the end; the classifier.
+
+    The heads of a block start with that from the nearest block before it, with a number for each option; so do the layers of the stack.
+    """
+    before, blocks, end, classifier = lists
+    for part in found:
+        shape = tuple(part.inputs[0].shape[1:]) if part.inputs else ()
+        width = next((name.split(".")[1] for names, _ in part.places for name in names if name.startswith("stack.")), None)
+        if (part is found[0] and shape != (3, 224, 224)) or (width and str(shape[0]) != width):
+            raise InputError("the table is of the paper's widths at 224x224 pixels, the network has others")
+    table: Table = {(): torch.tensor(before + classifier, dtype=torch.float64)}
+
+    def put(name: str, times: Sequence[float]) -> None:
+        if len(times) != len(space[name].options):
+            raise InputError(f"the table has {len(times)} options for {name}, the network {len(space[name].options)}")
+        table[(name,)] = torch.tensor(times, dtype=torch.float64)
+
+    places = [name.removeprefix("route.") for name in space if name.startswith("route.")]
+    for place, (heads, stack) in zip([*places[1:], "end"], [*blocks, ([[ms] for ms in end], [])], strict=True):
+        routes = [space[f"route.{source}"] for source in places]
+        leading = [(source, route) for source, route in zip(places, routes, strict=True) if place in map(str, route.options)]
+        for (source, route), times in zip(reversed(leading), heads, strict=True):
+            if (head := f"head.{source}.{place}") in space:
+                put(head, times)
+            else:  # a head without a choice is paid by the route that takes it
+                row = table.setdefault((route.name,), torch.zeros(len(route.options), dtype=torch.float64))
+                row[[str(option) for option in route.options].index(place)] = times[0]
+        for i, name in enumerate(n for n in space if n.startswith(f"stack.{place}.")):
+            put(name, stack[i])  # the last blocks are listed with stacks that the network has not
+    return table
+
+
+def _read(path: Path) -> Any:
+    """JSON or YAML; raises ``InputError``."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        return json.loads(text) if text.lstrip()[:1] in ("{", "[") else yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError, ValueError, yaml.YAMLError) as error:
+        raise InputError(f"{path} cannot be read: {getattr(error, 'strerror', None) or str(error).splitlines()[0]}") from error

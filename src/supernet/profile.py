@@ -1,0 +1,125 @@
+"""Measure what the options of a network take on this machine, and whole networks: a latency table from a supernet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map
+
+from supernet.costs.backends import Call, check_backend, prepare, torch_threads
+from supernet.costs.device import clock, machine
+from supernet.costs.latency import LatencyTable
+from supernet.costs.latency_measurement import latency_of, time_parts
+from supernet.costs.latency_validation import VISITS, validate
+from supernet.costs.parts import parts
+from supernet.costs.timing import EFFORT, Effort, Timing, measure
+from supernet.derive import derive
+from supernet.errors import InputError
+from supernet.layers.base import Supernet
+from supernet.space import Architecture
+
+Network = Callable[[Architecture], nn.Module]
+
+
+def profile(
+    supernet: Supernet,
+    *example: Any,
+    out: str | Path | None = None,
+    backend: str = "torch",
+    threads: int = 1,
+    batch: int = 1,
+    device: str = "cpu",
+    seed: int = 0,
+    networks: int = 20,
+    effort: Effort = EFFORT,
+    network: Network | None = None,
+    space: str = "own",
+    settings: Mapping[str, Any] | None = None,
+) -> LatencyTable:
+    """Time every option of every choice in place, then check the sums on whole networks, and fit what they leave out.
+
+    Args:
+        example: inputs of one forward pass, one example each.
+        out: the file of the table. A measurement that was stopped is kept beside it (``.unfinished``) and gone on with.
+        backend: "torch", "onnxruntime" or "openvino", on ``device`` with ``threads``, ``batch`` examples at once.
+        networks: how many are measured whole to fit the table, and as many again to judge it; 0: none.
+        network: an architecture's network; by default the one derived from ``supernet``.
+        space, settings: what the table says that it is of.
+
+    Raises ``InputError`` where the backend cannot be used or a part cannot be converted for it.
+    """
+    check_backend(backend, device)
+    if min(threads, batch) < 1 or networks < 0:
+        raise InputError(f"threads and batch must be at least 1 and networks at least 0; got {threads}, {batch} and {networks}")
+    path = Path(out) if out is not None else None
+    unfinished = path.with_name(f"{path.name}.unfinished") if path else None
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    found, rng = parts(supernet, *example), Random(seed)
+    how: dict[str, Any] = {"backend": backend, "threads": threads, "device": device}
+    timings = time_parts(found, **how, batch=batch, rng=rng, effort=effort, unfinished=unfinished)
+    cost, by_part = latency_of(supernet.space, found, timings)
+    table = LatencyTable(
+        space=space,
+        settings=dict(settings or {}),
+        shape=tuple(example[0].shape[1:]) if example and isinstance(example[0], Tensor) else (),
+        choices={name: choice.options for name, choice in supernet.space.items()},
+        machine=machine(backend, threads=threads, batch=batch, device=device),
+        costs={"latency": cost},
+        parts=by_part,
+    )
+    count = min(networks, supernet.space.size() // 2)
+    if count >= 3:
+        inputs = tree_map(lambda x: batched(x, batch), example)
+        make = network or (lambda architecture: derive(supernet, architecture, *example))
+
+        def prepared(architecture: Architecture) -> Call:
+            return prepare(backend, make(architecture), inputs, threads=threads, device=device)
+
+        with torch_threads(threads):
+            fit, validation = validate(
+                supernet.space,
+                table.table(supernet.space),
+                prepared,
+                rng=rng,
+                fit_networks=count,
+                test_networks=count,
+                clock=clock(threads, device),
+            )
+        table = LatencyTable(**{**vars(table), "fit": fit, "validation": validation})
+    if path:
+        table.write(path)
+        assert unfinished
+        unfinished.unlink(missing_ok=True)
+    return table
+
+
+def time_network(
+    network: nn.Module,
+    *example: Any,
+    backend: str = "torch",
+    threads: int = 1,
+    batch: int = 1,
+    device: str = "cpu",
+    effort: Effort = VISITS,
+) -> Timing:
+    """How long a whole network takes on this machine, in ms; the rest as in ``profile``."""
+    inputs = tree_map(lambda x: batched(x, batch), example)
+    call = prepare(backend, network, inputs, threads=threads, device=device)
+    with torch_threads(threads):
+        visits = measure({"network": call}, rng=Random(0), effort=effort, clock=clock(threads, device))
+    return Timing.of(visits["network"])
+
+
+def batched(x: Any, batch: int) -> Any:
+    """``x``, one example, as a batch of drawn values."""
+    if not isinstance(x, Tensor):
+        return x
+    if not x.is_floating_point():
+        return x[:1].cpu().expand(batch, *x.shape[1:]).contiguous()
+    return torch.randn(batch, *x.shape[1:], generator=torch.Generator().manual_seed(0), dtype=x.dtype)

@@ -1,0 +1,156 @@
+"""Single-Path NAS: Stamoulis et al. 2019, https://arxiv.org/abs/1904.02877; https://github.com/dstamoulis/single-path-nas
+
+Two fixed blocks and between them a chain of 20 layers in five stages, each an inverted residual block with kernel k and
+expansion e (k5e6) or, where sizes stay, skipped. All four blocks of a layer are slices of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from supernet import ops
+from supernet.errors import InputError
+from supernet.layers.base import Supernet
+from supernet.layers.superkernel import SuperKernelBlock
+from supernet.space import Architecture
+from supernet.spaces import chain_network
+from supernet.spaces.chain_network import Chain, Place, chain_notation, decided, parse_chain, places, scaled, sizes
+
+NAME = "single-path"
+CITATION = (
+    "Stamoulis et al. 2019: Single-Path NAS: Designing Hardware-Efficient ConvNets in less than 4 Hours, https://arxiv.org/abs/1904.02877"
+)
+IMAGENET: dict[str, Any] = dict(chain_network.IMAGENET)
+CIFAR: dict[str, Any] = dict(chain_network.CIFAR)
+SEARCH, EVALUATION = CIFAR, IMAGENET
+ONE_BUILD = True  # the evaluation network has the settings of the supernet
+
+WIDTHS, DEPTHS, STRIDES = (24, 40, 80, 96, 192), (4, 4, 4, 4, 4), (2, 2, 2, 1, 2)
+BLOCKS = {"k3e3": (3, 3), "k3e6": (3, 6), "k5e3": (5, 3), "k5e6": (5, 6)}  # kernel, expansion
+OPTIONS = (*BLOCKS, "skip")
+HOW: dict[str, Any] = {"norm": {"momentum": 0.01, "eps": 1e-3}}
+
+PUBLISHED: dict[str, tuple[str, dict[str, Any]]] = {  # name -> notation, settings
+    "single-path": (
+        "single-path: k3e3 k3e3 k3e3 skip | k5e6 k3e3 k3e3 k3e3 | k5e6 k3e3 k3e3 k3e3 | k5e6 k5e3 k5e3 k5e3 | k5e6 k5e6 k5e6 k5e6",
+        {},
+    ),
+}
+
+
+def options(place: Place) -> tuple[str, ...]:
+    """The options of a layer."""
+    return OPTIONS if place.stride == 1 and place.inputs == place.outputs else tuple(BLOCKS)
+
+
+def build(option: str, place: Place) -> nn.Module:
+    """One option of one layer."""
+    if option == "skip":
+        return nn.Identity()
+    return ops.InvertedResidual(place.inputs, place.outputs, *BLOCKS[option], place.stride, **HOW)
+
+
+def supernet(
+    *,
+    stem: str = "cifar",
+    shape: Sequence[int] | None = None,
+    classes: int | None = None,
+    width: float = 1.0,
+    widths: Sequence[int] = WIDTHS,
+    depths: Sequence[int] = DEPTHS,
+    stem_channels: int = 32,
+    first: int = 16,
+    last: int = 320,
+    head: int = 1280,
+    dropout: float = 0.0,
+) -> Supernet:
+    """The network that is searched: images ``(batch, *shape)`` -> logits (batch, classes).
+
+    ``stem``: "imagenet" strides for 224x224 pixels, "cifar" for 32x32; ``shape`` and ``classes`` follow where not given.
+    ``width``: multiplies all channels, the ``head``'s only above 1. ``widths``, ``depths``: channels and layers of each stage;
+    ``first``, ``last``: channels of the fixed blocks. ``dropout``: before the classifier (0.2 in the paper's code).
+    Raises ``InputError`` for sizes that make no network.
+    """
+
+    def layers(at: Sequence[Place]) -> list[nn.Module]:
+        return [SuperKernelBlock(*place, name=f"layer.{i}", **HOW) for i, place in enumerate(at)]
+
+    return Supernet(_chain(layers, sizes(stem, shape, classes), width, widths, depths, stem_channels, first, last, head, dropout))
+
+
+def network(
+    architecture: Mapping[str, Any] | str,
+    *,
+    stem: str = "imagenet",
+    shape: Sequence[int] | None = None,
+    classes: int | None = None,
+    width: float = 1.0,
+    widths: Sequence[int] = WIDTHS,
+    depths: Sequence[int] = DEPTHS,
+    stem_channels: int = 32,
+    first: int = 16,
+    last: int = 320,
+    head: int = 1280,
+    dropout: float = 0.0,
+) -> Chain:
+    """The stand-alone network of an architecture or its notation; settings as in ``supernet``."""
+    chosen = _blocks(parse(architecture) if isinstance(architecture, str) else architecture)
+
+    def layers(at: Sequence[Place]) -> list[nn.Module]:
+        return [build(option, place) for option, place in zip(decided(chosen, [options(p) for p in at]), at, strict=True)]
+
+    return _chain(layers, sizes(stem, shape, classes), width, widths, depths, stem_channels, first, last, head, dropout)
+
+
+def _chain(
+    layers: Callable[[Sequence[Place]], list[nn.Module]],
+    size: Mapping[str, Any],
+    width: float,
+    widths: Sequence[int],
+    depths: Sequence[int],
+    stem_channels: int,
+    first: int,
+    last: int,
+    head: int,
+    dropout: float,
+) -> Chain:
+    outer, inner, final = scaled(stem_channels, width), scaled(first, width), scaled(last, width)
+    at = places(inner, [scaled(w, width) for w in widths], depths, STRIDES, size["stem"])
+    before = ops.InvertedResidual(outer, inner, 3, 1, **HOW)
+    after = ops.InvertedResidual(at[-1].outputs, final, 3, 6, **HOW)
+    features = max(head, scaled(head, width))
+    return Chain([before, *layers(at), after], stem_channels=outer, last=final, head=features, dropout=dropout, **size, **HOW)
+
+
+def parse(text: str) -> Architecture:
+    """Read ``single-path: k3e3 k5e6 skip ... | ...``; raises ``InputError``."""
+    chosen: Architecture = {}
+    for name, option in parse_chain(NAME, OPTIONS, text).items():
+        if option == "skip":
+            chosen[f"{name}.expansion"] = 0
+        else:
+            chosen[f"{name}.kernel"], chosen[f"{name}.expansion"] = BLOCKS[str(option)]
+    return chosen
+
+
+def notation(architecture: Mapping[str, Any]) -> str:
+    """The options in order, with ``|`` between stages."""
+    return chain_notation(NAME, _blocks(architecture), DEPTHS)
+
+
+def _blocks(architecture: Mapping[str, Any]) -> dict[str, str]:
+    """layer -> its option, of choices of kernel and expansion; raises ``InputError``."""
+    layers = [f"layer.{i}" for i in range(sum(name.endswith(".expansion") for name in architecture))]
+    if other := set(architecture) - {f"{layer}.{what}" for layer in layers for what in ("kernel", "expansion")}:
+        raise InputError(f"the {len(layers)} layers of {NAME} choose layer.i.kernel and layer.i.expansion, i from 0 on; got {min(other)}")
+    chosen = {}
+    for layer in layers:
+        taken = architecture.get(f"{layer}.kernel"), architecture[f"{layer}.expansion"]
+        option = "skip" if taken[1] == 0 else next((o for o, block in BLOCKS.items() if block == taken), None)
+        if option is None:
+            raise InputError(f"{layer} cannot take kernel {taken[0]} and expansion {taken[1]}; kernels are 3, 5, expansions 0, 3, 6")
+        chosen[layer] = option
+    return chosen

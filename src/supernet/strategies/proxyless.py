@@ -1,0 +1,131 @@
+"""ProxylessNAS by gradients: Cai, Zhu, Han, ICLR 2019, https://arxiv.org/abs/1812.00332; https://github.com/mit-han-lab/proxylessnas
+
+One path is in memory: each choice runs one drawn operation, and the alphas learn by gates that are open or shut (section 3.2).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from supernet import relaxations
+from supernet.errors import InputError, unknown
+from supernet.layers.base import Supernet
+from supernet.mixture import Mix, Mixture, one_hot
+from supernet.relaxations import Relaxation
+from supernet.strategies.early_stopping import CurvatureGrowth
+from supernet.strategies.gradient import Gradient
+from supernet.strategies.weights import Weights
+from supernet.task import Task
+
+PATHS: dict[str, Relaxation] = {"two": relaxations.two_paths, "full": relaxations.all_paths}
+
+
+class DrawnPaths(Gradient):
+    """What both ways to learn the alphas share: the weights learn under one drawn path a step, the alphas once in five steps.
+
+    The search follows a warm-up of the weights, ``warmup`` (40 of 160 epochs) and its own first epoch; the learning rate falls
+    twice, from twice ``lr`` in the warm-up and from ``lr`` after it. Evaluated is the path that would be derived.
+    """
+
+    recipe: ClassVar[Mapping[str, Any]] = {"nesterov": True, "decay": 4e-5, "clip": None}
+
+    def __init__(
+        self,
+        supernet: Supernet,
+        task: Task,
+        relax: Relaxation,
+        *,
+        weights: Callable[[nn.Module], Weights] | Mapping[str, Any] | None = None,
+        warmup: float = 0.25,
+        inner_steps: int = 5,
+        alpha_lr: float = 1e-3,
+        alpha_betas: tuple[float, float] = (0.0, 0.999),
+        alpha_decay: float = 0.0,
+        **settings: Any,
+    ):
+        if settings.get("single_level"):
+            raise InputError("the weights learn under one path, the alphas under another draw: this excludes single_level")
+        if not callable(weights):
+            weights = {"schedule": self._rate, **(weights or {})}
+        super().__init__(
+            supernet,
+            task,
+            relax,
+            relax_weights=relaxations.draw,
+            weights=weights,
+            warmup=warmup,
+            inner_steps=inner_steps,
+            alpha_lr=alpha_lr,
+            alpha_betas=alpha_betas,
+            alpha_decay=alpha_decay,
+            **settings,
+        )
+        if any(isinstance(stop, CurvatureGrowth) for stop in self.stops):
+            raise InputError("gates that are open or shut have no curvature: leave out the stopping rule")
+
+    @property
+    def warm(self) -> bool:
+        """Whether the alphas learn in this epoch: not in the first of the search either."""
+        return self.done > self.of * self._waits
+
+    @property
+    def _waits(self) -> float:
+        """The share of the epochs that is warm-up."""
+        return self.warmup if self.warmup < 1 else self.warmup / self.of
+
+    def _rate(self, done: float) -> float:
+        if done < self._waits:
+            return 1 + math.cos(math.pi * done / self._waits)
+        return (1 + math.cos(math.pi * (done - self._waits) / max(1 - self._waits, 1e-9))) / 2
+
+    def evaluate(self, stream: str = "validation") -> dict[str, float]:
+        """Loss and metrics of the path that would be derived."""
+        return self.task.evaluate(self.supernet, stream, one_hot(self.supernet.space, self.architecture()))
+
+
+class ProxylessNAS(DrawnPaths):
+    """Alphas by the gradients of their gates.
+
+    ``paths``: "two" draws a pair of options per choice, and one of the pair to be on; after the step both alphas are moved so that
+    their probability together stays what it was (the paper). "full" draws one of all options, and runs the others for their gates'
+    gradients, without graphs (the code's other mode). What is paid for is the cost expected of the pair, or of all options.
+    ``zero``: the name of an option that, while it is on, keeps its choice from learning. The official code does so for its
+    ``zero``, whose block passes the gates by; the paper has no such exception, and it is not made by default: an update that is
+    left out whenever one option is drawn does not have the expectation of the gradient.
+    """
+
+    pricing: ClassVar[Mapping[str, Any]] = {"form": "linear", "weight": 0.1}
+
+    def __init__(self, supernet: Supernet, task: Task, *, paths: str = "two", zero: str | None = None, **settings: Any):
+        if paths not in PATHS:
+            raise unknown("number of paths", paths, PATHS)
+        self.paths, self.zero = paths, zero
+        super().__init__(supernet, task, PATHS[paths], **settings)
+
+    def priced(self, mixture: Mixture) -> Mixture:
+        soft = {n: Mix(relaxations.among(p, mixture[n].runs), mixture[n].runs) for n, p in self.alphas.items()}
+        return mixture | soft
+
+    def alpha_step(self, train: Any, validation: Any) -> None:
+        mixture, space = self.blended(self.relax), self.supernet.space
+        loss = self.penalty(self.objective(validation, self.moved(mixture)), mixture, space)
+        grads: list[Tensor | None] = list(torch.autograd.grad(loss, list(self.alphas.values()), allow_unused=True))
+        for i, name in enumerate(self.alphas):
+            (on,) = set(mixture[name].runs) - set(mixture[name].idle)
+            if self.zero is not None and space[name].options[on] == self.zero:
+                grads[i] = None
+        before = self._together(mixture)
+        self.apply_alphas(grads)
+        if self.paths == "two":
+            with torch.no_grad():
+                for name, now in self._together(mixture).items():
+                    self.alphas[name][list(mixture[name].runs)] -= now - before[name]
+
+    def _together(self, mixture: Mixture) -> dict[str, Tensor]:
+        """The logarithm of what each choice's running options weigh together, before normalisation."""
+        return {n: p.detach()[list(mixture[n].runs)].logsumexp(-1) for n, p in self.alphas.items()}

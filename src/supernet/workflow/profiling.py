@@ -1,0 +1,64 @@
+"""The command ``profile``: from a space and its settings to a table of latencies measured here, or on a device without Python."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from supernet.costs.latency_collection import collect, emit
+from supernet.costs.parts import parts
+from supernet.errors import InputError
+from supernet.profile import profile
+from supernet.settings import Settings, accepted, json_ready
+from supernet.spaces import space_module
+from supernet.workflow.limits import open_network
+from supernet.workflow.tasks import reads_text
+
+PROFILE: Settings = {
+    "command": "profile",
+    "space": None,
+    "backend": "torch",
+    "threads": 1,
+    "batch_size": 1,
+    "device": "cpu",
+    "seed": 0,
+    "processor": None,
+    "networks": 20,
+    "network": {},
+}
+
+
+def profile_run(settings: Settings, out: Path | None, emitted: Path | None = None, collected: Path | None = None) -> dict[str, Any]:
+    """Measure, or write what another device is to measure (``emitted``), or read what it has measured (``collected``)."""
+    space = settings["space"]
+    module = space_module(space)
+    if reads_text(space):
+        raise InputError(f"every cell of {space} takes equally long: there is nothing to choose by latency")
+    given = {**getattr(module, "CIFAR", {}), **accepted(f"a network of {space}", module.network, settings["network"])}
+    supernet, sized = open_network(space, given)
+    example, described = torch.empty(1, *sized["shape"], device="meta"), json_ready(sized)
+    if out is None and (emitted is None or collected is not None):
+        raise InputError("give the table to write: --out latency.json (or --emit DIR)")
+    if collected is not None:
+        table = collect(collected, emitted / "manifest.json" if emitted else None, {"processor": settings["processor"]})
+        assert out
+        table.write(out)
+    elif emitted is not None:
+        about = {"name": space, "settings": described, "shape": sized["shape"], "space": supernet.space}
+        written = emit(parts(supernet, example), emitted, **about, batch=settings["batch_size"])
+        return {"emitted": str(emitted), "files": len(written.files), "to_fill": str(emitted / "manifest.csv")}
+    else:
+        table = profile(
+            supernet,
+            example,
+            out=out,
+            **{name: settings[name] for name in ("backend", "threads", "device", "seed", "networks")},
+            batch=settings["batch_size"],
+            network=lambda architecture: module.network(architecture, **sized),
+            space=space,
+            settings=described,
+        )
+    checked = {k: v for k, v in (table.validation or {}).items() if k != "points"}
+    return {"out": str(out), "parts": len(table.parts), "fit": vars(table.fit), "validation": checked or None, "machine": table.machine}

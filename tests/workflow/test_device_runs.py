@@ -1,0 +1,144 @@
+"""From a profile to a network that keeps its bound, by the commands."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+
+from supernet.costs.latency import LatencyTable
+from supernet.errors import InputError
+from supernet.settings import resolve
+from supernet.workflow.limits import milliseconds
+from supernet.workflow.profiling import PROFILE, profile_run
+from supernet.workflow.searching import SEARCH, check_search, search_run
+
+Run = Callable[..., CompletedProcess[str]]
+
+SMALL: dict[str, dict[str, Any]] = {
+    "fbnet": {"width": 0.5, "depths": [1] * 7},
+    "proxyless": {"width": 0.5, "depths": [1, 2, 1, 1, 1, 1]},
+    "single-path": {"width": 0.25, "depths": [1, 2, 1, 1, 1], "head": 32},
+    "densenas": {"width": 0.25},
+}
+HOME = {"fbnet": "fbnet", "proxyless": "proxyless", "proxyless-rl": "proxyless", "single-path": "single-path", "densenas": "densenas"}
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A table of each space, at the size of the digits."""
+    folder = tmp_path_factory.mktemp("tables")
+    for space, sizes in SMALL.items():
+        flags = {"space": space, "network": {**sizes, "stem": "cifar", "shape": (1, 8, 8)}, "networks": 4}
+        profile_run({**resolve(PROFILE, None, [], {}), **flags}, folder / f"{space}.json")
+    return {space: folder / f"{space}.json" for space in SMALL}
+
+
+def settings(method: str, table: Path | None, bound: float | None, **more: Any) -> dict[str, Any]:
+    space = HOME.get(method, "fbnet")
+    flags = {"method": method, "space": space, "epochs": 2, "data.limit": 96, "data.batch_size": 16, "supernet": SMALL[space]}
+    limits = {"limits.latency": bound, "limits.latency_table": None if table is None else str(table)}
+    return resolve(SEARCH, None, [], {**flags, **limits, "alarm.every": 0, "threads": 1, **more})
+
+
+def between(table: Path, share: float = 0.5) -> float:
+    """A latency between those predicted of a fast and a slow network."""
+    validation = LatencyTable.read(table).validation
+    assert validation
+    predicted = [point[0] for point in validation["points"]]
+    return float(min(predicted) + share * (max(predicted) - min(predicted)))
+
+
+@pytest.mark.parametrize("method", HOME)
+def test_every_method_for_devices_finds_a_network_that_keeps_its_bound(method: str, tables: dict[str, Path], tmp_path: Path) -> None:
+    table = tables[HOME[method]]
+    bound = between(table)
+    result = search_run(settings(method, table, bound), tmp_path / "run")
+    assert result["latency"] <= bound and result["limits"] == {"latency": {"bound": bound, "holds": True}}
+    measured = result["measured"]["latency"]
+    assert measured["predicted"] == result["latency"] and measured["over"] == pytest.approx(measured["ms"] / bound - 1)
+    assert measured["holds"] == (measured["ms"] <= bound)
+    stored = json.loads((tmp_path / "run" / "architecture.json").read_text())
+    assert sum(ms for _, ms in stored["where"]["latency"]) == pytest.approx(result["latency"])
+    lines = [json.loads(line) for line in (tmp_path / "run" / "history.jsonl").read_text().splitlines()]
+    assert lines[-1]["price"]["latency"]["bound"] == bound
+    assert "Bounds" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_a_random_search_tries_nothing_beyond_the_bound(tables: dict[str, Path], tmp_path: Path) -> None:
+    bound = between(tables["fbnet"])
+    found = search_run(settings("random", tables["fbnet"], bound, trials=4, steps=4), tmp_path / "run")
+    lines = [json.loads(line) for line in (tmp_path / "run" / "history.jsonl").read_text().splitlines()]
+    assert found["latency"] <= bound
+    assert all((line["outcome"] == "infeasible") == (line["costs"]["latency"] > bound) for line in lines)
+
+
+def test_a_tight_bound_gives_a_faster_network_than_a_loose_one(tables: dict[str, Path], tmp_path: Path) -> None:
+    at = {share: between(tables["proxyless"], share) for share in (0.2, 0.9)}
+    found = {share: search_run(settings("proxyless", tables["proxyless"], bound), tmp_path / str(share)) for share, bound in at.items()}
+    assert found[0.2]["latency"] <= at[0.2] and found[0.2]["latency"] < found[0.9]["latency"] <= at[0.9]
+
+
+def test_a_price_without_a_bound_is_the_papers(tables: dict[str, Path], tmp_path: Path) -> None:
+    chosen = settings("single-path", tables["single-path"], None, **{"price.cost": "latency", "price.weight": 50.0})
+    result = search_run(chosen, tmp_path / "run")
+    assert "limits" not in result and result["latency"] > 0
+    line = json.loads((tmp_path / "run" / "history.jsonl").read_text().splitlines()[-1])
+    assert line["price"]["latency"]["strength"] == 50 and line["price"]["latency"]["bound"] is None
+
+
+def test_what_a_device_without_python_measured_becomes_a_table(tmp_path: Path, tables: dict[str, Path]) -> None:
+    plain = {**resolve(PROFILE, None, [], {}), "space": "fbnet", "network": {**SMALL["fbnet"], "stem": "cifar", "shape": (1, 8, 8)}}
+    written = profile_run(plain, None, tmp_path / "parts")
+    lines = (tmp_path / "parts" / "manifest.csv").read_text().splitlines()
+    assert written["files"] == len(lines) - 1 == len(list((tmp_path / "parts").glob("*.onnx")))
+    times = [f"{line.split(',')[0]},{0.5 if 'empty' in line else 1.5}" for line in lines[1:]]
+    (tmp_path / "times.csv").write_text("\n".join(["name,ms", *times]))
+    profile_run(plain, tmp_path / "phone.json", tmp_path / "parts", tmp_path / "times.csv")
+    table = LatencyTable.read(tmp_path / "phone.json")
+    assert table.costs["latency"].unit == "ms" and max(table.parts.values()) == 1.0
+    found = search_run(settings("fbnet", tmp_path / "phone.json", 11.0), tmp_path / "run")  # as many parts have convolutions
+    assert found["latency"] <= 11 and "latency" not in found["measured"]  # the device is not here
+
+
+def test_latencies_are_read_with_their_unit() -> None:
+    assert [milliseconds(text) for text in ("12ms", "12", "0.5s", "800us", "1e1 MS")] == [12, 12, 500, 0.8, 10]
+    for text in ("", "fast", "-3ms", "0ms", "12m"):
+        with pytest.raises(InputError, match="12ms"):
+            milliseconds(text)
+
+
+def test_mistakes_are_one_line(cli: Run, tables: dict[str, Path], tmp_path: Path) -> None:
+    start = ("search", "fbnet", "--space", "fbnet", "--data", "digits", "--epochs", "1")
+    other = (*start, "--max-latency", "2ms", "--latency-table", tables["fbnet"], "--set", "supernet.width=1")
+    (tmp_path / "broken.json").write_text("{}")
+    for arguments, message in (
+        ((*start, "--max-latency", "2ms"), "--latency-table FILE"),
+        ((*start, "--max-latency", "soon", "--latency-table", tables["fbnet"]), "12ms"),
+        (other, "measured for another network"),
+        ((*start, "--max-latency", "2ms", "--latency-table", tmp_path / "broken.json"), "not a latency table"),
+        ((*start, "--max-latency", "2ms", "--latency-table", tmp_path / "none.json"), "cannot be read"),
+        ((*start, "--set", "price.weight=3"), "nothing is priced"),
+        (("profile", "--space", "fbnet"), "--out latency.json"),
+        (("profile", "--space", "darts-rnn", "--out", "x.json"), "nothing to choose by latency"),
+        (("profile", "--space", "fbnet", "--backend", "onnx", "--out", "x.json"), "did you mean 'onnxruntime'"),
+    ):
+        done = cli(*arguments)
+        lines = [line for line in done.stderr.splitlines() if not line.startswith("note: ")]
+        assert done.returncode == 2 and len(lines) == 1 and message in lines[0], (arguments, done.stderr)
+
+
+def test_an_impossible_bound_is_said_to_be_missed(tables: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    result = search_run(settings("fbnet", tables["fbnet"], 1e-6), tmp_path / "run")
+    assert result["limits"]["latency"]["holds"] is False and "the limit is missed: latency" in capsys.readouterr().err
+    assert math.isfinite(result["latency"])
+
+
+def test_a_bound_on_text_is_refused() -> None:
+    with pytest.raises(InputError, match="choose nothing"):
+        check_search({**settings("darts", None, None), "space": "darts-rnn", "supernet": {}, "price": {**SEARCH["price"], "cost": "macs"}})
