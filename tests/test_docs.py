@@ -127,6 +127,8 @@ def test_every_command_and_setting_of_a_page_exists(page: Path, monkeypatch: pyt
     if any("nb201.npz" in words for words, _ in commands(page)):
         ops = numpy.array(list(itertools.product(range(5), repeat=6)))
         numpy.savez("nb201.npz", ops=ops, op_names=numpy.array(OPERATIONS), val=ops.sum(1), test=ops.sum(1))
+    Path("latency.json").write_text('{"kind": "latency"}')
+    Path("mobile_trim.yaml").write_text("expanded_conv-input: {mean: 1}")
     for words, exits in commands(page):
         for word in words:
             if word.startswith("runs/"):
@@ -169,11 +171,12 @@ def test_every_name_is_documented(page: str, names: list[str]) -> None:
 
 def test_every_setting_is_documented() -> None:
     from supernet.workflow.comparing import COMPARE
+    from supernet.workflow.profiling import PROFILE
     from supernet.workflow.retraining import RETRAIN
     from supernet.workflow.searching import SEARCH
 
     text = (ROOT / "docs/settings.md").read_text() + (ROOT / "docs/tables.md").read_text()
-    for name, value in [*SEARCH.items(), *RETRAIN.items(), *COMPARE.items()]:
+    for name, value in [*SEARCH.items(), *RETRAIN.items(), *COMPARE.items(), *PROFILE.items()]:
         if name in ("command", "method", "space", "architecture", "methods"):
             continue
         wanted = [f"{name}.{inner}" for inner in value] if isinstance(value, dict) and value else [name]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -26,6 +26,14 @@ class Mix(NamedTuple):
 
 Mixture = dict[str, Mix]  # choice name -> its blend
 Table = dict[tuple[str, ...], Tensor]  # choices -> cost of each combination of their options, one axis a name; () -> the fixed part
+
+
+class Costing(Protocol):
+    """What says what a blend costs and is no table."""
+
+    def expected(self, space: SearchSpace, mixture: Mixture) -> Tensor:
+        """The cost of a blend: ()."""
+        ...
 
 
 def one_hot(space: SearchSpace, arch: Architecture) -> Mixture:
@@ -55,12 +63,14 @@ def reach(space: SearchSpace, mixture: Mixture) -> dict[str, Tensor | float]:
     return out
 
 
-def expected(space: SearchSpace, mixture: Mixture, table: Table) -> Tensor:
+def expected(space: SearchSpace, mixture: Mixture, table: Table | Costing) -> Tensor:
     """The cost that a blend is expected to have, differentiable; of a one-hot blend, the architecture's own cost.
 
     Chained costs (blocks that lead to blocks) need no recursion of their own: they are what ``reach`` weighs. In a table over several
     choices, one that another of them switches on is weighed by that one's axis alone: where it does not run, the table holds 0.
     """
+    if not isinstance(table, dict):
+        return table.expected(space, mixture)
     on, total = reach(space, mixture), torch.zeros(())
     for names, cost in table.items():
         cost_here = cost

@@ -13,12 +13,13 @@ import torch
 from supernet.costs.latency import LatencyTable
 from supernet.costs.limits import Limits
 from supernet.costs.objective import Objective
+from supernet.costs.predictor import Predictor
 from supernet.derive import derive
 from supernet.errors import InputError
 from supernet.estimators.shared import SharedWeights
 from supernet.explore import Exploration, Trial, explore
 from supernet.layers.base import Supernet
-from supernet.mixture import Table
+from supernet.mixture import Costing, Table
 from supernet.progress import Progress
 from supernet.report.page import write_report
 from supernet.run import FORMAT, Interrupted, Run, interruptible, seed_everything
@@ -65,7 +66,7 @@ def search(
     trials: int = 200,
     objective: Objective | None = None,
     limits: Mapping[str, float] | Limits | None = None,
-    latency_table: LatencyTable | str | Path | None = None,
+    latency_table: LatencyTable | Predictor | str | Path | None = None,
     costs: Costs | None = None,
     calibration: int = 20,
     save_every: float = 60.0,
@@ -134,10 +135,12 @@ def search(
     return found
 
 
-def _measured(table: LatencyTable | str | Path | None, space: SearchSpace) -> dict[str, Table]:
-    """The costs that a table has, over ``space``."""
+def _measured(table: LatencyTable | Predictor | str | Path | None, space: SearchSpace) -> Mapping[str, Table | Costing]:
+    """The costs that a table or a predictor has, over ``space``."""
     if table is None:
         return {}
+    if isinstance(table, Predictor):
+        return {"latency": table}
     read = table if isinstance(table, LatencyTable) else LatencyTable.read(Path(table))
     return {name: read.table(space, name) for name in read.costs}
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from supernet.costs import backends
-from supernet.costs.backends import onnx_bytes, prepare, torch_threads, write_onnx
+from supernet.costs.backends import prepare, torch_threads
+from supernet.costs.latency_onnx import onnx_bytes, write_onnx
 from supernet.errors import InputError, RunError
 from supernet.ops import InvertedResidual
 

@@ -77,7 +77,7 @@ def test_what_is_collected_is_the_table_of_the_parts(folder: Path, supernet: Sup
     table = collect(measured(folder, rows, "name,ms,mJ"), machine={"processor": "a phone"})
     assert (table.space, table.settings, table.shape) == ("own", {"width": 1.0}, (3, 8, 8))
     assert table.machine == {"backend": "collected", "batch": 2, "processor": "a phone"}
-    assert table.parts["stem"] == 6 and table.parts["two.branches.1"] == 2
+    assert sorted(table.parts.values()) == [2, 3, 5, 6, 6] and table.parts["stem"] == 6  # two of them run twice
     for arch, kernel in ({"one": "k5", "two": "k3"}, 6 + 5 + 2 * 3), ({"one": "k3", "two": "k1"}, 6 + 3 + 2 * 1):
         for cost, each in (("latency", 1), ("energy", 10)):
             assert float(expected(supernet.space, one_hot(supernet.space, arch), table.table(supernet.space, cost))) == each * kernel
@@ -109,8 +109,10 @@ def test_columns_may_be_added_to_the_manifest_itself_and_the_empty_call_is_optio
         ("part,ms", {}, "needs the columns name and ms"),
     ],
 )
-def test_what_is_wrong_with_a_measurement_is_said_in_one_line(folder: Path, heads: str, change: dict[str, str | None], message: str) -> None:
-    rows = {name: "1,1" if "mJ" in heads else "1" for name in ("empty", "part-000", "part-001", "part-002", "part-003")} | change
+def test_what_is_wrong_with_a_measurement_is_said_in_one_line(
+    folder: Path, heads: str, change: dict[str, str | None], message: str
+) -> None:
+    rows = dict.fromkeys(("empty", "part-000", "part-001", "part-002", "part-003"), "1,1" if "mJ" in heads else "1") | change
     with pytest.raises(InputError, match=message) as error:
         collect(measured(folder, {name: values for name, values in rows.items() if values is not None}, heads))
     assert "\n" not in str(error.value)
@@ -119,7 +121,7 @@ def test_what_is_wrong_with_a_measurement_is_said_in_one_line(folder: Path, head
 def test_a_name_that_is_there_twice_is_refused(folder: Path) -> None:
     path = measured(folder, {"part-000": "1"})
     path.write_text(path.read_text() + "part-000,2\n")
-    with pytest.raises(InputError, match="line 3 of .*: part-000 is there twice"):
+    with pytest.raises(InputError, match=r"line 3 of .*: part-000 is there twice"):
         collect(path)
 
 

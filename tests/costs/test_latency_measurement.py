@@ -71,7 +71,7 @@ def test_every_architecture_costs_what_its_parts_take_less_the_empty_calls(machi
     supernet = Supernet(Net())
     found = parts(supernet, X)
     timings = time_parts(found, backend="torch", rng=Random(0), effort=EFFORT)
-    assert timings[EMPTY].median == pytest.approx(0.5)
+    assert timings[EMPTY].median_ms == pytest.approx(0.5)
     cost, by_part = latency_of(supernet.space, found, timings)
     table = table_of(cost)
     assert by_part["stem"] == pytest.approx(7) and by_part["head"] == pytest.approx(0, abs=1e-9)
@@ -106,7 +106,7 @@ def test_an_unfinished_measurement_is_gone_on_with_on_the_same_machine_only(mach
 
     def medians(**settings: Any) -> dict[str, float]:
         timings = time_parts(found, backend="torch", rng=Random(1), effort=EFFORT, unfinished=path, **settings)
-        return {name: round(timing.median, 6) for name, timing in timings.items()}
+        return {name: round(timing.median_ms, 6) for name, timing in timings.items()}
 
     first = medians()
     machine.ran = 0
@@ -131,7 +131,7 @@ def test_a_part_that_cannot_be_run_is_named(monkeypatch: pytest.MonkeyPatch) -> 
         raise InputError("Conv2d cannot be exported")
 
     monkeypatch.setattr(latency_measurement, "prepare", refuse)
-    with pytest.raises(InputError, match=r"^(stem|one\.branches|two\.branches|deep).*: Conv2d cannot be exported$"):
+    with pytest.raises(InputError, match=r"^stem: Conv2d cannot be exported$"):
         time_parts([p for p in parts(Supernet(Net()), X) if kernels(p.module)][:1], backend="torch", rng=FirstPart())
 
 

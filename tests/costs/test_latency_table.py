@@ -70,7 +70,12 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     content = json.loads((tmp_path / "table.json").read_text())
     assert content["format"] == 1 and content["kind"] == "latency" and content["fit"] == {"offset": 0.125, "scale": 1.5}
     assert content["costs"]["latency"]["unit"] == "ms"
-    assert content["costs"]["latency"]["entries"][3] == {"choices": ["block", "kernel"], "options": ["conv", 3], "value": 1.0, "spread": 0.0}
+    assert content["costs"]["latency"]["entries"][3] == {
+        "choices": ["block", "kernel"],
+        "options": ["conv", 3],
+        "value": 1.0,
+        "spread": 0.0,
+    }
     with pytest.raises(RunError, match="cannot be written"):
         table.write(tmp_path / "nowhere" / "table.json")
 
@@ -110,7 +115,10 @@ def test_a_table_with_a_hole_is_refused() -> None:
         ({"kind": "other"}, "is not a table of latencies: supernet profile writes one"),
         ({"format": 2}, "of a format that this version does not read"),
         ({"machine": None}, "machine: Input should be a valid dictionary"),
-        ({"costs": {"latency": {"unit": "ms", "entries": [{"choices": [], "options": [], "value": -1}]}}}, r"entries\.0\.value: Input should be gr"),
+        (
+            {"costs": {"latency": {"unit": "ms", "entries": [{"choices": [], "options": [], "value": -1}]}}},
+            r"entries\.0\.value: Input should be gr",
+        ),
         ({"costs": {"latency": {"unit": "ms", "entries": [{"choices": ["a"], "options": [], "value": 1}]}}}, "has 0 options for 1 choices"),
         ({"fit": {"offset": "much"}}, r"fit\.offset: Input should be a valid number"),
     ],

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -84,7 +85,7 @@ def test_networks_cover_the_range_of_what_is_predicted_evenly() -> None:
     lowest, highest = 1.1, 1.0 + 0.9 * sum(1 + i % 3 for i in range(10)) + 0.9 + 0.5
     assert chosen == sorted(chosen) and len(set(chosen)) == 20
     assert chosen[-1] - chosen[0] > 0.9 * (highest - lowest) > 1.2 * (max(drawn) - min(drawn))
-    gaps = [b - a for a, b in zip(chosen, chosen[1:], strict=False)]
+    gaps = [b - a for a, b in pairwise(chosen)]
     assert max(gaps) < 0.12 * (highest - lowest)
     assert spread_out(SPACE, TABLE, 20, Random(0)) == spread_out(SPACE, TABLE, 20, Random(0))
 

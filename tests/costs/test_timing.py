@@ -58,7 +58,7 @@ def test_a_call_that_is_steady_is_left_alone_and_another_visited_up_to_the_most(
 
 def test_the_median_of_the_visits_is_not_moved_by_a_busy_minute() -> None:
     timing = Timing.of([2.0, 2.1, 1.9, 20.0, 30.0, 2.0, 2.0])
-    assert timing.median == 2.0 and timing.minimum == 1.9 and timing.visits == 7
+    assert timing.median_ms == 2.0 and timing.minimum_ms == 1.9 and timing.visits == 7
     assert Timing.of([4.0]) == Timing(4.0, 4.0, 0.0, 1)
     assert Timing.of([1.0, 2.0, 3.0, 4.0, 5.0]).spread == pytest.approx(2 / 3)
 

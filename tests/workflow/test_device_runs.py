@@ -6,15 +6,17 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
 
 from supernet.costs.latency import LatencyTable
+from supernet.costs.predictor import Predictor
 from supernet.errors import InputError
 from supernet.settings import resolve
-from supernet.workflow.limits import milliseconds
+from supernet.workflow.limits import milliseconds, open_network
 from supernet.workflow.profiling import PROFILE, profile_run
 from supernet.workflow.searching import SEARCH, check_search, search_run
 
@@ -68,6 +70,7 @@ def test_every_method_for_devices_finds_a_network_that_keeps_its_bound(method: s
     lines = [json.loads(line) for line in (tmp_path / "run" / "history.jsonl").read_text().splitlines()]
     assert lines[-1]["price"]["latency"]["bound"] == bound
     assert "Bounds" in (tmp_path / "run" / "report.html").read_text()
+    assert Path(result["exported"]).stat().st_size > 0
 
 
 def test_a_random_search_tries_nothing_beyond_the_bound(tables: dict[str, Path], tmp_path: Path) -> None:
@@ -104,6 +107,20 @@ def test_what_a_device_without_python_measured_becomes_a_table(tmp_path: Path, t
     assert table.costs["latency"].unit == "ms" and max(table.parts.values()) == 1.0
     found = search_run(settings("fbnet", tmp_path / "phone.json", 11.0), tmp_path / "run")  # as many parts have convolutions
     assert found["latency"] <= 11 and "latency" not in found["measured"]  # the device is not here
+
+
+@pytest.mark.parametrize(("kind", "method"), [("mlp", "fbnet"), ("boosting", "random")])
+def test_a_predictor_of_whole_networks_stands_for_a_table(kind: str, method: str, tmp_path: Path) -> None:
+    network = {**SMALL["fbnet"], "stem": "cifar", "shape": (1, 8, 8)}
+    plain = {**resolve(PROFILE, None, [], {}), "space": "fbnet", "network": network, "networks": 30, "predictor": kind}
+    judged = profile_run(plain, tmp_path / "latency.json")
+    assert judged["validation"]["networks"] == 6 and judged["validation"]["error_percent"] < 60
+    space = open_network("fbnet", network)[0].space
+    model = Predictor.read(tmp_path / "latency.json")
+    drawn = sorted(model.predict(space, space.sample(Random(seed))) for seed in range(40))
+    more = {"trials": 4, "steps": 4} if method == "random" else {}
+    found = search_run(settings(method, tmp_path / "latency.json", drawn[20], **more), tmp_path / "run")
+    assert found["latency"] <= drawn[20] and found["measured"]["latency"]["ms"] > 0
 
 
 def test_latencies_are_read_with_their_unit() -> None:

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
-import io
-import logging
-import os
-import sys
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from importlib import metadata
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module, metadata
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
+from supernet.costs.latency_onnx import line, onnx_bytes
 from supernet.errors import InputError, RunError, unknown
 
 BACKENDS = {"torch": (), "onnxruntime": ("onnx", "onnxscript", "onnxruntime"), "openvino": ("onnx", "onnxscript", "openvino")}
@@ -35,7 +29,9 @@ def check_backend(backend: str, device: str = "cpu") -> None:
     if not all(importlib.util.find_spec(name) for name in BACKENDS[backend]):
         raise InputError(f"the backend {backend} is not installed; install it with: pip install 'supernet[{EXTRAS[backend]}]'")
     if backend != "torch" and torch.device(device).type != "cpu":
-        raise InputError(f"the backend {backend} is timed on the CPU only, not on {device}: take the backend torch, or --emit and --collect")
+        raise InputError(
+            f"the backend {backend} is timed on the CPU only, not on {device}: take the backend torch, or --emit and --collect"
+        )
 
 
 def version(backend: str) -> str:
@@ -44,7 +40,9 @@ def version(backend: str) -> str:
 
 
 def prepare(backend: str, module: nn.Module, inputs: Sequence[Any], *, threads: int = 1, device: str = "cpu") -> Call:
-    """A call that runs ``module`` once, in evaluation mode, on ``inputs``, as they are: nothing is copied in or out.
+    """A call that runs ``module`` once on ``inputs`` as they are: nothing is copied in or out.
+
+    The module is left in evaluation mode, on the device.
 
     Args:
         inputs: tensors, nested as the module takes them; their batch size is fixed.
@@ -122,7 +120,7 @@ def _onnxruntime(model: bytes, inputs: list[Tensor], outputs: list[Tensor], thre
     try:
         session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise InputError(f"ONNX Runtime cannot load a part: {_line(error)}") from error
+        raise InputError(f"ONNX Runtime cannot load a part: {line(error)}") from error
     binding = session.io_binding()
     for put in session.get_inputs():  # those that the module does not use are not among them
         binding.bind_ortvalue_input(put.name, ort.OrtValue.ortvalue_from_numpy(inputs[_number(put.name)].contiguous().numpy()))
@@ -135,14 +133,13 @@ def _onnxruntime(model: bytes, inputs: list[Tensor], outputs: list[Tensor], thre
 
 def _openvino(model: bytes, inputs: list[Tensor], outputs: list[Tensor], threads: int) -> _Made:
     """In float32: left alone, OpenVINO takes bfloat16 on processors that have it."""
-    import openvino
-
+    openvino = import_module("openvino")  # has no types
     core = openvino.Core()
     settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"}
     try:
         compiled = core.compile_model(core.read_model(model), "CPU", settings)
     except Exception as error:
-        raise InputError(f"OpenVINO cannot load a part: {_line(error)}") from error
+        raise InputError(f"OpenVINO cannot load a part: {line(error)}") from error
     request = compiled.create_infer_request()
     for put in compiled.inputs:
         request.set_tensor(put, openvino.Tensor(inputs[_number(put.any_name)].contiguous().numpy(), shared_memory=True))
@@ -158,92 +155,3 @@ def _compare(backend: str, output: Tensor, target: Tensor) -> None:
     difference = (output.double() - target.double()).abs().max().item() / (scale or 1.0) if target.numel() else 0.0
     if tuple(output.shape) != tuple(target.shape) or not difference <= TOLERANCE:  # also when it is not a number
         raise RunError(f"{backend} computes something else than a part of the network: off by {difference:.1e} of the output's scale")
-
-
-class _Flat(nn.Module):
-    """A module that takes and gives plain tensors, however nested its own inputs and outputs are."""
-
-    def __init__(self, module: nn.Module, inputs: Sequence[Any]):
-        super().__init__()
-        self.module = module
-        self.leaves, self.structure = tree_flatten(tuple(inputs))
-
-    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        given = iter(tensors)
-        leaves = [next(given) if isinstance(x, Tensor) else x for x in self.leaves]
-        outputs = tree_leaves(self.module(*tree_unflatten(leaves, self.structure)))
-        return tuple(x for x in outputs if isinstance(x, Tensor))
-
-
-def onnx_bytes(module: nn.Module, inputs: Sequence[Any]) -> bytes:
-    """``module`` in evaluation mode as an ONNX file, for inputs of this size; they are called input_0, ..., the outputs output_0, ...
-
-    PyTorch's older exporter takes 15 ms for a block, the one by ``torch.export`` 700 ms, and their files are equally fast.
-    So the older one goes first, and the newer does what that cannot: torch versions without it, and operations it lacks.
-    Raises ``InputError`` where neither can.
-    """
-    flat = _Flat(module.cpu().eval(), inputs).eval()
-    tensors = tuple(x.cpu() for x in flat.leaves if isinstance(x, Tensor))
-    with torch.no_grad():
-        outputs = len(flat(*tensors))
-    names = {"input_names": [f"input_{i}" for i in range(len(tensors))], "output_names": [f"output_{i}" for i in range(outputs)]}
-    buffer = io.BytesIO()
-    try:
-        with _quiet(), torch.no_grad(), _Spelled():
-            torch.onnx.export(flat, tensors, buffer, dynamo=False, **names)  # type: ignore[arg-type]
-        return buffer.getvalue()
-    except Exception:
-        pass
-    try:
-        with _quiet(), torch.no_grad():
-            written = torch.onnx.export(flat, tensors, dynamo=True, verbose=False, **names)  # type: ignore[arg-type]
-        assert written is not None
-        return written.model_proto.SerializeToString()
-    except Exception as error:
-        raise InputError(f"{type(module).__name__} cannot be exported to ONNX: {_line(error)}") from error
-
-
-class _Spelled(TorchFunctionMode):
-    """Says in plainer operations what the older exporter has no words for."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None) -> Any:
-        if func is torch.channel_shuffle:
-            x, groups = args
-            return x.unflatten(1, (groups, x.shape[1] // groups)).transpose(1, 2).flatten(1, 2)
-        return func(*args, **(kwargs or {}))
-
-
-def write_onnx(module: nn.Module, inputs: Sequence[Any], path: Path) -> None:
-    """Write ``module`` as an ONNX file for inputs of this size; raises ``InputError`` or ``RunError``."""
-    content, temporary = onnx_bytes(module, inputs), path.with_name(f".{path.name}.new")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise RunError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _line(error: BaseException) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 200 else text[:197] + "..."
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Hold back what the exporters print, log and warn of, also from C++; what matters comes as an exception."""
-    level, nothing = logging.root.manager.disable, os.open(os.devnull, os.O_WRONLY)
-    sys.stdout.flush()
-    logging.disable(logging.CRITICAL)
-    kept = os.dup(1)
-    os.dup2(nothing, 1)
-    try:
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        os.dup2(kept, 1)
-        os.close(kept)
-        os.close(nothing)
-        logging.disable(level)

@@ -17,9 +17,9 @@ from typing import Any
 import torch
 from pydantic import TypeAdapter, ValidationError
 
-from supernet.costs.backends import write_onnx
-from supernet.costs.latency import FORMAT, UNITS, Amount, Cost, LatencyTable, cost_of, read_json, short, write_text
+from supernet.costs.latency import FORMAT, Cost, LatencyTable, cost_of, read_json, short, write_text
 from supernet.costs.latency_measurement import EMPTY, distinct, empty, identity
+from supernet.costs.latency_onnx import write_onnx
 from supernet.costs.parts import Part
 from supernet.errors import InputError, RunError, unknown
 from supernet.mixture import Table
@@ -154,7 +154,9 @@ def read_manifest(path: Path) -> Manifest:
         first = error.errors()[0]
         raise InputError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
     for use in found.uses:
-        known = all(n in found.choices and o in found.choices[n] for names, options in use.places for n, o in zip(names, options, strict=True))
+        known = all(
+            n in found.choices and o in found.choices[n] for names, options in use.places for n, o in zip(names, options, strict=True)
+        )
         if use.file not in found.files or not known:
             raise InputError(f"{path}: the part {use.part} has a file or a place that is not in the manifest")
     return found
@@ -182,7 +184,7 @@ def _columns(path: Path, about: Manifest) -> dict[str, dict[str, float]]:
     missing = [name for name in about.files if name not in found[heads[0]] and name != EMPTY]
     if missing:
         raise InputError(f"{path} has no line for {missing[0]}" + (f" and {len(missing) - 1} more parts" if missing[1:] else ""))
-    return {column: values for column, values in found.items()}
+    return found
 
 
 def _number(text: str, where: str) -> float:

@@ -71,9 +71,7 @@ def time_parts(
     progress = Progress("timing parts", len(calls), unit="parts")
     try:
         with torch_threads(threads):
-            visits = measure(
-                calls, rng=rng, effort=effort, known=known, keep=keep, progress=progress, clock=clock(threads, device)
-            )
+            visits = measure(calls, rng=rng, effort=effort, known=known, keep=keep, progress=progress, clock=clock(threads, device))
     finally:
         progress.close()
     return {name: Timing.of(times) for name, times in visits.items()}
@@ -117,14 +115,14 @@ def measured(part: Part, timings: Mapping[str, Timing]) -> float:
     """What a part takes in one forward pass, in ms: the median, less that of an empty call."""
     if not (part.calls and part.inputs):
         return 0.0
-    return part.calls * max(0.0, timings[identity(part)].median - timings[EMPTY].median)
+    return part.calls * max(0.0, timings[identity(part)].median_ms - timings[EMPTY].median_ms)
 
 
 def latency_of(space: SearchSpace, found: Sequence[Part], timings: Mapping[str, Timing]) -> tuple[Cost, dict[str, float]]:
     """The cost "latency" of a ``LatencyTable``, and its parts."""
 
     def spread(part: Part) -> float:
-        return measured(part, timings) and part.calls * timings[identity(part)].spread * timings[identity(part)].median
+        return measured(part, timings) and part.calls * timings[identity(part)].spread * timings[identity(part)].median_ms
 
     values = tabulate(space, found, lambda part: measured(part, timings))
     cost = cost_of(space, values, tabulate(space, found, spread))

@@ -55,12 +55,7 @@ def validate(
         raise InputError(f"a fit and a test need 3 networks or more each; got {fit_networks} and {test_networks}")
     chosen = spread_out(space, table, fit_networks + test_networks, rng)
     sums = [predicted(space, table, architecture) for architecture in chosen]
-    progress = Progress("timing networks", len(chosen), unit="networks")
-    try:
-        visits = measure(_Networks(chosen, prepared), rng=rng, effort=effort, progress=progress, clock=clock)
-    finally:
-        progress.close()
-    times = [visits[str(i)] for i in range(len(chosen))]
+    times = time_networks(chosen, prepared, rng=rng, effort=effort, clock=clock)
     of_fit = {round(i * (len(chosen) - 1) / (fit_networks - 1)) for i in range(fit_networks)}  # both ends, and evenly between
     fit = fitted([sums[i] for i in of_fit], [min(times[i]) for i in of_fit])
     rest = [i for i in range(len(chosen)) if i not in of_fit]
@@ -76,6 +71,23 @@ def validate(
         "repeat_tau": kendall([min(times[i][::2]) for i in rest], [min(times[i][1::2]) for i in rest]),
         "points": [[short(a), short(b)] for a, b in zip(guesses, seen, strict=True)],
     }
+
+
+def time_networks(
+    architectures: Sequence[Architecture],
+    prepared: Callable[[Architecture], Call],
+    *,
+    rng: Random,
+    effort: Effort = VISITS,
+    clock: Callable[[], float] = time.perf_counter,
+) -> list[list[float]]:
+    """The visits of every network, in ms, in turns; ``prepared`` makes the call that runs one once."""
+    progress = Progress("timing networks", len(architectures), unit="networks")
+    try:
+        visits = measure(_Networks(architectures, prepared), rng=rng, effort=effort, progress=progress, clock=clock)
+    finally:
+        progress.close()
+    return [visits[str(i)] for i in range(len(architectures))]
 
 
 def predicted(space: SearchSpace, table: Table, architecture: Architecture) -> float:
@@ -120,7 +132,7 @@ def _marginal(space: SearchSpace, table: Table, name: str) -> list[float]:
             total += values.double().mean(others) if others else values.double()
     total -= total.mean()
     deviation = total.square().mean().sqrt()
-    return (total / deviation if deviation > 0 else total).tolist()  # type: ignore[no-any-return]
+    return (total / deviation if deviation > 0 else total).tolist()
 
 
 def fitted(sums: Sequence[float], times: Sequence[float]) -> Fit:

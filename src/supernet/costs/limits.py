@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from supernet.costs.predictor import Predictor
 from supernet.costs.price import Price, Prices
 from supernet.costs.table import count_tables
 from supernet.errors import InputError, unknown
 from supernet.layers.base import Supernet
-from supernet.mixture import Table, expected, one_hot
+from supernet.mixture import Costing, Table, expected, one_hot
 from supernet.space import Architecture, SearchSpace
 
 COSTS = ("latency", "energy", "macs", "params", "activations", "storage")  # the first that is bound is what a method's own price is of
@@ -22,7 +23,7 @@ class Limits:
     """``bounds``: cost -> the most that it may be, in the unit of its table. ``tables``: cost -> what each option of ``space`` costs."""
 
     bounds: Mapping[str, float]
-    tables: Mapping[str, Table]
+    tables: Mapping[str, Table | Costing]
     space: SearchSpace
 
     def __post_init__(self) -> None:
@@ -34,7 +35,7 @@ class Limits:
 
     @classmethod
     def of(
-        cls, supernet: Supernet, example: Sequence[Any], bounds: Mapping[str, float], measured: Mapping[str, Table] | None = None
+        cls, supernet: Supernet, example: Sequence[Any], bounds: Mapping[str, float], measured: Mapping[str, Table | Costing] | None = None
     ) -> Limits:
         """Limits on networks derived from ``supernet``; ``example``: inputs, one example each; ``measured``: what cannot be counted."""
         for name in bounds:
@@ -66,6 +67,8 @@ class Limits:
             return {}
         if main not in self.tables:
             raise unknown("cost", main, self.tables)
+        if any(isinstance(table, Predictor) and table.kind != "mlp" for table in self.tables.values()):
+            raise InputError("boosted trees have no gradient: fit a predictor with predictor=mlp for a gradient method")
         own = {**pricing, **({} if main not in self.bounds else BOUNDED.get(pricing["form"], {})), **given}
         other = "reward" if own["form"] == "reward" else "hinge"
         forms = {main: own} | {name: {"form": other} for name in self.bounds if name != main}

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from supernet.errors import InputError, unknown
-from supernet.mixture import Mix, Mixture, Table, expected, one_hot
+from supernet.mixture import Costing, Mix, Mixture, Table, expected, one_hot
 from supernet.space import Architecture, SearchSpace
 
 FORMS = ("linear", "log", "power", "hinge", "reward")
@@ -26,7 +26,7 @@ ABOVE = {"log": 0.0, "power": 1.0, "reward": 0.0}  # what the cost must be above
 class Price:
     """A loss (or a reward), priced by the expected cost of a blend: ``price(loss, mixture, space)``.
 
-    ``table``: what each option costs, in any unit. ``form``:
+    ``table``: what each option costs, in any unit, or what else says what a blend costs. ``form``:
     "linear": loss + weight (cost - reference) / reference; "log": loss + weight log(cost) / log(reference);
     "power": loss weight (log(cost) / log(reference)) ** exponent; "hinge": loss + weight relu(cost / bound - 1);
     "reward": of a score that is to be raised, score (reference / cost) ** exponent.
@@ -40,7 +40,7 @@ class Price:
 
     def __init__(
         self,
-        table: Table,
+        table: Table | Costing,
         *,
         form: str = "hinge",
         weight: float = 1.0,
@@ -101,7 +101,7 @@ class Price:
 
         ``architecture``: what would be derived without regard to the bound. Raises ``InputError`` where the space does not fit the table.
         """
-        if other := [n for names in self.table for n in names if n not in space]:
+        if isinstance(self.table, dict) and (other := [n for names in self.table for n in names if n not in space]):
             raise InputError(f"the table prices the choice {other[0]!r}, which is not in the space: make it of this space")
         cost = float(self._checked(expected(space, one_hot(space, architecture), self.table)))
         if self.bound is not None and learnt:

@@ -39,14 +39,17 @@ SINGLE_PATH_INPUTS = [  # of its 20 layers: channels, side
 
 
 def kind_of(path: Path) -> str | None:
-    """What a file holds: "measured" (see ``LatencyTable``), "proxyless", "once-for-all", "single-path", "densenas"; None: none of these."""
+    """What a file holds: "measured" (``LatencyTable``), "predictor" (``Predictor``), or a paper's; None: none of these.
+
+    The papers: "proxyless", "once-for-all", "single-path", "densenas".
+    """
     content = _read(path)
     if isinstance(content, list):
         return "densenas" if len(content) == 4 and isinstance(content[1], list) else None
     if not isinstance(content, dict):
         return None
-    if content.get("kind") == "latency":
-        return "measured"
+    if own := {"latency": "measured", "latency predictor": "predictor"}.get(content.get("kind", "")):
+        return own
     if any(str(name).startswith("expanded_conv-") for name in content):
         return "once-for-all" if any("-se:" in str(name) for name in content) else "proxyless"
     return "single-path" if set(content) == {str(i) for i in range(22)} else None
@@ -91,7 +94,16 @@ def lookup(path: Path) -> Lookup:
 
 
 def block_name(
-    size: int, inputs: int, outputs: int, *, expand: int, kernel: int, stride: int, skip: bool, se: bool | None = None, hs: bool | None = None
+    size: int,
+    inputs: int,
+    outputs: int,
+    *,
+    expand: int,
+    kernel: int,
+    stride: int,
+    skip: bool,
+    se: bool | None = None,
+    hs: bool | None = None,
 ) -> str:
     """What the YAML tables call an inverted residual block.
 
@@ -144,7 +156,9 @@ def _single_path(entries: Mapping[str, Mapping[str, float]], space: SearchSpace,
     for i, (channels, side) in enumerate(SINGLE_PATH_INPUTS):
         names = (f"layer.{i}.expansion", f"layer.{i}.kernel")
         if tuple(fed[names[0]][1:]) != (channels, side, side):
-            raise InputError(f"layer {i} of the table is fed {channels} channels of {side}x{side}, of this network {tuple(fed[names[0]][1:])}")
+            raise InputError(
+                f"layer {i} of the table is fed {channels} channels of {side}x{side}, of this network {tuple(fed[names[0]][1:])}"
+            )
         half3, whole3, half5, whole5 = (float(entries[str(i + 1)][str(k)]) for k in range(4))
         if interpolated:
             half3 = half5 * whole3 / whole5
@@ -176,6 +190,8 @@ def _dense(lists: Sequence[Any], space: SearchSpace, found: Sequence[Part]) -> T
         table[(name,)] = torch.tensor(times, dtype=torch.float64)
 
     places = [name.removeprefix("route.") for name in space if name.startswith("route.")]
+    if not places:
+        raise InputError("the table is of DenseNAS' networks")
     for place, (heads, stack) in zip([*places[1:], "end"], [*blocks, ([[ms] for ms in end], [])], strict=True):
         routes = [space[f"route.{source}"] for source in places]
         leading = [(source, route) for source, route in zip(places, routes, strict=True) if place in map(str, route.options)]

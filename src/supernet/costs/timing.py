@@ -23,10 +23,10 @@ CALLS = 2000  # in a visit, at most: a clock need not advance while a call waits
 
 @dataclass(frozen=True)
 class Timing:
-    """A call's time in ms. ``spread``: the interquartile range of its visits as a fraction of the median."""
+    """A call's time. ``spread``: the interquartile range of its visits as a fraction of the median."""
 
-    median: float
-    minimum: float
+    median_ms: float
+    minimum_ms: float
     spread: float
     visits: int
 

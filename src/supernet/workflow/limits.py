@@ -15,11 +15,12 @@ from supernet.costs.device import machine, processor
 from supernet.costs.latency import LatencyTable
 from supernet.costs.limits import COSTS, Limits
 from supernet.costs.parts import parts
+from supernet.costs.predictor import Predictor
 from supernet.costs.published_tables import kind_of, published_table
 from supernet.designs import Design
 from supernet.errors import InputError
 from supernet.layers.base import Supernet
-from supernet.mixture import Table
+from supernet.mixture import Costing, Table
 from supernet.settings import Settings, taken
 from supernet.spaces import space_module
 
@@ -45,7 +46,8 @@ def limits_of(settings: Mapping[str, Any], network: Mapping[str, Any]) -> Limits
     Raises ``InputError`` where a latency table is missing or is of other networks; warns where it was measured elsewhere.
     """
     found, sized = open_network(settings["space"], network)
-    file, measured = settings["limits"]["latency_table"], {}
+    file = settings["limits"]["latency_table"]
+    measured: dict[str, Table | Costing] = {}
     if file is not None:
         measured = measured_tables(Path(file), settings["space"], sized, found)
     return Limits.of(found, [torch.empty(1, *sized["shape"], device="meta")], bounds_of(settings), measured)
@@ -60,8 +62,10 @@ def open_network(space: str, network: Mapping[str, Any]) -> tuple[Supernet, Sett
     return found, sized
 
 
-def measured_tables(file: Path, space: str, sized: Settings, network: Supernet) -> dict[str, Table]:
-    """The tables of a file that ``supernet profile`` wrote, or of a published one."""
+def measured_tables(file: Path, space: str, sized: Settings, network: Supernet) -> dict[str, Table | Costing]:
+    """The tables or the predictor of a file that ``supernet profile`` wrote, or a published table."""
+    if kind_of(file) == "predictor":
+        return {"latency": Predictor.read(file)}
     if kind_of(file) != "measured":
         found = parts(network, torch.empty(1, *sized["shape"], device="meta"))
         return {"latency": published_table(file, network.space, found)}
@@ -71,10 +75,11 @@ def measured_tables(file: Path, space: str, sized: Settings, network: Supernet) 
     return {name: table.table(network.space, name) for name in table.costs}
 
 
-def own_table(settings: Mapping[str, Any]) -> LatencyTable | None:
-    """The table among a command's settings, where ``supernet profile`` wrote it."""
+def own_table(settings: Mapping[str, Any]) -> LatencyTable | Predictor | None:
+    """The table or the predictor among a command's settings, where ``supernet profile`` wrote it."""
     file = settings["limits"]["latency_table"]
-    return LatencyTable.read(Path(file)) if file is not None and kind_of(Path(file)) == "measured" else None
+    kind = None if file is None else kind_of(Path(file))
+    return LatencyTable.read(Path(file)) if kind == "measured" else Predictor.read(Path(file)) if kind == "predictor" else None
 
 
 def warn_elsewhere(settings: Mapping[str, Any]) -> None:
@@ -84,7 +89,7 @@ def warn_elsewhere(settings: Mapping[str, Any]) -> None:
         print(f"warning: {settings['limits']['latency_table']} was measured elsewhere: {line}", file=sys.stderr)
 
 
-def here(table: LatencyTable) -> dict[str, Any]:
+def here(table: LatencyTable | Predictor) -> dict[str, Any]:
     """This machine, measured as ``table`` was; empty where its backend is not installed."""
     try:
         return machine(**{name: table.machine[name] for name in HOW if name in table.machine})

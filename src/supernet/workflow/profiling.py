@@ -10,7 +10,7 @@ import torch
 from supernet.costs.latency_collection import collect, emit
 from supernet.costs.parts import parts
 from supernet.errors import InputError
-from supernet.profile import profile
+from supernet.profile import profile, profile_networks
 from supernet.settings import Settings, accepted, json_ready
 from supernet.spaces import space_module
 from supernet.workflow.limits import open_network
@@ -25,7 +25,8 @@ PROFILE: Settings = {
     "device": "cpu",
     "seed": 0,
     "processor": None,
-    "networks": 20,
+    "networks": None,
+    "predictor": None,
     "network": {},
 }
 
@@ -50,15 +51,12 @@ def profile_run(settings: Settings, out: Path | None, emitted: Path | None = Non
         written = emit(parts(supernet, example), emitted, **about, batch=settings["batch_size"])
         return {"emitted": str(emitted), "files": len(written.files), "to_fill": str(emitted / "manifest.csv")}
     else:
-        table = profile(
-            supernet,
-            example,
-            out=out,
-            **{name: settings[name] for name in ("backend", "threads", "device", "seed", "networks")},
-            batch=settings["batch_size"],
-            network=lambda architecture: module.network(architecture, **sized),
-            space=space,
-            settings=described,
-        )
+        how: dict[str, Any] = {name: settings[name] for name in ("backend", "threads", "device", "seed")}
+        how |= {"batch": settings["batch_size"], "network": lambda architecture: module.network(architecture, **sized)}
+        how |= {} if settings["networks"] is None else {"networks": settings["networks"]}
+        if settings["predictor"] is not None:
+            made, judged = profile_networks(supernet, example, out=out, kind=settings["predictor"], **how)
+            return {"out": str(out), "validation": judged, "machine": made.machine}
+        table = profile(supernet, example, out=out, space=space, settings=described, **how)
     checked = {k: v for k, v in (table.validation or {}).items() if k != "points"}
     return {"out": str(out), "parts": len(table.parts), "fit": vars(table.fit), "validation": checked or None, "machine": table.machine}

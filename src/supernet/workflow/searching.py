@@ -26,7 +26,7 @@ from supernet.strategies.weights import Weights
 from supernet.train import peak_memory
 from supernet.workflow.classification import DATA, MACHINE, dtype_of, use_threads
 from supernet.workflow.limits import LIMITS, PRICE, bounds_of, limits_of, prices, warn_elsewhere
-from supernet.workflow.measuring import measured_latency, milliseconds_by_part
+from supernet.workflow.measuring import delivered, exported, measured_latency, milliseconds_by_part
 from supernet.workflow.methods import from_scratch, on_a_table, over_a_supernet, space_of, supernet_settings
 from supernet.workflow.tasks import finite, main_score, reads_text, with_recipe
 from supernet.workflow.watching import ALARM, JUDGE, alarm_of, judge_of
@@ -164,10 +164,13 @@ def _finish(settings: Settings, run: Run, found: Found, network: Settings, secon
     holds = {k: bool(costs[k] <= bound) for k, bound in bounds.items()}
     for name in (k for k in bounds if not holds[k]):
         print(f"warning: the limit is missed: {name} {number(costs[name])} > {number(bounds[name])}", file=sys.stderr)
-    latency = measured_latency(settings, there, costs["latency"]) if "latency" in costs else None
+    latency, written = None, None
+    if "latency" in costs:
+        whole = delivered(there, found)
+        latency, written = measured_latency(settings, there, whole, costs["latency"]), exported(run, there, whole)
     measured, where = {"latency": latency} if latency else {}, milliseconds_by_part(settings, network, found.architecture)
     if latency and not latency.get("holds", True):
-        print(f"warning: measured, the network takes {latency['ms']:.3g} ms, {latency['over']:.1%} over the limit", file=sys.stderr)
+        print(f"warning: measured, the network takes {latency['ms']:.4g} ms, {latency['over']:.1%} over the limit", file=sys.stderr)
     found_by = {"method": settings["method"], "seed": settings["seed"], "epochs": settings["epochs"], "trials": len(found.trials)}
     stored = {
         "format": FORMAT,
@@ -189,6 +192,7 @@ def _finish(settings: Settings, run: Run, found: Found, network: Settings, secon
     result |= {"validation": validation, **({"limits": stored["limits"]} if bounds else {})}
     if found.baseline:
         result["baseline"] = _finish_baseline(settings, run, found.baseline, network)
+    result |= {"exported": written} if written else {}
     return {**result, "out": str(run.folder), "measured": {"seconds": seconds, "peak_memory_mb": peak_memory(), **measured}}
 
 
