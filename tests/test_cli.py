@@ -203,7 +203,7 @@ def test_searching_and_comparing_on_a_table(tmp_path: Path, table: Path) -> None
         (("search", "darts", "--space", "darts", "--device", "cuda:99"), "cannot be used here"),
         (("search", "darts", "--space", "darts", "--resume"), "nothing to resume"),
         (("search", "darts", "--space", "darts", "--config", "none.yaml"), "cannot be read"),
-        (("search", "darts", "--space", "darts", "--max-latency", "12ms"), "--max-latency"),
+        (("search", "darts", "--space", "darts", "--max-latency", "12ms"), "--latency-table FILE"),
         (("describe", "darts-v3"), "did you mean 'darts-v"),
         (("describe",), "an architecture or --space"),
         (("describe", CELL.replace("sep_conv_3x3", "sep_conv_3x4")), "did you mean 'sep_conv_3x3'"),
@@ -216,7 +216,7 @@ def test_searching_and_comparing_on_a_table(tmp_path: Path, table: Path) -> None
         (("compare", "random", "--space", "nasbench201", "--table", "t.npz", "--budget", "many"), "a number with a unit"),
         (("compare", "randon", "--space", "nasbench201", "--table", "t.npz"), "did you mean 'random'"),
         (("list", "method"), "did you mean 'methods'"),
-        (("profile",), "not part of this version"),
+        (("profile", "--space", "fbnt", "--out", "x.json"), "did you mean 'fbnet'"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(

@@ -74,8 +74,8 @@ def test_the_price_has_the_type_of_the_loss_and_the_cost_that_of_the_table() -> 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_strength_grows_while_the_derived_network_is_too_dear_and_shrinks_where_there_is_room(form: str) -> None:
-    price = Price(TABLE, form=form, weight=0.5, exponent=0.5, bound=10.0, rate=2.0)
-    price.epoch(SPACE, DEAR, learnt=False)
+    price = Price(TABLE, form=form, weight=0.5, exponent=0.5, bound=10.0, rate=60.0)
+    price.epoch(SPACE, DEAR, share=0.0)
     assert price.strength == 0.5
     price.epoch(SPACE, DEAR)
     assert price.strength == pytest.approx(0.5 * math.exp(2.0 * 1.0))  # twice the bound
@@ -159,7 +159,7 @@ def test_settings_that_make_no_price_are_refused(settings: dict[str, Any], said:
 def test_costs_whose_logarithm_is_no_price_are_refused_before_the_search_begins() -> None:
     small = {names: cost / 1000 for names, cost in TABLE.items()}
     with pytest.raises(InputError, match=r"above 1; got 0\.02: give costs in a smaller unit"):
-        Price(small, form="power", reference=math.e).epoch(SPACE, DEAR, learnt=False)
+        Price(small, form="power", reference=math.e).epoch(SPACE, DEAR, share=0.0)
     with pytest.raises(InputError, match="above 0; got 0"):
         Price({(): torch.zeros(())}, form="log", reference=2.0)(torch.ones(()), {}, SPACE)
 

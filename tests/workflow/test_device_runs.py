@@ -87,6 +87,13 @@ def test_a_tight_bound_gives_a_faster_network_than_a_loose_one(tables: dict[str,
     assert found[0.2]["latency"] <= at[0.2] and found[0.2]["latency"] < found[0.9]["latency"] <= at[0.9]
 
 
+def test_timing_a_few_steps_for_a_budget_in_seconds_leaves_the_price_as_it_is(tables: dict[str, Path], tmp_path: Path) -> None:
+    table = tables["proxyless"]
+    search_run(settings("proxyless", table, between(table, 0.1), seconds=1.0), tmp_path / "run")
+    line = json.loads((tmp_path / "run" / "history.jsonl").read_text().splitlines()[0])
+    assert line["price"]["latency"]["strength"] == 0.1  # the first epoch is one of warm-up
+
+
 def test_a_price_without_a_bound_is_the_papers(tables: dict[str, Path], tmp_path: Path) -> None:
     chosen = settings("single-path", tables["single-path"], None, **{"price.cost": "latency", "price.weight": 50.0})
     result = search_run(chosen, tmp_path / "run")
@@ -148,6 +155,17 @@ def test_mistakes_are_one_line(cli: Run, tables: dict[str, Path], tmp_path: Path
         done = cli(*arguments)
         lines = [line for line in done.stderr.splitlines() if not line.startswith("note: ")]
         assert done.returncode == 2 and len(lines) == 1 and message in lines[0], (arguments, done.stderr)
+
+
+def test_a_table_of_another_machine_is_warned_of_and_measures_nothing(
+    tables: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = json.loads(tables["fbnet"].read_text())
+    content["machine"]["processor"] = "another"
+    (tmp_path / "there.json").write_text(json.dumps(content))
+    result = search_run(settings("fbnet", tmp_path / "there.json", between(tables["fbnet"])), tmp_path / "run")
+    assert "was measured elsewhere: processor: another in the table" in capsys.readouterr().err
+    assert "latency" in result["limits"] and "latency" not in result["measured"]
 
 
 def test_an_impossible_bound_is_said_to_be_missed(tables: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

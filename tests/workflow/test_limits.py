@@ -6,27 +6,34 @@ from typing import Any
 import pytest
 import torch
 
+from supernet.costs.limits import Limits
 from supernet.costs.objective import Objective
-from supernet.derivation import strongest
+from supernet.derivation import strongest, within
 from supernet.designs import Design
 from supernet.explore import explore
 from supernet.mixture import Mix
 from supernet.searchers import make_searcher
+from supernet.settings import resolve
 from supernet.space import SearchSpace
-from supernet.spaces import space_module
-from supernet.workflow.limits import Limits
+from supernet.strategies import strategy
+from supernet.workflow.limits import limits_of
+from supernet.workflow.searching import SEARCH
 
 SIZES: dict[str, dict[str, Any]] = {
     "darts": {"channels": 8, "cells": 5, "shape": (3, 32, 32)},
     "nasbench201": {"channels": 8, "cells": 2, "shape": (3, 32, 32)},
     "nasbench-macro": {"channels": 8, "shape": (3, 32, 32)},
+    "fbnet": {"stem": "cifar", "width": 0.5, "depths": (1, 2, 1, 1, 1, 1, 1)},
+    "proxyless": {"stem": "cifar", "width": 0.5, "depths": (2, 2, 1, 1, 1, 1)},
+    "single-path": {"stem": "cifar", "width": 0.5, "depths": (1, 2, 1, 1, 1)},
+    "densenas": {"stem": "cifar", "width": 0.25},
 }
 
 
 def limits(space: str, **bounds: float) -> tuple[Limits, SearchSpace]:
-    with torch.device("meta"):
-        found = space_module(space).supernet(**SIZES[space]).space
-    return Limits(bounds, space, SIZES[space]), found
+    settings = resolve(SEARCH, None, [], {"space": space, **{f"limits.{name}": bound for name, bound in bounds.items()}})
+    made = limits_of(settings, SIZES[space])
+    return made, made.space
 
 
 @pytest.mark.parametrize("space", SIZES)
@@ -57,12 +64,12 @@ def test_the_constrained_derivation_meets_the_bound_and_changes_little() -> None
     belief = {n: torch.randn(len(c.options), generator=rng).softmax(-1).tolist() for n, c in space.items() if c.pick is None}
     free = strongest(space, belief)
     assert made.costs(free)["params"] > 50_000
-    bound = made.for_gradient()["rule"](space, belief)
+    bound = within(space, belief, made.excess)
     assert made.costs(bound)["params"] <= 50_000
     same = [n for n, t in space.matters(bound).items() if free[n] == t]
     assert len(same) >= len(space.matters(free)) // 2
     loose, _ = limits("darts", params=10_000_000)
-    assert loose.for_gradient()["rule"](space, belief) == free
+    assert within(space, belief, loose.excess) == free
 
 
 def test_the_penalty_pushes_alphas_towards_cheaper_options_only_above_the_bound() -> None:
@@ -70,7 +77,7 @@ def test_the_penalty_pushes_alphas_towards_cheaper_options_only_above_the_bound(
         made, space = limits("darts", params=bound)
         logits = {n: torch.zeros(len(c.options), requires_grad=True) for n, c in space.items() if c.pick is None}
         mixture = {n: Mix(logits[n].softmax(-1) if n in logits else None, tuple(range(len(c.options)))) for n, c in space.items()}
-        loss = made.for_gradient()["penalty"](torch.zeros(()), mixture, space)
+        loss = made.for_gradient(strategy("darts").pricing())["penalty"](torch.zeros(()), mixture, space)
         loss.backward()
         slope = logits["normal.2<0"].grad
         assert slope is not None

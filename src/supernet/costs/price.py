@@ -20,6 +20,7 @@ from supernet.space import Architecture, SearchSpace
 
 FORMS = ("linear", "log", "power", "hinge", "reward")
 SPAN = 100.0  # how many times stronger or weaker than at first a price becomes
+STEP = 2.0  # the logarithm of how many times in one epoch
 ABOVE = {"log": 0.0, "power": 1.0, "reward": 0.0}  # what the cost must be above in these forms
 
 
@@ -31,9 +32,10 @@ class Price:
     "power": loss weight (log(cost) / log(reference)) ** exponent; "hinge": loss + weight relu(cost / bound - 1);
     "reward": of a score that is to be raised, score (reference / cost) ** exponent.
     ``reference``: a cost; the ``bound`` where none is given. ``bound``: the most that the derived network may cost. With one, the
-    strength (the exponent of "power" and "reward", else the weight) is multiplied after each epoch by exp(``rate`` * excess), the
-    excess being that of the network derived without regard to the bound, as a share of the bound and within [-1, 1]: it
-    grows while that network is too dear, shrinks where there is room, and stays within ``SPAN`` times what it was at first.
+    strength (the exponent of "power" and "reward", else the weight) is multiplied after each epoch by exp(``rate`` * share * excess):
+    the share that the epoch has of the search, so that short searches adapt as far as long ones, and the excess of the network
+    derived without regard to the bound, as a share of the bound. It grows while that network is too dear, shrinks where there
+    is room, by at most ``STEP`` an epoch, and stays within ``SPAN`` times what it was at first.
     Under a "power" the gradient alone sees the difference.
     Raises ``InputError`` for settings that do not make a price.
     """
@@ -47,7 +49,7 @@ class Price:
         exponent: float = 1.0,
         reference: float | None = None,
         bound: float | None = None,
-        rate: float = 2.0,
+        rate: float = 60.0,
     ):
         if form not in FORMS:
             raise unknown("form of a price", form, FORMS)
@@ -96,17 +98,17 @@ class Price:
         """The cost that a network derived from the blend is expected to have, with its gradient: ()."""
         return expected(space, derivable(space, mixture), self.table)
 
-    def epoch(self, space: SearchSpace, architecture: Architecture, learnt: bool = True) -> None:
-        """After an epoch (``learnt``: in which the alphas did), and before the first: adapt the strength.
+    def epoch(self, space: SearchSpace, architecture: Architecture, share: float = 1 / 30) -> None:
+        """After an epoch, and before the first: adapt the strength.
 
-        ``architecture``: what would be derived without regard to the bound. Raises ``InputError`` where the space does not fit the table.
+        ``share``: of the search, that this epoch was; 0 where the alphas learnt nothing in it. ``architecture``: what would be derived without regard to the bound. Raises ``InputError`` where the space does not fit the table.
         """
         if isinstance(self.table, dict) and (other := [n for names in self.table for n in names if n not in space]):
             raise InputError(f"the table prices the choice {other[0]!r}, which is not in the space: make it of this space")
         cost = float(self._checked(expected(space, one_hot(space, architecture), self.table)))
-        if self.bound is not None and learnt:
-            excess = min(max(cost / self.bound - 1, -1.0), 1.0)
-            self.strength = min(max(self.strength * math.exp(self.rate * excess), self.first / SPAN), self.first * SPAN)
+        if self.bound is not None and share:
+            step = min(max(self.rate * share * (cost / self.bound - 1), -STEP), STEP)
+            self.strength = min(max(self.strength * math.exp(step), self.first / SPAN), self.first * SPAN)
 
     def facts(self, space: SearchSpace, architecture: Architecture) -> dict[str, Any]:
         """What a history line records: the cost of what would be derived without regard to the bound, the bound, the strength."""
@@ -144,10 +146,10 @@ class Prices:
             loss = price(loss, mixture, space)
         return loss
 
-    def epoch(self, space: SearchSpace, architecture: Architecture, learnt: bool = True) -> None:
+    def epoch(self, space: SearchSpace, architecture: Architecture, share: float = 1 / 30) -> None:
         """Adapt the strength of each."""
         for price in self.prices.values():
-            price.epoch(space, architecture, learnt)
+            price.epoch(space, architecture, share)
 
     def facts(self, space: SearchSpace, architecture: Architecture) -> dict[str, Any]:
         """What a history line records of each."""

@@ -72,18 +72,20 @@ def supernet(
     depths: Sequence[int] | None = None,
     ahead: int | None = None,
     last: int | None = None,
+    affine: bool = False,
 ) -> Supernet:
-    """The network that is searched: images ``(batch, *shape)`` -> logits (batch, classes); its batch norms have no weights.
+    """The network that is searched: images ``(batch, *shape)`` -> logits (batch, classes).
 
     ``base``: "mobilenetv2" or "resnet". ``stem``: "imagenet" strides for 224x224 pixels, "cifar" for 32x32; ``shape`` and ``classes``
     follow where not given. ``width``: multiplies all channels.
     ``widths``: of the blocks, all different, the first that of the stem. ``sizes``: sides of their maps; a route from a block of twice
     the size strides. ``stages``: a route leads at most one stage on. ``depths``: of their stacks. Each of these three follows the
     paper's for those widths where not given. ``ahead``: how many later blocks a route may lead to. ``last``: features after the
-    last block. Raises ``InputError`` for settings that make no network.
+    last block. ``affine``: whether batch norms have weights, which the paper's search leaves out. Raises ``InputError`` for settings
+    that make no network.
     """
     made = plan(base, stem, widths, sizes, stages, depths, ahead, last)
-    made = replace(made, norm={**made.norm, "affine": False})
+    made = replace(made, norm={**made.norm, "affine": affine})
     channels = [*(scaled(b.width, width) for b in made.blocks), scaled(made.last, width)]
     size = chain_network.sizes(stem, shape, classes)
     return Supernet(DenseNet(routed(made, channels), channels=channels[0], features=channels[-1], norm=made.norm, **size))

@@ -233,7 +233,7 @@ class Gradient:
     def epoch(self, done: int, of: int, metrics: dict[str, Any]) -> bool:
         """Before the first epoch (``done`` = 0) and after each: set the schedules; True where a rule stops the search."""
         if hasattr(self.price, "epoch"):
-            self.price.epoch(self.space, self.unbounded(), learnt=done > 0 and self.warm)
+            self.price.epoch(self.space, self.unbounded(), share=1 / of if done > 0 and self.warm else 0.0)
         self.done, self.of = done, of
         self.weights.epoch(done, of)
         for stop in self.stops if done else ():

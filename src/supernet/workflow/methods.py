@@ -71,13 +71,14 @@ def over_a_supernet(settings: Settings, run: Run) -> tuple[Found, Settings]:
     network = network_settings(settings, task)
     limits = limits_of(settings, network) if prices(settings) else None
     task.place(supernet)
-    extra = limits.for_gradient(method.pricing(settings["space"]), settings["price"]) if limits and method.alphas else {}
+    extra: Settings = {}
     module, sizes = space_module(settings["space"]), supernet_settings(settings, task)
     if settings["space"] in method.builds:
         extra["build"] = lambda **more: module.supernet(**{**sizes, **more})
 
     def make(supernet: Supernet) -> Any:
-        own = {**settings["strategy"], **extra}
+        priced = limits.for_gradient(method.pricing(settings["space"]), settings["price"]) if limits and method.alphas else {}
+        own = {**settings["strategy"], **extra, **priced}  # prices adapt, so every strategy has its own
         return by_length(method.load(settings["space"])(supernet, task, seed=settings["seed"], weights=settings["weights"], **own), task)
 
     steps = settings["steps"]
