@@ -167,9 +167,14 @@ def _of_plan(space: str, plan: Any, settings: dict[str, Any] | None = None) -> D
     return Design(space, plan, choices, str(plan), settings or {})
 
 
-def learnt(choice: Choice, method: Method | None) -> bool:
-    """Whether a method learns architecture parameters for a choice; None: as DARTS does."""
-    return choice.pick is None or (method is not None and method.inputs)
+def alphas(choice: Choice, method: Method | None, space: str) -> int:
+    """How many architecture parameters a method learns for a choice; None: as DARTS does."""
+    if method is None:
+        return len(choice.options) if choice.pick is None else 0
+    if not method.alphas or not (choice.pick is None or method.inputs):
+        return 0
+    learnt: int = method.load(space).func.logits(choice)  # type: ignore[attr-defined]
+    return learnt
 
 
 def describe_space(space: str, method: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -184,7 +189,7 @@ def describe_space(space: str, method: str | None, given: Mapping[str, Any]) -> 
     open_choices = supernet.space.values()
     return {
         "supernet_params": params(supernet, without=()),
-        "alphas": 0 if known and not known.alphas else sum(len(c.options) for c in open_choices if learnt(c, known)),
+        "alphas": sum(alphas(c, known, space) for c in open_choices),
         "choices": {c.name: list(c.options) for c in open_choices},
         "size": supernet.space.size(),
         "settings": {k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()},

@@ -10,6 +10,7 @@ import torch
 
 from supernet.costs.count import macs, params
 from supernet.derive import derive
+from supernet.designs import describe_space
 from supernet.errors import InputError
 from supernet.mixture import Table, expected, one_hot
 from supernet.spaces import single_path
@@ -133,3 +134,8 @@ WRONG = [{"stem": "ptb"}, {"width": 0}, {"widths": (8, 8)}, {"depths": (0,) * 5}
 def test_wrong_settings_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(InputError):
         single_path.supernet(**settings)
+
+
+def test_the_method_learns_a_threshold_between_each_two_sizes() -> None:
+    assert describe_space("single-path", "single-path", {})["alphas"] == 20 + 15 * 2 + 5  # five layers cannot be left out
+    assert describe_space("single-path", "fbnet", {})["alphas"] == 20 * 2 + 15 * 3 + 5 * 2

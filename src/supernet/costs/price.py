@@ -101,7 +101,8 @@ class Price:
     def epoch(self, space: SearchSpace, architecture: Architecture, share: float = 1 / 30) -> None:
         """After an epoch, and before the first: adapt the strength.
 
-        ``share``: of the search, that this epoch was; 0 where the alphas learnt nothing in it. ``architecture``: what would be derived without regard to the bound. Raises ``InputError`` where the space does not fit the table.
+        ``share``: of the search, that this epoch was; 0 where the alphas learnt nothing in it. ``architecture``: what would be derived
+        without regard to the bound. Raises ``InputError`` where the space does not fit the table.
         """
         if isinstance(self.table, dict) and (other := [n for names in self.table for n in names if n not in space]):
             raise InputError(f"the table prices the choice {other[0]!r}, which is not in the space: make it of this space")

@@ -103,13 +103,18 @@ class Gradient:
         self.space = supernet.space  # that the price is of; the supernet of a later stage may have fewer options
         self.begin(supernet)
 
+    @staticmethod
+    def logits(choice: Choice) -> int:
+        """How many alphas a choice has."""
+        return len(choice.options)
+
     def begin(self, supernet: Supernet) -> None:
         """Turn to ``supernet``: its alphas and both optimisers are made anew."""
         self.supernet = supernet
         like = next(supernet.parameters())
         self.device = like.device
         self.alphas = {
-            name: nn.Parameter((1e-3 * torch.randn(len(c.options), generator=self.rng)).to(like.dtype))
+            name: nn.Parameter((1e-3 * torch.randn(self.logits(c), generator=self.rng)).to(like.dtype))
             for name, c in supernet.space.items()
             if c.pick is None or self.relax_inputs is not relaxations.everything
         }

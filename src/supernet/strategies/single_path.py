@@ -19,6 +19,7 @@ from supernet.layers.base import Supernet
 from supernet.layers.superkernel import SuperKernelBlock
 from supernet.mixture import Mix, Mixture
 from supernet.relaxations import Relaxation
+from supernet.space import Choice
 from supernet.strategies.gradient import Gradient
 from supernet.strategies.weights import Schedule, Weights
 from supernet.task import Task
@@ -65,11 +66,17 @@ class SinglePath(Gradient):
             **settings,
         )
 
+    @staticmethod
+    def logits(choice: Choice) -> int:
+        """A threshold between each two sizes."""
+        return len(choice.options) - 1
+
     def begin(self, supernet: Supernet) -> None:
         self.blocks = blocks_of(supernet)
         super().begin(supernet)
-        self.alphas = {name: nn.Parameter(p.new_zeros(len(p) - 1)) for name, p in self.alphas.items()}
-        self.alpha_optimiser = self.make_alpha_optimiser(list(self.alphas.values()))
+        with torch.no_grad():
+            for threshold in self.alphas.values():
+                threshold.zero_()
 
     def _optimiser(self, alphas: Iterable[Tensor]) -> torch.optim.Optimizer:
         return optimiser([{"params": list(alphas), "weight_decay": self.alpha_decay}], self.alpha_lr or self.weights.lr)
