@@ -121,7 +121,7 @@ def test_a_route_of_weight_zero_that_runs_gives_its_weight_a_gradient() -> None:
 
 def test_the_counted_cost_of_an_architecture_is_that_of_its_derived_network() -> None:
     net = Supernet(Own())
-    tables, x = count_tables(net, (3, 6, 6)), torch.randn(2, 3, 6, 6)
+    tables, x = count_tables(net, torch.zeros(1, 3, 6, 6)), torch.randn(2, 3, 6, 6)
     for seed in range(8):
         arch = net.space.sample(Random(seed))
         plain = derive(net, arch, x)
@@ -136,7 +136,7 @@ def test_a_fork_can_forget_routes() -> None:
     less, x = net.restrict({"after a": ("c", "end")}), torch.randn(2, 3, 6, 6)
     assert less.space["after a"].options == ("c", "end") and net.space["after a"].options == ("b", "c", "end")
     assert torch.equal(less(one_hot(less.space, ROUTE), x), net(one_hot(net.space, ROUTE), x))
-    assert count_tables(less, (3, 6, 6))["params"][("after a",)].shape == (2,)
+    assert count_tables(less, torch.zeros(1, 3, 6, 6))["params"][("after a",)].shape == (2,)
     assert "in c" in less.space.matters(ROUTE) and "a to b" not in less.space
 
 
