@@ -80,15 +80,17 @@ def search(
     recalibrated on ``calibration`` batches each, and the best by ``objective`` (default: the task's first metric, else the
     loss) within its limits on ``costs`` is taken.
     ``limits``: the most that the derived network may have of "params", "macs", "activations" or "storage" (bytes), "latency" (ms) or
-    "energy" (mJ); the last two by ``latency_table``, which ``profile`` measures or reads. A gradient method pays for what it expects to
-    cost, ever more until the bound is kept, and derives within it; a searcher tries nothing beyond it. Found are ``costs`` too.
+    "energy" (mJ); the last two by ``latency_table``, which ``profile`` measures (latency less the table's mean error). A gradient
+    method pays for what it expects to cost, ever more until the bound is kept, and derives within it; a searcher tries nothing
+    beyond it. Found are ``costs`` too.
     ``watch(strategy, line)``: called at the end of every epoch with what the history line has so far, gives further entries of it.
     ``out``: a folder to write as a run, to be killed and resumed, saved every ``save_every`` seconds; ``supernet.load`` gives the
     derived network back. (A ``Run``: whoever opened it writes what was found.) The global seed is set where ``method`` is a name.
     Raises ``InputError`` for bad settings before any work, ``Interrupted`` after Ctrl-C.
     """
     if limits is not None and not isinstance(limits, Limits):
-        limits = Limits.of(supernet, [x[:1] for x in task.example], limits, _measured(latency_table, supernet.space))
+        measured, margin = _measured(latency_table, supernet.space)
+        limits = Limits.of(supernet, [x[:1] for x in task.example], limits, measured, margin)
     task.place(supernet)
     if isinstance(method, str):
         seed_everything(seed)
@@ -106,7 +108,7 @@ def search(
         asker = make_searcher(searcher, supernet.space, seed, budget=trials) if isinstance(searcher, str) else searcher
         objective = objective or default_objective(task)
         if limits:
-            objective, costs = replace(objective, limits={**limits.bounds, **objective.limits}), costs or limits.costs
+            objective, costs = replace(objective, limits={**limits.aims, **objective.limits}), costs or limits.costs
     own = isinstance(out, str | Path)
     about = {"method": method if isinstance(method, str) else type(method).__name__, "seed": seed, "epochs": epochs, "steps": steps}
     with Run(out, about, resume) if isinstance(out, str | Path) else nullcontext(out) as run:
@@ -135,14 +137,14 @@ def search(
     return found
 
 
-def _measured(table: LatencyTable | Predictor | str | Path | None, space: SearchSpace) -> Mapping[str, Table | Costing]:
-    """The costs that a table or a predictor has, over ``space``."""
+def _measured(table: LatencyTable | Predictor | str | Path | None, space: SearchSpace) -> tuple[dict[str, Table | Costing], float]:
+    """The costs that a table or a predictor has, over ``space``, and by which share it is wrong."""
     if table is None:
-        return {}
+        return {}, 0.0
     if isinstance(table, Predictor):
-        return {"latency": table}
+        return {"latency": table}, 0.0
     read = table if isinstance(table, LatencyTable) else LatencyTable.read(Path(table))
-    return {name: read.table(space, name) for name in read.costs}
+    return {name: read.table(space, name) for name in read.costs}, read.error
 
 
 def _deliver(found: Found, about: Mapping[str, Any], task: Task, run: Run) -> None:

@@ -16,7 +16,7 @@ from supernet.costs.latency import LatencyTable
 from supernet.costs.predictor import Predictor
 from supernet.errors import InputError
 from supernet.settings import resolve
-from supernet.workflow.limits import milliseconds, open_network
+from supernet.workflow.limits import limits_of, milliseconds, open_network
 from supernet.workflow.profiling import PROFILE, profile_run
 from supernet.workflow.searching import SEARCH, check_search, search_run
 
@@ -68,14 +68,14 @@ def test_every_method_for_devices_finds_a_network_that_keeps_its_bound(method: s
     stored = json.loads((tmp_path / "run" / "architecture.json").read_text())
     assert sum(ms for _, ms in stored["where"]["latency"]) == pytest.approx(result["latency"])
     lines = [json.loads(line) for line in (tmp_path / "run" / "history.jsonl").read_text().splitlines()]
-    assert lines[-1]["price"]["latency"]["bound"] == bound
+    assert lines[-1]["price"]["latency"]["bound"] == pytest.approx(bound * (1 - LatencyTable.read(table).error))
     assert "Bounds" in (tmp_path / "run" / "report.html").read_text()
     assert Path(result["exported"]).stat().st_size > 0
 
 
 def test_a_random_search_tries_nothing_beyond_the_bound(tables: dict[str, Path], tmp_path: Path) -> None:
     bound = between(tables["fbnet"])
-    found = search_run(settings("random", tables["fbnet"], bound, trials=4, steps=4), tmp_path / "run")
+    found = search_run(settings("random", tables["fbnet"], bound, trials=4, steps=4, **{"limits.margin": 0.0}), tmp_path / "run")
     lines = [json.loads(line) for line in (tmp_path / "run" / "history.jsonl").read_text().splitlines()]
     assert found["latency"] <= bound
     assert all((line["outcome"] == "infeasible") == (line["costs"]["latency"] > bound) for line in lines)
@@ -92,6 +92,14 @@ def test_timing_a_few_steps_for_a_budget_in_seconds_leaves_the_price_as_it_is(ta
     search_run(settings("proxyless", table, between(table, 0.1), seconds=1.0), tmp_path / "run")
     line = json.loads((tmp_path / "run" / "history.jsonl").read_text().splitlines()[0])
     assert line["price"]["latency"]["strength"] == 0.1  # the first epoch is one of warm-up
+
+
+def test_the_mean_error_of_the_table_is_left_as_a_margin(tables: dict[str, Path]) -> None:
+    table = LatencyTable.read(tables["proxyless"])
+    network = {**SMALL["proxyless"], "stem": "cifar", "shape": (1, 8, 8)}
+    assert table.error > 0
+    assert limits_of(settings("proxyless", tables["proxyless"], 2.0), network).aims == {"latency": 2.0 * (1 - table.error)}
+    assert limits_of(settings("proxyless", tables["proxyless"], 2.0, **{"limits.margin": 0.25}), network).aims == {"latency": 1.5}
 
 
 def test_a_price_without_a_bound_is_the_papers(tables: dict[str, Path], tmp_path: Path) -> None:

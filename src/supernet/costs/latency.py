@@ -118,6 +118,11 @@ class LatencyTable:
     def _of(self) -> str:
         return f"{self.space} on {'x'.join(map(str, self.shape))}, {len(self.choices)} choices"
 
+    @property
+    def error(self) -> float:
+        """By which share of a network's latency the table was wrong on average; 0 where it was not compared with any."""
+        return float((self.validation or {}).get("error_percent") or 0.0) / 100
+
     def differs(self, machine: Mapping[str, Any]) -> list[str]:
         """In what a machine differs from the one that was measured, one line each, for a warning."""
         return differences(self.machine, machine)

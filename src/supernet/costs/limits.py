@@ -20,11 +20,15 @@ BOUNDED = {"power": {"form": "linear", "weight": 0.1}}  # forms that need more t
 
 @dataclass(frozen=True)
 class Limits:
-    """``bounds``: cost -> the most that it may be, in the unit of its table. ``tables``: cost -> what each option of ``space`` costs."""
+    """``bounds``: cost -> the most that it may be, in the unit of its table. ``tables``: cost -> what each option of ``space`` costs.
+
+    ``margin``: the share of a bound on latency that is left for what the table does not know.
+    """
 
     bounds: Mapping[str, float]
     tables: Mapping[str, Table | Costing]
     space: SearchSpace
+    margin: float = 0.0
 
     def __post_init__(self) -> None:
         for name, bound in self.bounds.items():
@@ -32,10 +36,22 @@ class Limits:
                 raise unknown("cost", name, self.tables)
             if not bound > 0:
                 raise InputError(f"a bound on {name} must be above 0; got {bound:g}")
+        if not 0 <= self.margin < 1:
+            raise InputError(f"the margin of a bound is a share, at least 0 and below 1; got {self.margin:g}")
+
+    @property
+    def aims(self) -> dict[str, float]:
+        """What a search keeps to: the bounds, that on latency less the margin."""
+        return {name: bound * (1 - self.margin) if name == "latency" else bound for name, bound in self.bounds.items()}
 
     @classmethod
     def of(
-        cls, supernet: Supernet, example: Sequence[Any], bounds: Mapping[str, float], measured: Mapping[str, Table | Costing] | None = None
+        cls,
+        supernet: Supernet,
+        example: Sequence[Any],
+        bounds: Mapping[str, float],
+        measured: Mapping[str, Table | Costing] | None = None,
+        margin: float = 0.0,
     ) -> Limits:
         """Limits on networks derived from ``supernet``; ``example``: inputs, one example each; ``measured``: what cannot be counted."""
         for name in bounds:
@@ -43,7 +59,7 @@ class Limits:
                 raise unknown("cost", name, COSTS)
             if name in ("latency", "energy") and name not in (measured or {}):
                 raise InputError(f"a bound on {name} needs a table that was measured: supernet profile writes one")
-        return cls(dict(bounds), {**count_tables(supernet, *example), **(measured or {})}, supernet.space)
+        return cls(dict(bounds), {**count_tables(supernet, *example), **(measured or {})}, supernet.space, margin)
 
     def costs(self, architecture: Architecture) -> dict[str, float]:
         """What an architecture costs, by every table."""
@@ -51,9 +67,9 @@ class Limits:
         return {name: float(expected(self.space, mixture, table)) for name, table in self.tables.items()}
 
     def excess(self, architecture: Architecture) -> float:
-        """By which share the worst bound is passed; at most 0 where all hold."""
+        """By which share the worst of ``aims`` is passed; at most 0 where all hold."""
         mixture = one_hot(self.space, self.space.check(architecture))
-        return max(float(expected(self.space, mixture, self.tables[name])) / bound - 1 for name, bound in self.bounds.items())
+        return max(float(expected(self.space, mixture, self.tables[name])) / aim - 1 for name, aim in self.aims.items())
 
     def for_gradient(self, pricing: Mapping[str, Any], chosen: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Settings for a gradient strategy: ``penalty`` and, where there are bounds, ``within``.
@@ -72,5 +88,5 @@ class Limits:
         own = {**pricing, **({} if main not in self.bounds else BOUNDED.get(pricing["form"], {})), **given}
         other = "reward" if own["form"] == "reward" else "hinge"
         forms = {main: own} | {name: {"form": other} for name in self.bounds if name != main}
-        prices = {name: Price(self.tables[name], bound=self.bounds.get(name), **form) for name, form in forms.items()}
+        prices = {name: Price(self.tables[name], bound=self.aims.get(name), **form) for name, form in forms.items()}
         return {"penalty": Prices(prices), **({"within": self.excess} if self.bounds else {})}

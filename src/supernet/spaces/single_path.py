@@ -31,7 +31,7 @@ ONE_BUILD = True  # the evaluation network has the settings of the supernet
 WIDTHS, DEPTHS, STRIDES = (24, 40, 80, 96, 192), (4, 4, 4, 4, 4), (2, 2, 2, 1, 2)
 BLOCKS = {"k3e3": (3, 3), "k3e6": (3, 6), "k5e3": (5, 3), "k5e6": (5, 6)}  # kernel, expansion
 OPTIONS = (*BLOCKS, "skip")
-HOW: dict[str, Any] = {"norm": {"momentum": 0.01, "eps": 1e-3}}
+MOMENTUM = 0.01  # of batch norm, as PyTorch counts it
 
 PUBLISHED: dict[str, tuple[str, dict[str, Any]]] = {  # name -> notation, settings
     "single-path": (
@@ -46,11 +46,11 @@ def options(place: Place) -> tuple[str, ...]:
     return OPTIONS if place.stride == 1 and place.inputs == place.outputs else tuple(BLOCKS)
 
 
-def build(option: str, place: Place) -> nn.Module:
+def build(option: str, place: Place, momentum: float = MOMENTUM) -> nn.Module:
     """One option of one layer."""
     if option == "skip":
         return nn.Identity()
-    return ops.InvertedResidual(place.inputs, place.outputs, *BLOCKS[option], place.stride, **HOW)
+    return ops.InvertedResidual(place.inputs, place.outputs, *BLOCKS[option], place.stride, norm=_norm(momentum))
 
 
 def supernet(
@@ -66,19 +66,22 @@ def supernet(
     last: int = 320,
     head: int = 1280,
     dropout: float = 0.0,
+    momentum: float = MOMENTUM,
 ) -> Supernet:
     """The network that is searched: images ``(batch, *shape)`` -> logits (batch, classes).
 
     ``stem``: "imagenet" strides for 224x224 pixels, "cifar" for 32x32; ``shape`` and ``classes`` follow where not given.
     ``width``: multiplies all channels, the ``head``'s only above 1. ``widths``, ``depths``: channels and layers of each stage;
     ``first``, ``last``: channels of the fixed blocks. ``dropout``: before the classifier (0.2 in the paper's code).
+    ``momentum``: of batch norm; the paper's needs thousands of steps before the running statistics can be believed.
     Raises ``InputError`` for sizes that make no network.
     """
 
     def layers(at: Sequence[Place]) -> list[nn.Module]:
-        return [SuperKernelBlock(*place, name=f"layer.{i}", **HOW) for i, place in enumerate(at)]
+        return [SuperKernelBlock(*place, name=f"layer.{i}", norm=_norm(momentum)) for i, place in enumerate(at)]
 
-    return Supernet(_chain(layers, sizes(stem, shape, classes), width, widths, depths, stem_channels, first, last, head, dropout))
+    size = sizes(stem, shape, classes)
+    return Supernet(_chain(layers, size, width, widths, depths, stem_channels, first, last, head, dropout, momentum))
 
 
 def network(
@@ -95,14 +98,20 @@ def network(
     last: int = 320,
     head: int = 1280,
     dropout: float = 0.0,
+    momentum: float = MOMENTUM,
 ) -> Chain:
     """The stand-alone network of an architecture or its notation; settings as in ``supernet``."""
     chosen = _blocks(parse(architecture) if isinstance(architecture, str) else architecture)
 
     def layers(at: Sequence[Place]) -> list[nn.Module]:
-        return [build(option, place) for option, place in zip(decided(chosen, [options(p) for p in at]), at, strict=True)]
+        return [build(option, place, momentum) for option, place in zip(decided(chosen, [options(p) for p in at]), at, strict=True)]
 
-    return _chain(layers, sizes(stem, shape, classes), width, widths, depths, stem_channels, first, last, head, dropout)
+    size = sizes(stem, shape, classes)
+    return _chain(layers, size, width, widths, depths, stem_channels, first, last, head, dropout, momentum)
+
+
+def _norm(momentum: float) -> dict[str, Any]:
+    return {"momentum": momentum, "eps": 1e-3}
 
 
 def _chain(
@@ -116,13 +125,15 @@ def _chain(
     last: int,
     head: int,
     dropout: float,
+    momentum: float,
 ) -> Chain:
     outer, inner, final = scaled(stem_channels, width), scaled(first, width), scaled(last, width)
     at = places(inner, [scaled(w, width) for w in widths], depths, STRIDES, size["stem"])
-    before = ops.InvertedResidual(outer, inner, 3, 1, **HOW)
-    after = ops.InvertedResidual(at[-1].outputs, final, 3, 6, **HOW)
+    before = ops.InvertedResidual(outer, inner, 3, 1, norm=_norm(momentum))
+    after = ops.InvertedResidual(at[-1].outputs, final, 3, 6, norm=_norm(momentum))
     features = max(head, scaled(head, width))
-    return Chain([before, *layers(at), after], stem_channels=outer, last=final, head=features, dropout=dropout, **size, **HOW)
+    how: dict[str, Any] = {"last": final, "head": features, "dropout": dropout, "norm": _norm(momentum)}
+    return Chain([before, *layers(at), after], stem_channels=outer, **size, **how)
 
 
 def parse(text: str) -> Architecture:

@@ -24,7 +24,7 @@ from supernet.mixture import Costing, Table
 from supernet.settings import Settings, taken
 from supernet.spaces import space_module
 
-LIMITS: Settings = {"latency_table": None, **dict.fromkeys(COSTS)}
+LIMITS: Settings = {"latency_table": None, "margin": None, **dict.fromkeys(COSTS)}
 PRICE: Settings = {"cost": None, "form": None, "weight": None, "exponent": None, "reference": None, "rate": None}
 HOW = ("backend", "threads", "batch", "device")  # of a machine, what a measurement chose
 UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
@@ -50,7 +50,10 @@ def limits_of(settings: Mapping[str, Any], network: Mapping[str, Any]) -> Limits
     measured: dict[str, Table | Costing] = {}
     if file is not None:
         measured = measured_tables(Path(file), settings["space"], sized, found)
-    return Limits.of(found, [torch.empty(1, *sized["shape"], device="meta")], bounds_of(settings), measured)
+    table, margin = own_table(settings), settings["limits"]["margin"]
+    if margin is None:  # a network at the bound itself would miss it as often as not
+        margin = table.error if isinstance(table, LatencyTable) else 0.0
+    return Limits.of(found, [torch.empty(1, *sized["shape"], device="meta")], bounds_of(settings), measured, margin)
 
 
 def open_network(space: str, network: Mapping[str, Any]) -> tuple[Supernet, Settings]:

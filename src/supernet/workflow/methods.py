@@ -118,7 +118,7 @@ def over_a_supernet(settings: Settings, run: Run) -> tuple[Found, Settings]:
             found.architecture,
             trials=settings["baseline"]["trials"],
             seed=settings["seed"],
-            objective=replace(default_objective(task), limits=bounds_of(settings)),
+            objective=replace(default_objective(task), limits=limits.aims if limits else {}),
             costs=limits.costs if limits else None,
         )
     return found, network
@@ -129,7 +129,7 @@ def from_scratch(settings: Settings, run: Run) -> tuple[Found, Settings]:
     space = build_supernet(settings, task).space
     network = network_settings(settings, task)
     limits = limits_of(settings, network) if prices(settings) else None
-    objective, steps = replace(default_objective(task), limits=bounds_of(settings)), settings["steps"]
+    objective, steps = replace(default_objective(task), limits=limits.aims if limits else {}), settings["steps"]
     if settings["seconds"]:
         one = scratch_estimator(settings, task, 1)
         drawn = space.sample(Random(settings["seed"]))
@@ -181,7 +181,7 @@ def on_a_table(settings: Settings, run: Run) -> tuple[Found, Settings]:
         searcher_of(settings, settings["method"], space),
         table.estimate,
         settings["trials"],
-        Objective(maximise=("validation",), limits=bounds),
+        Objective(maximise=("validation",), limits=limits.aims if limits else bounds),
         run,
         costs=costs,
         every=1000,
