@@ -6,7 +6,8 @@ Draws come from the generator, never from the global one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from torch import Generator, Tensor
@@ -120,6 +121,19 @@ def among(logits: Tensor, runs: tuple[int, ...]) -> Tensor:
     """The softmax over the options that run, 0 for the others: (options,)."""
     places = torch.tensor(runs)
     return torch.zeros_like(logits).scatter(0, places, logits[places].softmax(-1))
+
+
+@contextmanager
+def kept_shares(alphas: Mapping[str, Tensor], runs: Mapping[str, tuple[int, ...]]) -> Iterator[None]:
+    """Around a step on ``alphas``: the options that ran keep the probability that they have together.
+
+    Cai et al. 2019 (ProxylessNAS), section 3.2, https://arxiv.org/abs/1812.00332
+    """
+    before = {name: alphas[name].detach()[list(at)].logsumexp(-1) for name, at in runs.items()}
+    yield
+    with torch.no_grad():
+        for name, at in runs.items():
+            alphas[name][list(at)] -= alphas[name][list(at)].logsumexp(-1) - before[name]
 
 
 def _gated(logits: Tensor, runs: tuple[int, ...], rng: Generator) -> Mix:

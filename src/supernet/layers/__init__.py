@@ -3,7 +3,9 @@
 from supernet.layers.base import Searchable, Supernet
 from supernet.layers.elastic import ElasticConv1d, ElasticConv2d, ElasticKernel2d, ElasticLinear, ElasticNorm
 from supernet.layers.one_of import OneOf
+from supernet.layers.routes import Fork, Join
 from supernet.layers.some_of import SomeOf
+from supernet.layers.superkernel import SuperKernelBlock
 from supernet.layers.up_to import UpTo
 
 __all__ = [
@@ -12,9 +14,12 @@ __all__ = [
     "ElasticKernel2d",
     "ElasticLinear",
     "ElasticNorm",
+    "Fork",
+    "Join",
     "OneOf",
     "Searchable",
     "SomeOf",
+    "SuperKernelBlock",
     "Supernet",
     "UpTo",
 ]

@@ -16,14 +16,13 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
 
 from supernet import relaxations
 from supernet.derivation import Belief, best_route
 from supernet.errors import InputError
 from supernet.layers.base import Supernet
 from supernet.layers.routes import Fork
-from supernet.mixture import Mix, Mixture
+from supernet.mixture import Mix
 from supernet.relaxations import Relaxation
 from supernet.space import Architecture, Choice, SearchSpace
 from supernet.strategies.gradient import Gradient
@@ -62,17 +61,10 @@ class DenseNAS(Gradient):
     def alpha_step(self, train: Any, validation: Any) -> None:
         mixture = self.blended(self.relax)
         loss = self.penalty(self.objective(validation, self.moved(mixture)), mixture, self.supernet.space)
-        totals = self._totals(mixture)
-        self.apply_alphas(torch.autograd.grad(loss, list(self.alphas.values()), allow_unused=True))
-        with torch.no_grad():
-            for name, total in self._totals(mixture).items():
-                self.alphas[name][list(mixture[name].runs)] += totals[name] - total
-
-    @torch.no_grad()
-    def _totals(self, mixture: Mixture) -> dict[str, Tensor]:
-        """log sum exp of the alphas of each pair: kept by a step, so that options that were not drawn keep their share."""
-        drawn = {n: list(mixture[n].runs) for n, c in self.supernet.space.items() if n not in self.routes and c.pick is None}
-        return {n: self.alphas[n][runs].logsumexp(0) for n, runs in drawn.items()}
+        grads = torch.autograd.grad(loss, list(self.alphas.values()), allow_unused=True)
+        pairs = {n: mixture[n].runs for n, c in self.supernet.space.items() if n not in self.routes and c.pick is None}
+        with relaxations.kept_shares(self.alphas, pairs):
+            self.apply_alphas(grads)
 
     def _best_route(self, space: SearchSpace, belief: Belief) -> Architecture:
         return best_route(space, belief, self.routes)

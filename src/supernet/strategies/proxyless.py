@@ -119,13 +119,6 @@ class ProxylessNAS(DrawnPaths):
             (on,) = set(mixture[name].runs) - set(mixture[name].idle)
             if self.zero is not None and space[name].options[on] == self.zero:
                 grads[i] = None
-        before = self._together(mixture)
-        self.apply_alphas(grads)
-        if self.paths == "two":
-            with torch.no_grad():
-                for name, now in self._together(mixture).items():
-                    self.alphas[name][list(mixture[name].runs)] -= now - before[name]
-
-    def _together(self, mixture: Mixture) -> dict[str, Tensor]:
-        """The logarithm of what each choice's running options weigh together, before normalisation."""
-        return {n: p.detach()[list(mixture[n].runs)].logsumexp(-1) for n, p in self.alphas.items()}
+        pairs = {n: mixture[n].runs for n in self.alphas} if self.paths == "two" else {}
+        with relaxations.kept_shares(self.alphas, pairs):
+            self.apply_alphas(grads)
