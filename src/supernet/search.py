@@ -80,7 +80,7 @@ def search(
     recalibrated on ``calibration`` batches each, and the best by ``objective`` (default: the task's first metric, else the
     loss) within its limits on ``costs`` is taken.
     ``limits``: the most that the derived network may have of "params", "macs", "activations" or "storage" (bytes), "latency" (ms) or
-    "energy" (mJ); the last two by ``latency_table``, which ``profile`` measures (latency less the table's mean error). A gradient
+    "energy" (mJ); the last two by ``latency_table``, which ``profile`` measures (latency less the table's ``underestimate``). A gradient
     method pays for what it expects to cost, ever more until the bound is kept, and derives within it; a searcher tries nothing
     beyond it. Found are ``costs`` too.
     ``watch(strategy, line)``: called at the end of every epoch with what the history line has so far, gives further entries of it.
@@ -144,7 +144,7 @@ def _measured(table: LatencyTable | Predictor | str | Path | None, space: Search
     if isinstance(table, Predictor):
         return {"latency": table}, 0.0
     read = table if isinstance(table, LatencyTable) else LatencyTable.read(Path(table))
-    return {name: read.table(space, name) for name in read.costs}, read.error
+    return {name: read.table(space, name) for name in read.costs}, read.underestimate
 
 
 def _deliver(found: Found, about: Mapping[str, Any], task: Task, run: Run) -> None:

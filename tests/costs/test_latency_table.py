@@ -63,6 +63,12 @@ def test_the_fit_scales_every_part_and_its_offset_is_paid_once() -> None:
     assert float(made(fit=Fit(-0.5, 2.0)).table(SPACE, "energy")[()]) == 7.0
 
 
+def test_what_a_table_was_short_of_is_that_of_nine_in_ten_networks() -> None:
+    points = [[1.0 - 0.01 * i, 1.0] for i in range(11)]  # too fast by 0 to 10 %
+    assert made(validation={"points": points}).underestimate == pytest.approx(0.09)
+    assert made(validation={"points": [[1.2, 1.0]] * 4}).underestimate == made(validation=None).underestimate == 0
+
+
 def test_what_was_written_is_read(tmp_path: Path) -> None:
     table = made(fit=Fit(0.125, 1.5), validation={"tau": 0.9, "points": [[1.0, 1.1]], "pearson": None})
     table.write(tmp_path / "table.json")

@@ -52,7 +52,7 @@ def limits_of(settings: Mapping[str, Any], network: Mapping[str, Any]) -> Limits
         measured = measured_tables(Path(file), settings["space"], sized, found)
     table, margin = own_table(settings), settings["limits"]["margin"]
     if margin is None:  # a network at the bound itself would miss it as often as not
-        margin = table.error if isinstance(table, LatencyTable) else 0.0
+        margin = table.underestimate if isinstance(table, LatencyTable) else 0.0
     return Limits.of(found, [torch.empty(1, *sized["shape"], device="meta")], bounds_of(settings), measured, margin)
 
 
