@@ -105,7 +105,7 @@ def decided(architecture: Mapping[str, Any], options: Sequence[Sequence[str]]) -
 
 
 class Chain(nn.Module):
-    """Images (batch, *shape) -> logits (batch, classes). ``layers``: the blocks after the stem, searchable or not."""
+    """Images ``(batch, *shape)`` -> logits (batch, classes). ``layers``: the blocks after the stem, searchable or not."""
 
     def __init__(
         self,

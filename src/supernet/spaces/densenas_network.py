@@ -44,7 +44,7 @@ def layer(option: str, inputs: int, outputs: int, stride: int, norm: Mapping[str
 
 
 class DenseNet(nn.Module):
-    """Images (batch, *shape) -> logits (batch, classes). ``body``: from the stem's ``channels`` to ``features``, open or plain.
+    """Images ``(batch, *shape)`` -> logits (batch, classes). ``body``: from the stem's ``channels`` to ``features``, open or plain.
 
     The stem rectifies by ReLU6 before basic blocks too, as in the official evaluation networks.
     """

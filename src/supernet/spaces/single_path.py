@@ -137,7 +137,7 @@ def _chain(
 
 
 def parse(text: str) -> Architecture:
-    """Read ``single-path: k3e3 k5e6 skip ... | ...``; raises ``InputError``."""
+    """Read ``single-path: k3e3 k5e6 skip | k3e6 ...``; raises ``InputError``."""
     chosen: Architecture = {}
     for name, option in parse_chain(NAME, OPTIONS, text).items():
         if option == "skip":
