@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 import pytest
 from run_folders import DARTS_V2
 
+from supernet.designs import design
 from supernet.errors import InputError
 from supernet.genotype import ALL_OPERATIONS, Cell, Genotype
 from supernet.report.cell_drawing import FIXED_REDUCTION, cell_graph, draw, draw_chain, draw_choices, draw_genotype, draw_graph
@@ -190,3 +191,13 @@ def test_any_acyclic_graph_can_be_drawn_and_a_circle_is_refused():
 def test_names_of_users_are_escaped():
     for svg in (draw_choices({"<b>&": "</svg>"}), draw_chain(["<i>"], "a & b"), draw_graph(["<", "&"], [("<", "&", "<op>")], '"')):
         ElementTree.fromstring(svg)
+
+
+@pytest.mark.parametrize("name", ["fbnet-a", "proxyless-cpu", "single-path", "densenas-a"])
+def test_a_chain_is_drawn_layer_by_layer(name: str) -> None:
+    there = design(name)
+    svg = draw(there.space, there.choices, there.notation)
+    words = there.notation.partition(":")[2].replace("|", " ").split()
+    assert f"Layers of {there.space}" in svg and "Choices" not in svg
+    for word in set(words):
+        assert svg.count(word) >= words.count(word)
