@@ -26,7 +26,7 @@ FLOORS = [
     ("layers", "relaxations", "derivation"),
     ("train", "explore", "searchers", "language", "data"),
     ("task", "run", "progress", "settings", "costs"),
-    ("genotype", "ops", "mixture", "data.streams", "data.replayed", "data.batches", "data.augment"),
+    ("genotype", "ops", "weights", "mixture", "data.streams", "data.replayed", "data.batches", "data.augment"),
     ("space", "memo"),
     ("errors",),
 ]

@@ -146,14 +146,28 @@ def of_json(text: str, path: Path) -> Design:
         raise InputError(f"{path} has format {stored.get('format')!r}; this version reads format {FORMAT}")
     if stored["space"] not in SPACES:
         raise InputError(f"{path} is of the space {stored['space']!r}, which is not built in: use supernet.load(RUN, model) in Python")
-    module = space_module(stored["space"])
-    if stored["choices"] is None:
-        plan: Any = module.parse(stored.get("genotype", ""))
-    else:
-        plan = {n: tuple(t) if isinstance(t, list) else t for n, t in stored["choices"].items()}
     settings = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.get("settings", {}).items()}
+    choices = stored["choices"]
+    if choices is not None:
+        choices = {n: tuple(t) if isinstance(t, list) else t for n, t in choices.items()}
+    plan = _stored_plan(stored["space"], choices, stored.get("genotype"), path)
     found = _of_plan(stored["space"], plan, settings)
-    return Design(found.space, found.plan, found.choices, found.notation, settings, path.parent, stored)
+    return Design(found.space, plan, found.choices if choices is None else choices, found.notation, settings, path.parent, stored)
+
+
+def _stored_plan(space: str, choices: Architecture | None, notation: str | None, path: Path) -> Any:
+    """What a stored network is built from: its genotype, whose order of edges its weights follow; in spaces without, its choices."""
+    module = space_module(space)
+    if notation is None and choices is not None:
+        return choices
+    plan = module.parse(notation or "")
+    if isinstance(plan, Genotype | RecurrentGenotype):
+        alike = choices is None or module.to_genotype(choices).ordered() == plan.ordered()
+    else:
+        alike, plan = choices is None or module.notation(choices) == notation, plan if choices is None else choices
+    if not alike:
+        raise InputError(f"{path} says two networks: its choices are not those of its genotype; one of them was changed")
+    return plan
 
 
 def _of_plan(space: str, plan: Any, settings: dict[str, Any] | None = None) -> Design:

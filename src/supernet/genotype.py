@@ -54,6 +54,12 @@ class Genotype:
             if early := [i for i in self.reduce_concat if i < 2]:
                 raise InputError(f"reduce_concat lists state {early[0]}, an input: it is twice as large as the nodes")
 
+    def ordered(self) -> Genotype:
+        """The same cells with the edges of each node and the concatenated states in order: equal for genotypes that say the same."""
+        normal, reduce = (None if cell is None else tuple(_in_order(node) for node in cell) for cell in (self.normal, self.reduce))
+        assert normal is not None
+        return Genotype(normal, tuple(sorted(self.normal_concat)), reduce, tuple(sorted(self.reduce_concat)))
+
     def __str__(self) -> str:
         cells = (
             f"normal={_edges_text(self.normal)}, normal_concat={list(self.normal_concat)}",
@@ -102,6 +108,10 @@ class RecurrentGenotype:
         if not self.concat or len(set(self.concat)) < len(self.concat):
             raise InputError(f"concat must list at least one node, each once; got {list(self.concat)}")
 
+    def ordered(self) -> RecurrentGenotype:
+        """The same cell with the averaged states in order."""
+        return RecurrentGenotype(self.recurrent, tuple(sorted(self.concat)))
+
     def __str__(self) -> str:
         return f"Genotype(recurrent={list(self.recurrent)}, concat={list(self.concat)})"
 
@@ -145,6 +155,10 @@ def _check(name: str, cell: Cell, concat: tuple[int, ...]) -> None:
         raise InputError(f"{name}_concat keeps nothing: no state that it lists has an edge")
     if cell and not cell[-1] and len(cell) + 1 not in concat:
         raise InputError(f"node {len(cell) + 1} of {name} has no edges and is not in {name}_concat: leave it out")
+
+
+def _in_order(node: tuple[Edge, ...]) -> tuple[Edge, ...]:
+    return tuple(sorted(node, key=lambda edge: (edge[1], edge[0])))
 
 
 def _edges_text(cell: Cell | None) -> str:

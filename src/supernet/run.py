@@ -19,9 +19,9 @@ import filelock
 import numpy
 import torch
 import yaml
-from safetensors.torch import save as tensors_to_bytes
 
 from supernet.errors import InputError, RunError
+from supernet.weights import pack
 
 FORMAT = 1
 
@@ -109,15 +109,9 @@ class Run:
         """Write plain data as JSON."""
         return self.write(name, json.dumps(content, indent=2) + "\n")
 
-    def write_weights(self, model: torch.nn.Module) -> Path:
-        """Write a model's tensors as weights.safetensors, a tensor shared by several names once."""
-        tensors, seen = {}, set()
-        for name, tensor in model.state_dict().items():
-            place = (tensor.data_ptr(), tensor.shape, tensor.stride()) if tensor.numel() else (name,)
-            if place not in seen:
-                seen.add(place)
-                tensors[name] = tensor.detach().cpu().contiguous()
-        return self.write("weights.safetensors", tensors_to_bytes(tensors))
+    def write_weights(self, model: torch.nn.Module, *example: Any) -> Path:
+        """Write a model's tensors as weights.safetensors, bound to the model; ``example``: its inputs, see ``supernet.weights.pack``."""
+        return self.write("weights.safetensors", pack(model, *example))
 
     def append(self, line: Mapping[str, Any]) -> None:
         """Add a line to history.jsonl."""

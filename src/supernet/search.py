@@ -15,7 +15,7 @@ from supernet.costs.limits import Limits
 from supernet.costs.objective import Objective
 from supernet.costs.predictor import Predictor
 from supernet.derive import derive
-from supernet.errors import InputError
+from supernet.errors import InputError, RunError
 from supernet.estimators.shared import SharedWeights
 from supernet.explore import Exploration, Trial, explore
 from supernet.layers.base import Supernet
@@ -29,6 +29,7 @@ from supernet.space import Architecture, SearchSpace
 from supernet.strategies import strategy as strategy_named
 from supernet.task import Task
 from supernet.train import History, Strategy, fit
+from supernet.weights import read
 
 Costs = Callable[[Architecture], Mapping[str, float]]
 Watch = Callable[[Any, dict[str, Any]], dict[str, Any]]  # (strategy, a history line so far) -> further entries of it
@@ -39,7 +40,7 @@ class Found:
     """What a search gives: the architecture, its scores on the validation data, and the supernet that counts in the end.
 
     ``costs``: what the architecture costs, by name, where there were limits. ``built``: the settings of that supernet; ``baseline``:
-    random search of equal cost. Both where a command asked for them.
+    random search of equal cost. Both where a command asked for them. ``network``: the derived network whose weights the run holds.
     """
 
     architecture: Architecture
@@ -50,6 +51,7 @@ class Found:
     baseline: dict[str, Any] = field(default_factory=dict)
     built: dict[str, Any] = field(default_factory=dict)
     costs: dict[str, float] = field(default_factory=dict)
+    network: torch.nn.Module | None = None
 
 
 def search(
@@ -132,8 +134,11 @@ def search(
             found = Found(space.matters(best[0].architecture), dict(best[0].scores or {}), supernet, history, best)
         if limits:
             found.costs = limits.costs(space.check(found.architecture))
+        if run:  # here, before anything else can train the supernet
+            found.network = derive(supernet, found.architecture, *task.example)
+            run.write_weights(found.network, *task.example)
         if own and run:
-            _deliver(found, about, task, run)
+            _deliver(found, about, run)
     return found
 
 
@@ -147,12 +152,10 @@ def _measured(table: LatencyTable | Predictor | str | Path | None, space: Search
     return {name: read.table(space, name) for name in read.costs}, read.underestimate
 
 
-def _deliver(found: Found, about: Mapping[str, Any], task: Task, run: Run) -> None:
-    """Write what was found: architecture, derived weights, report. Commands write theirs with the sizes of a built-in space."""
-    assert found.supernet
+def _deliver(found: Found, about: Mapping[str, Any], run: Run) -> None:
+    """Write what was found: architecture and report. Commands write theirs with the sizes of a built-in space."""
     stored = {"format": FORMAT, "space": "own", "settings": {}, "choices": plain(found.architecture), "found_by": about}
     run.write_json("architecture.json", {**stored, "scores": {f"validation_{k}": v for k, v in found.scores.items()}, "costs": found.costs})
-    run.write_weights(derive(found.supernet, found.architecture, *task.example))
     write_report(run.folder)
 
 
@@ -205,12 +208,10 @@ def warm_start(model: torch.nn.Module, path: str | Path) -> list[str]:
 
     Raises ``InputError`` where the file cannot be read or nothing fits.
     """
-    from safetensors.torch import load_file
-
     try:
-        given = load_file(str(path))
-    except Exception as error:
-        raise InputError(f"{path} is not a safetensors file that can be read: {str(error).splitlines()[0]}") from error
+        given, _ = read(Path(path))
+    except RunError as error:
+        raise InputError(str(error)) from error
     own = model.state_dict()
     fitting = {n: t for n, t in given.items() if n in own and own[n].shape == t.shape}
     if not fitting:

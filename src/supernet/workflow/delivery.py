@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import nn
 
 from supernet.derive import derive
@@ -20,6 +19,7 @@ from supernet.report.cell_drawing import draw
 from supernet.run import read_config
 from supernet.settings import accepted
 from supernet.spaces import space_module
+from supernet.weights import fill
 from supernet.workflow.language import TextTask
 from supernet.workflow.tasks import reads_text, task_of
 
@@ -29,7 +29,8 @@ def load(run: str | Path, model: nn.Module | None = None, *example: Any) -> nn.M
 
     Of a retraining: its network. Of a search over a supernet: the derived network with the supernet's weights. ``model``, ``example``:
     for a search over a module of one's own, that module (built anew) and inputs for one forward pass.
-    Raises ``InputError`` where the run is not finished or kept no weights.
+    What was trained as a plain module is that module. Raises ``InputError`` where the run is not finished or kept no weights, ``RunError``
+    where its weights are damaged or of another network.
     """
     folder = Path(run)
     if not (folder / "weights.safetensors").exists():
@@ -38,11 +39,11 @@ def load(run: str | Path, model: nn.Module | None = None, *example: Any) -> nn.M
         raise InputError(f"{folder} has no weights.safetensors: {reason}")
     if model is not None:
         stored = json.loads((folder / "architecture.json").read_text())
-        network = derive(Supernet(model), stored["choices"], *example)
+        network = model if stored["choices"] is None else derive(Supernet(model), stored["choices"], *example)
     else:
         there = design(str(folder))
         network = there.network() if "trained" in there.stored else _derived(folder, there)
-    _fill(network, folder / "weights.safetensors")
+    fill(network, folder / "weights.safetensors")
     return network.eval()
 
 
@@ -53,16 +54,6 @@ def _derived(folder: Path, there: Design) -> nn.Module:
     supernet = module.supernet(**accepted(f"the supernet of {there.space}", module.supernet, sizes))
     example = torch.zeros(2, 2, dtype=torch.long) if reads_text(there.space) else torch.zeros(1, *sizes["shape"])
     return derive(supernet, there.choices, example)
-
-
-def _fill(network: nn.Module, path: Path) -> None:
-    """Load weights; tensors that share memory were written once."""
-    given, own = load_file(str(path)), network.state_dict()
-    pointers = {t.data_ptr(): t for n, t in own.items() if n in given}
-    missing = [n for n, t in own.items() if n not in given and t.data_ptr() not in pointers]
-    if missing or given.keys() - own.keys():
-        raise RunError(f"{path} does not fit the network of its run ({(missing or sorted(given.keys() - own.keys()))[0]})")
-    network.load_state_dict(given, strict=False)
 
 
 def evaluate_run(folder: Path, data: str | None, split_name: str, batch_size: int, device: str) -> dict[str, Any]:
@@ -102,11 +93,14 @@ def draw_design(text: str, out: Path) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file whole: under a temporary name, then renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a file whole: under a temporary name, then renamed. Raises ``RunError`` with its name where that fails."""
     temporary = path.with_name(f".{path.name}.new")
     try:
-        temporary.write_text(text)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.write_text(text)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise RunError(f"{path} cannot be written: {error.strerror or error}") from error

@@ -13,7 +13,6 @@ import torch
 from torch import nn
 
 from supernet.costs.objective import Objective
-from supernet.derive import derive
 from supernet.estimators.scratch import FromScratch
 from supernet.estimators.shared import SharedWeights
 from supernet.estimators.tabular import Table
@@ -101,7 +100,6 @@ def over_a_supernet(settings: Settings, run: Run) -> tuple[Found, Settings]:
         watch=watcher(settings, run, supernet),
     )
     assert found.supernet
-    run.write_weights(derive(found.supernet, found.architecture, *task.example))
     found.built = {**sizes, **getattr(strategy, "built", {})}
     if settings["baseline"]["name"]:
         searched = (steps or len(found.history) * strategy.steps(task.data)) * work(task, lambda: strategy.step(task.data))

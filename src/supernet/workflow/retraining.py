@@ -93,7 +93,7 @@ def train_network(model: nn.Module, run: Run, settings: Settings, space: str, ta
     watch = lambda: {watched: strategy.evaluate(watched)}  # noqa: E731
     history = fit(strategy, task.data, settings["epochs"], run, evaluate=watch, what="retraining", save_every=settings["save_every"])
     model.eval()
-    run.write_weights(model)
+    run.write_weights(model, *task.example)
     last = {"validation": finite(history[-1]["validation"])} if watched == "validation" else {}
     return {"test": finite(task.evaluate(model, "test")), **last}
 

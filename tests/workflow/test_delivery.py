@@ -1,0 +1,121 @@
+"""What is loaded, evaluated and exported is what was trained."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import supernet
+from supernet.errors import InputError, RunError
+from supernet.settings import resolve
+from supernet.workflow import delivery
+from supernet.workflow.retraining import RETRAIN, retrain_run
+
+CELL = "[('sep_conv_3x3', 1), ('sep_conv_3x3', 0), ('skip_connect', 0), ('skip_connect', 1)]"
+SAME = f"Genotype(normal={CELL}, normal_concat=[2, 3], reduce={CELL}, reduce_concat=[2, 3])"  # the swapped edges have one operation
+TURNED = f"Genotype(normal={CELL}, normal_concat=[3, 2], reduce={CELL}, reduce_concat=[3, 2])"
+RECURRENT = "Genotype(recurrent=[('tanh', 0), ('relu', 1), ('tanh', 0)], concat=[3, 1, 2])"
+
+
+def retrained(architecture: str, out: Path, **more: Any) -> dict[str, Any]:
+    flags = {"architecture": architecture, "epochs": 1, "threads": 1, **more}
+    small = {"data.source": "digits", "data.limit": 96, "data.batch_size": 16, "network": {"channels": 4, "cells": 3}}
+    return retrain_run(resolve(RETRAIN, None, [], {**small, "weights": {"lr": 0.05}, **flags}), out)
+
+
+@pytest.mark.parametrize(
+    "architecture", ["darts-v2", SAME, TURNED, "fairdarts-a"], ids=["darts-v2", "one operation", "turned concatenation", "fairdarts"]
+)
+def test_a_retraining_is_evaluated_with_the_weights_of_its_own_edges(architecture: str, tmp_path: Path) -> None:
+    result = retrained(architecture, tmp_path / "run")
+    scored = delivery.evaluate_run(tmp_path / "run", None, "test", 64, "cpu")
+    assert scored["loss"] == pytest.approx(result["test"]["loss"], rel=1e-5)
+    assert delivery.export_run(tmp_path / "run", tmp_path / "out", ("safetensors",))["safetensors"]["difference"] == 0
+    again = retrained(str(tmp_path / "run"), tmp_path / "again", initial=str(tmp_path / "run" / "weights.safetensors"), epochs=2)
+    assert again["genotype"] == result["genotype"]
+    assert delivery.evaluate_run(tmp_path / "again", None, "test", 64, "cpu")["loss"] == pytest.approx(again["test"]["loss"], rel=1e-5)
+
+
+def test_a_retrained_recurrent_cell_keeps_the_order_of_its_average(tmp_path: Path) -> None:
+    small = {"hidden": 8, "hidden_dropout": 0.0}
+    flags = {"architecture": RECURRENT, "epochs": 1, "threads": 1, "network": small, "data.limit": 3000, "data.source": "shakespeare"}
+    result = retrain_run(resolve(RETRAIN, None, [], flags), tmp_path / "run")
+    stored = json.loads((tmp_path / "run" / "architecture.json").read_text())
+    assert stored["genotype"] == RECURRENT
+    network: Any = delivery.load(tmp_path / "run")
+    assert network.cell.recurrence.concat == (3, 1, 2)
+    scored = delivery.evaluate_run(tmp_path / "run", None, "test", 64, "cpu")
+    assert scored["perplexity"] == pytest.approx(result["test"]["perplexity"], rel=1e-5)
+
+
+def edited(folder: Path, **changes: Any) -> None:
+    path = folder / "architecture.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_weights_are_not_taken_by_an_architecture_that_was_changed(tmp_path: Path) -> None:
+    retrained(SAME, tmp_path / "run")
+    stored = json.loads((tmp_path / "run" / "architecture.json").read_text())
+    edited(tmp_path / "run", genotype=stored["genotype"].replace("3x3', 1), ('sep_conv_3x3', 0)", "3x3', 0), ('sep_conv_3x3', 1)"))
+    with pytest.raises(RunError, match="is of another network: outputs differ"):
+        delivery.load(tmp_path / "run")
+    edited(tmp_path / "run", genotype=stored["genotype"].replace("skip_connect", "max_pool_3x3"))
+    with pytest.raises(InputError, match="says two networks"):
+        delivery.load(tmp_path / "run")
+    edited(tmp_path / "run", genotype=stored["genotype"], settings={**stored["settings"], "pool_norm": True})
+    delivery.load(tmp_path / "run")  # this cell has no pooling, so it is the same network
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b[:-9] + bytes([b[-9] ^ 64]) + b[-8:]], ids=["cut", "flipped"])
+def test_damaged_weights_end_every_command_in_one_line(damage: Any, tmp_path: Path) -> None:
+    retrained(SAME, tmp_path / "run")
+    path = tmp_path / "run" / "weights.safetensors"
+    path.write_bytes(damage(path.read_bytes()))
+    for use in (
+        lambda: supernet.load(tmp_path / "run"),
+        lambda: delivery.evaluate_run(tmp_path / "run", None, "test", 64, "cpu"),
+        lambda: delivery.export_run(tmp_path / "run", tmp_path / "out", ("safetensors",)),
+    ):
+        with pytest.raises(RunError, match=r"weights\.safetensors") as error:
+            use()
+        assert "\n" not in str(error.value)
+    with pytest.raises(InputError, match=r"weights\.safetensors"):
+        retrained(SAME, tmp_path / "again", initial=str(path))
+
+
+class Own(nn.Module):
+    """A module of one's own whose ``sign`` shows in no name and no shape of a tensor."""
+
+    def __init__(self, sign: float = 1.0):
+        super().__init__()
+        self.sign = sign
+        self.first, self.head = nn.Linear(6, 6), nn.Linear(6, 3)
+        self.node = supernet.OneOf({"a": nn.Linear(6, 6), "b": nn.Tanh()})
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.head(self.sign * self.node(torch.relu(self.first(x))))
+        return out
+
+
+def test_the_run_of_ones_own_module_is_bound_to_it(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    batches = [(torch.randn(16, 6), torch.randint(3, (16,))) for _ in range(4)]
+    task = supernet.Task(batches[:2], batches[2:], loss=F.cross_entropy)
+    found = supernet.search(supernet.Supernet(Own()), task, "darts", epochs=1, out=tmp_path / "run")
+    assert found.network is not None
+    x = torch.randn(5, 6)
+    assert torch.equal(supernet.load(tmp_path / "run", Own(), *task.example)(x), found.network(x))
+    with pytest.raises(RunError, match="is of another network"):
+        supernet.load(tmp_path / "run", Own(-1.0), *task.example)
+
+
+def test_a_drawing_that_cannot_be_written_names_its_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match=r"file/cell\.svg cannot be written"):
+        delivery.draw_design("darts-v2", tmp_path / "file" / "cell.svg")
