@@ -1,6 +1,8 @@
 import json
 import math
+from itertools import pairwise
 from random import Random
+from time import process_time
 
 import pytest
 from hypothesis import given, settings
@@ -9,6 +11,8 @@ from hypothesis import strategies as st
 from supernet.costs.objective import Objective
 from supernet.errors import InputError, RunError
 from supernet.explore import Exploration, explore
+from supernet.run import Run
+from supernet.search import try_architectures
 from supernet.searchers import make_searcher
 from supernet.space import Choice, SearchSpace
 
@@ -157,6 +161,45 @@ def test_evolution_and_local_search_beat_random_search_on_a_smooth_problem():
     assert best("local") > best("random") + 2
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda lines: make_searcher("evolution", SPACE, 1, population=4),
+        lambda lines: make_searcher("random", SPACE),
+        lambda lines: lines.pop(3) and None,
+        lambda lines: lines[2].update(trial=9),
+        lambda lines: lines[7]["architecture"].update(a=(lines[7]["architecture"]["a"] + 1) % 10),
+    ],
+)
+def test_lines_of_another_search_are_refused(changed):
+    lines = []
+    explore(SPACE, make_searcher("evolution", SPACE, population=4), product, 30, ACCURACY, record=lambda t: lines.append(t.line()))
+    searcher = changed(lines) or make_searcher("evolution", SPACE, population=4)
+    with pytest.raises(InputError, match="the history is of another search: trial"):
+        explore(SPACE, searcher, product, 30, ACCURACY, past=lines)
+
+
+def test_more_lines_than_the_budget_are_refused():
+    lines = []
+    explore(SPACE, make_searcher("grid", SPACE), product, 30, ACCURACY, record=lambda t: lines.append(t.line()))
+    with pytest.raises(InputError, match="this one ends \\(budget\\) after 20 trials"):
+        explore(SPACE, make_searcher("grid", SPACE), product, 20, ACCURACY, past=lines)
+
+
+def test_a_trial_costs_the_same_however_many_there_were_before(tmp_path):
+    space, spent = SearchSpace([Choice(str(i), tuple(range(6))) for i in range(8)]), []
+
+    def estimate(architecture):
+        spent.append(process_time())
+        return {"accuracy": float(sum(architecture.values()))}
+
+    with Run(tmp_path / "run", {}) as run:
+        try_architectures(space, make_searcher("random", space), estimate, 6000, ACCURACY, run)
+    early, late = (min(b - a for a, b in pairwise(spent[start : start + 1001 : 250])) for start in (0, 4999))
+    assert late < 2 * early
+    assert len(run.history()) == 6000
+
+
 # Random spaces: some choices conditional, some picking subsets.
 
 
@@ -232,10 +275,10 @@ def test_left_at_any_step_and_resumed_it_makes_the_same_trials(space, name, seed
     for _ in range(steps):
         if first.stopped is None:
             first.step()
-    state = json.loads(json.dumps(first.state_dict()))
-    assert state == first.state_dict()  # which has no tuples, then
-    second = exploration(space, name, seed + 1, budget, Problem(space))
-    second.load_state_dict(state)
+    lines, again = written(first), Problem(space)
+    second = exploration(space, name, seed, budget, again)
+    second.replay(lines)
+    assert again.estimated == []
     assert finish(second) == expected
 
 
@@ -249,13 +292,18 @@ def test_interrupted_within_an_estimate_and_resumed_it_makes_the_same_trials(spa
     except KeyboardInterrupt:
         assert len(first.trials) < len(expected)
     second = exploration(space, name, seed, budget, Problem(space))
-    second.load_state_dict(json.loads(json.dumps(first.state_dict())))
+    second.replay(written(first))
     assert finish(second) == expected
 
 
-def test_progress_gives_a_state_from_which_the_loop_goes_on():
-    states, whole = [], []
-    expected = explore(SPACE, make_searcher("local", SPACE), product, 30, ACCURACY, progress=lambda e: states.append(e.state_dict()))
-    found = explore(SPACE, make_searcher("local", SPACE), product, 30, ACCURACY, resume=states[11], record=whole.append)
+def written(exploration):
+    """The lines of the trials, as a file gives them back."""
+    return [json.loads(json.dumps(trial.line())) for trial in exploration.trials]
+
+
+def test_the_loop_goes_on_from_the_lines_of_its_trials():
+    lines, whole = [], []
+    expected = explore(SPACE, make_searcher("local", SPACE), product, 30, ACCURACY, record=lambda t: lines.append(t.line()))
+    found = explore(SPACE, make_searcher("local", SPACE), product, 30, ACCURACY, past=lines[:12], record=whole.append)
     assert [t.number for t in whole] == list(range(13, 31))
     assert [(t.number, t.architecture, t.score) for t in found] == [(t.number, t.architecture, t.score) for t in expected]

@@ -74,13 +74,44 @@ def test_history_is_cut_to_the_checkpoint_and_an_unfinished_line_is_left_out(tmp
     assert run.history() == [{"epoch": 1}]
 
 
-def test_a_later_save_keeps_what_an_earlier_one_held(tmp_path: Path) -> None:
+def test_trials_stay_in_the_history_that_is_cut_to_the_checkpoint(tmp_path: Path) -> None:
     run = Run(tmp_path / "r", {})
-    run.save(strategy=1, epoch=5)
-    run.save(exploration=[2])
-    state = run.restore()
-    assert state and (state["strategy"], state["epoch"], state["exploration"]) == (1, 5, [2])
-    assert [p.name for p in (tmp_path / "r").iterdir() if p.name.startswith("checkpoint")] == ["checkpoint.pt"]
+    run.append({"epoch": 1})
+    run.save(epoch=1)
+    for i in (1, 2):
+        run.append({"trial": i}, again=True)
+    run.close()
+    with (tmp_path / "r" / "history.jsonl").open("a") as file:
+        file.write('{"trial": 3, "sco')
+    with Run(tmp_path / "r", {}, resume=True) as again:
+        assert again.restore() is not None
+        assert again.trials() == [{"trial": 1}, {"trial": 2}]
+        again.append({"trial": 3})
+        assert again.history() == [{"epoch": 1}, *({"trial": i} for i in (1, 2, 3))]
+
+
+def test_an_unfinished_line_is_removed_before_trials_go_on(tmp_path: Path) -> None:
+    run = Run(tmp_path / "r", {})
+    run.append({"trial": 1})
+    with (tmp_path / "r" / "history.jsonl").open("a") as file:
+        file.write('{"trial": 2, "sco')
+    assert run.trials() == [{"trial": 1}]
+    run.append({"trial": 2})
+    assert run.history() == [{"trial": 1}, {"trial": 2}]
+
+
+def test_lines_that_would_be_made_again_are_synced_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    run = Run(tmp_path / "r", {})
+    before = len(synced)
+    for i in range(100):
+        run.append({"trial": i}, again=True)
+    assert len(synced) - before < 50
+    run.append({"trial": 100}, again=True)
+    before = len(synced)
+    run.close()
+    assert len(synced) == before + 1, "closed with lines that are not on the disk"
 
 
 def test_a_checkpoint_cannot_run_code(tmp_path: Path) -> None:

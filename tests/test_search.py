@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from functools import partial
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy
@@ -17,7 +19,9 @@ from torch.utils.data import DataLoader, TensorDataset
 import supernet
 from supernet import ElasticConv1d, ElasticNorm, InputError, OneOf, Supernet, Task, UpTo, derive, search
 from supernet.costs.objective import Objective
+from supernet.estimators.shared import SharedWeights
 from supernet.layers.base import searchable
+from supernet.run import Run
 from supernet.space import Architecture
 from supernet.strategies.retrain import Retrain
 from supernet.strategies.weights import Weights
@@ -161,8 +165,6 @@ def test_a_one_shot_run_killed_while_it_tries_architectures_goes_on(task: Task, 
         )
 
     whole = begin("whole")
-    from supernet.estimators.shared import SharedWeights
-
     call, left = SharedWeights.__call__, iter(range(4))
 
     def dying(self: SharedWeights, arch: Architecture) -> dict[str, float]:
@@ -176,6 +178,33 @@ def test_a_one_shot_run_killed_while_it_tries_architectures_goes_on(task: Task, 
     monkeypatch.setattr(SharedWeights, "__call__", call)
     resumed = begin("killed", resume=True)
     assert [(t.architecture, t.scores) for t in resumed.trials] == [(t.architecture, t.scores) for t in whole.trials]
+
+
+def test_trials_after_a_training_do_not_write_its_checkpoint_again(
+    task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved: list[set[str]] = []
+    save = Run.save
+    monkeypatch.setattr(Run, "save", lambda self, **state: (saved.append(set(state)), save(self, **state)))
+    search(Supernet(Net()), task, "one-shot", epochs=2, searcher="evolution", trials=6, out=tmp_path / "run")
+    assert len(saved) == 2, "once an epoch"
+    lines = (tmp_path / "run" / "history.jsonl").read_text().splitlines()
+    assert [next(iter(json.loads(line))) for line in lines] == ["epoch"] * 2 + ["trial"] * 6
+
+
+def test_an_estimate_by_shared_weights_leaves_the_random_state_alone(task: Task) -> None:
+    """A trial that is read from a history draws nothing, so one that is made must not leave another state to what follows."""
+
+    class Noisy(Task):
+        def predict(self, network: Any, batch: Any) -> Any:
+            return super().predict(network, batch) + torch.rand(3)
+
+    net = Supernet(Net())
+    noisy = Noisy(*(task.data._loaders[n].loader for n in ("train", "validation")), loss=F.cross_entropy)
+    estimate, arch = SharedWeights(net, noisy, batches=1), net.space.sample(Random(0))
+    before = torch.get_rng_state()
+    assert estimate(arch) == estimate(arch)
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_a_task_without_metrics_is_searched_by_its_loss() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
@@ -49,7 +49,7 @@ class Trial:
 
 
 class Exploration:
-    """A search that can be left and taken up at any step.
+    """A search that can be left at any step, and taken up by the lines of its trials.
 
     estimate: architecture -> metrics; costs: architecture -> metrics that are cheap to know, asked before the estimate.
     budget: how many estimates are run. patience: how many asks may go by without one.
@@ -73,6 +73,7 @@ class Exploration:
         self.space, self.searcher, self.estimate, self.costs = space, searcher, estimate, costs
         self.budget, self.objective, self.patience = budget, objective, patience
         self.trials: list[Trial] = []
+        self.leader: Trial | None = None  # the best scored; the first of several
         self.evaluations = 0  # estimates run
         self._seen: dict[str, Trial] = {}  # by the space's key
         self._pending: tuple[int, Architecture] | None = None  # asked for, not told yet
@@ -90,6 +91,34 @@ class Exploration:
 
     def step(self) -> Trial | None:
         """Ask, try, tell: the new trial, or None where the architecture was known already and its outcome was told again."""
+        return self._turn(self._try)
+
+    def replay(self, lines: Iterable[Mapping[str, Any]]) -> None:
+        """Go on after the trials that gave ``lines``: the searcher asks again for each and is told what became of it then.
+
+        Raises ``InputError`` where it asks for anything else.
+        """
+        for line in lines:
+            past = self._from_line(line)
+
+            def again(architecture: Architecture, past: Trial = past) -> Trial:
+                if (past.number, past.architecture) != (len(self.trials) + 1, architecture):
+                    wanted = f"trial {len(self.trials) + 1} is not the one that this search makes"
+                    raise InputError(f"the history is of another search: {wanted}; go on with the same space, searcher, seed and bounds")
+                return past
+
+            made = None
+            while made is None:
+                if self.stopped:
+                    raise InputError(f"the history is of another search: this one ends ({self.stopped}) after {len(self.trials)} trials")
+                made = self._turn(again)
+
+    def best(self) -> list[Trial]:
+        """The scored trials, best first; equal ones in the order in which they were tried."""
+        return sorted((t for t in self.trials if t.score is not None), key=lambda t: t.score or (), reverse=True)
+
+    def _turn(self, attempt: Callable[[Architecture], Trial]) -> Trial | None:
+        """One step, in which ``attempt`` makes the trial of an architecture that was not met before."""
         if self._pending is None:
             try:
                 self._pending = self.searcher.ask()
@@ -98,7 +127,7 @@ class Exploration:
                 return None
         number, architecture = self._pending
         known = self._seen.get(self.space.key(architecture))
-        trial = known or self._try(architecture)
+        trial = known or attempt(architecture)
         bad: Outcome = "failed" if trial.outcome == "failed" else "infeasible"
         self.searcher.tell(number, architecture, bad if trial.score is None else trial.score)
         self._pending = None
@@ -106,29 +135,6 @@ class Exploration:
         if known is None:
             self._remember(trial)
         return None if known else trial
-
-    def best(self) -> list[Trial]:
-        """The scored trials, best first; equal ones in the order in which they were tried."""
-        return sorted((t for t in self.trials if t.score is not None), key=lambda t: t.score or (), reverse=True)
-
-    def state_dict(self) -> dict[str, Any]:
-        """All that the next steps depend on, as lists, numbers, strings and dicts; may be taken at any time."""
-        pending = [self._pending[0], plain(self._pending[1])] if self._pending else None
-        return {
-            "searcher": self.searcher.state_dict(),
-            "pending": pending,
-            "trials": [trial.line() for trial in self.trials],
-            "idle": self._idle,
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on as the exploration that gave ``state``."""
-        self.searcher.load_state_dict(state["searcher"])
-        self._pending = (state["pending"][0], from_plain(state["pending"][1])) if state["pending"] else None
-        self.trials, self._seen, self.evaluations = [], {}, 0
-        for line in state["trials"]:
-            self._remember(self._from_line(line))
-        self._idle, self._exhausted = state["idle"], False  # an exhausted searcher says so again
 
     def _try(self, architecture: Architecture) -> Trial:
         """Costs, limits, estimate, limits again (they may be on what the estimate gives)."""
@@ -160,10 +166,13 @@ class Exploration:
         if trial.scores is not None or trial.outcome == "failed":
             self.evaluations += 1
             self._idle = 0
+        if trial.score is not None and (self.leader is None or self.leader.score is None or trial.score > self.leader.score):
+            self.leader = trial
 
-    def _from_line(self, line: dict[str, Any]) -> Trial:
+    def _from_line(self, line: Mapping[str, Any]) -> Trial:
         """The trial that gave ``line``."""
-        scores, costs, outcome = line["scores"], line.get("costs", {}), line["outcome"]
+        scores, outcome = line["scores"], line["outcome"]
+        costs = {name: math.nan if cost is None else cost for name, cost in line.get("costs", {}).items()}  # JSON has no NaN
         score = self.objective.score({**costs, **scores}) if outcome == "scored" else None
         return Trial(line["trial"], from_plain(line["architecture"]), outcome, scores, costs, score, line["measured"]["seconds"])
 
@@ -177,7 +186,7 @@ def explore(
     *,
     costs: Callable[[Architecture], Metrics] | None = None,
     record: Callable[[Trial], None] | None = None,
-    resume: dict[str, Any] | None = None,
+    past: Iterable[Mapping[str, Any]] = (),
     progress: Callable[[Exploration], None] | None = None,
     patience: int = 2000,
 ) -> list[Trial]:
@@ -186,13 +195,12 @@ def explore(
     An architecture met again is answered from memory. One that breaks a limit by its ``costs`` is told "infeasible" and never estimated;
     one whose estimate is not finite or raises ``FloatingPointError`` is told "failed" and counts as an estimate.
 
-    record: called with each new trial. progress: called after that, with the exploration, whose ``state_dict()`` can be saved
-    and given as ``resume``: the search then makes the same trials as if it had not been left.
+    record: called with each new trial, whose ``line()`` is to be kept. progress: called after that, with the exploration. past: the
+    lines of a search that was left; with a searcher at its start it then makes the same trials as if it had not been left.
     Raises ``InputError`` where nothing feasible is found, ``RunError`` where every estimate failed.
     """
     exploration = Exploration(space, searcher, estimate, budget, objective, costs=costs, patience=patience)
-    if resume is not None:
-        exploration.load_state_dict(resume)
+    exploration.replay(past)
     while exploration.stopped is None:
         trial = exploration.step()
         if trial is None:

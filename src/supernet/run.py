@@ -10,10 +10,11 @@ import math
 import os
 import random
 import signal
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TextIO
 
 import filelock
 import numpy
@@ -24,6 +25,7 @@ from supernet.errors import InputError, RunError
 from supernet.weights import pack
 
 FORMAT = 1
+SYNC_EVERY = 0.5  # seconds between syncs of lines that would be made again
 
 
 class Run:
@@ -38,7 +40,7 @@ class Run:
         self.folder = Path(folder)
         self.config = dict(config or {})
         self._lines = 0
-        self._state: dict[str, Any] = {}
+        self._synced, self._unsynced = 0.0, False
         with self._writing():
             self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = filelock.FileLock(self.folder / ".lock")
@@ -88,6 +90,9 @@ class Run:
 
     def close(self) -> None:
         """Let other processes write the folder."""
+        if self._unsynced:
+            with self._writing(), (self.folder / "history.jsonl").open("a") as file:
+                self._sync(file)
         self._lock.release()
 
     def sub(self, name: str, config: Mapping[str, Any]) -> Run:
@@ -113,42 +118,61 @@ class Run:
         """Write a model's tensors as weights.safetensors, bound to the model; ``example``: its inputs, see ``supernet.weights.pack``."""
         return self.write("weights.safetensors", pack(model, *example))
 
-    def append(self, line: Mapping[str, Any]) -> None:
-        """Add a line to history.jsonl."""
+    def append(self, line: Mapping[str, Any], again: bool = False) -> None:
+        """Add a line to history.jsonl. ``again``: it would be made again were it lost, so that it may reach the disk with later ones."""
         with self._writing(), (self.folder / "history.jsonl").open("a") as file:
             file.write(json.dumps(_json_able(line), allow_nan=False) + "\n")
             file.flush()
-            os.fsync(file.fileno())
+            self._unsynced = True
+            if not again or time.monotonic() - self._synced > SYNC_EVERY:
+                self._sync(file)
         self._lines += 1
+
+    def _sync(self, file: TextIO) -> None:
+        os.fsync(file.fileno())
+        self._synced, self._unsynced = time.monotonic(), False
 
     def history(self) -> list[dict[str, Any]]:
         """The lines of history.jsonl; an unfinished last one is left out."""
         return read_history(self.folder)
 
+    def trials(self) -> list[dict[str, Any]]:
+        """The trials of the history: all that a search among architectures needs to go on; an unfinished last line is removed."""
+        lines = self.history()
+        self._rewrite(lines)
+        return [line for line in lines if "trial" in line]
+
     def save(self, **state: Any) -> None:
-        """Replace the checkpoint: ``state`` (tensors and plain data) over what was saved before, random states, length of the history."""
-        self._state |= state
+        """Replace the checkpoint: ``state`` (tensors and plain data), random states, length of the history."""
         buffer = io.BytesIO()
-        torch.save({**self._state, "lines": self._lines, "random": random_states(), "threads": torch.get_num_threads()}, buffer)
+        torch.save({**state, "lines": self._lines, "random": random_states(), "threads": torch.get_num_threads()}, buffer)
         self.write("checkpoint.pt", buffer.getvalue())
 
     def restore(self, device: torch.device | str = "cpu") -> dict[str, Any] | None:
-        """The last checkpoint, its random states set and the history cut to its length; None: start from nothing."""
+        """The last checkpoint, its random states set and the history cut to its length; None: start from nothing.
+
+        Trials stay in the history: they come after a training has ended, and are no part of its checkpoint.
+        """
         path = self.folder / "checkpoint.pt"
-        lines: list[dict[str, Any]] = []
         state: dict[str, Any] | None = None
+        history, counted = self.history(), 0
         if path.exists():
             try:
                 state = torch.load(path, map_location=device, weights_only=True)
                 assert state is not None
                 set_random_states(state["random"])
-                lines = self.history()[: state["lines"]]
+                counted = state["lines"]
             except Exception as error:
                 raise InputError(f"{path} cannot be read ({str(error).splitlines()[0]}): it is not a checkpoint of this program") from error
-        if (self.folder / "history.jsonl").exists():
-            self.write("history.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
-        self._lines, self._state = len(lines), {k: v for k, v in (state or {}).items() if k not in ("lines", "random", "threads")}
+        self._rewrite([line for i, line in enumerate(history) if i < counted or "trial" in line])
         return state
+
+    def _rewrite(self, lines: list[dict[str, Any]]) -> None:
+        """Let history.jsonl hold ``lines``."""
+        path, text = self.folder / "history.jsonl", "".join(json.dumps(line) + "\n" for line in lines)
+        if path.exists() and path.read_text() != text:
+            self.write("history.jsonl", text)
+        self._lines = len(lines)
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:

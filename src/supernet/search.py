@@ -169,30 +169,27 @@ def try_architectures(
     *,
     costs: Costs | None = None,
     what: str = "trying",
-    every: int = 1,
 ) -> list[Trial]:
-    """``explore`` with progress, history and checkpoints: the scored trials, best first. ``every``: trials between checkpoints."""
-    state = None
-    if run:
-        saved = run.restore() or {}
-        state = saved.get("exploration")
-    progress = Progress(what, budget, len(state["trials"]) if state else 0, unit="trials")
+    """``explore`` with progress and history: the scored trials, best first. Those in the history of ``run`` are not made again.
+
+    ``searcher`` must be at its start.
+    """
+    past = run.trials() if run else []
+    progress = Progress(what, budget, len(past), unit="trials")
 
     def after(exploration: Exploration) -> None:
-        best = exploration.best()
-        progress.advance(**({"best": f"{best[0].score[0]:.4g}"} if progress.due and best and best[0].score else {}))
-        if run and (len(exploration.trials) % every == 0 or exploration.stopped or asked):
-            run.save(exploration=exploration.state_dict())
+        best = exploration.leader
+        progress.advance(**({"best": f"{best.score[0]:.4g}"} if progress.due and best and best.score else {}))
         if asked:
             raise Interrupted("stopped; everything is saved: go on with --resume" if run else "stopped")
 
     def record(trial: Trial) -> None:
         if run:
-            run.append(trial.line())
+            run.append(trial.line(), again=True)
 
     try:
         with interruptible() as asked:
-            return explore(space, searcher, estimate, budget, objective, costs=costs, record=record, resume=state, progress=after)
+            return explore(space, searcher, estimate, budget, objective, costs=costs, record=record, past=past, progress=after)
     finally:
         progress.close()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import partial
 from itertools import islice
 
+import torch
 from torch import nn
 
 from supernet.derive import recalibrate
@@ -21,7 +22,8 @@ from supernet.task import Task
 class SharedWeights:
     """architecture -> loss and metrics on ``stream``, batch norms recalibrated on ``batches`` training batches for each.
 
-    The supernet is left as it was. ``batches`` 0: the shared running statistics as they are.
+    The supernet and the global random state are left as they were, so that an estimate depends on the architecture alone.
+    ``batches`` 0: the shared running statistics as they are.
     """
 
     def __init__(self, supernet: Supernet, task: Task, *, batches: int = 20, stream: str = "validation"):
@@ -32,10 +34,12 @@ class SharedWeights:
         mixture = one_hot(self.supernet.space, architecture)
         norms = [m for m in self.supernet.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
         before = [{n: b.clone() for n, b in m.named_buffers()} for m in norms]
+        devices = [self.task.device] if self.task.device.type == "cuda" else []
         try:
-            if self.calibration:
-                recalibrate(self.supernet, lambda batch: self.task.predict(partial(self.supernet, mixture), batch), self.calibration)
-            return self.task.evaluate(self.supernet, self.stream, mixture)
+            with torch.random.fork_rng(devices=devices):
+                if self.calibration:
+                    recalibrate(self.supernet, lambda batch: self.task.predict(partial(self.supernet, mixture), batch), self.calibration)
+                return self.task.evaluate(self.supernet, self.stream, mixture)
         finally:
             for norm, buffers in zip(norms, before, strict=True):
                 for name, buffer in norm.named_buffers():

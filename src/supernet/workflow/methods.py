@@ -182,7 +182,6 @@ def on_a_table(settings: Settings, run: Run) -> tuple[Found, Settings]:
         Objective(maximise=("validation",), limits=limits.aims if limits else bounds),
         run,
         costs=costs,
-        every=1000,
     )
     return Found(space.matters(trials[0].architecture), dict(trials[0].scores or {}), None, [], trials), dict(settings["network"])
 
