@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 from torch import nn
 
@@ -34,8 +35,31 @@ def test_a_run_is_not_begun_over_another_nor_resumed_from_nothing(tmp_path: Path
         Run(tmp_path / "s", {"a": 1}, resume=True)
     with pytest.raises(InputError, match="other settings \\(a\\)"):
         Run(tmp_path / "r", {"a": 2}, resume=True)
-    with Run(tmp_path / "r", {"a": 1, "of a later version": {"b": 2}}, resume=True) as run:
-        assert run.config["a"] == 1
+
+
+@pytest.mark.parametrize(
+    ("now", "name"),
+    [
+        ({"method": {"rate": 0.1}, "weights": {"lr": 0.5}}, "weights.lr"),
+        ({"method": {}, "weights": {}}, "method.rate"),
+        ({"method": {"rate": 0.1, "warmup": 0.0}, "weights": {}}, "method.warmup"),
+        ({"method": {"rate": 0.2}, "weights": {"lr": 1, "clip": None}}, "method.rate, weights.lr"),
+    ],
+)
+def test_a_run_is_resumed_only_with_all_its_settings_and_no_others(tmp_path: Path, now: dict[str, object], name: str) -> None:
+    Run(tmp_path / "r", {"method": {"rate": 0.1}, "weights": {}}).close()
+    stored = (tmp_path / "r" / "config.yaml").read_text()
+    with pytest.raises(InputError, match=rf"other settings \({name}\)"):
+        Run(tmp_path / "r", now, resume=True)
+    assert (tmp_path / "r" / "config.yaml").read_text() == stored
+    Run(tmp_path / "r", {"weights": {"lr": None}, "method": {"rate": 0.1}, "more": {"none": []}}, resume=True).close()
+
+
+def test_threads_and_device_may_change_and_the_configuration_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Run(tmp_path / "r", {"lr": 1, "device": "cpu", "threads": 1, "save_every": 60.0}).close()
+    Run(tmp_path / "r", {"lr": 1, "device": "cuda", "threads": 2, "save_every": 5.0}, resume=True).close()
+    assert yaml.safe_load((tmp_path / "r" / "config.yaml").read_text()) == {"lr": 1, "device": "cuda", "threads": 2, "save_every": 5.0}
+    assert "resumed on cuda, begun on cpu" in capsys.readouterr().err
 
 
 def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
@@ -124,6 +148,95 @@ def test_a_checkpoint_cannot_run_code(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"checkpoint\.pt cannot be read"):
         run.restore()
     assert not (tmp_path / "owned").exists()
+
+
+def saved_twice(folder: Path) -> Run:
+    """A run with a checkpoint after one line of its history, and another after two."""
+    run = Run(folder, {})
+    for epoch in (1, 2):
+        run.append({"epoch": epoch, "loss": 0.1 / epoch})
+        run.save(weights=torch.full((40,), float(epoch)), epoch=epoch)
+    return run
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 and nothing more", b"\0" * 3000])
+def test_an_empty_or_broken_checkpoint_is_refused_and_the_last_good_state_named(tmp_path: Path, content: bytes) -> None:
+    run = saved_twice(tmp_path / "r")
+    (tmp_path / "r" / "checkpoint.pt").write_bytes(content)
+    with pytest.raises(InputError, match=r"checkpoint\.pt cannot be read .*last good state is checkpoint\.before\.pt, made after 1 lines"):
+        run.restore()
+    os.replace(tmp_path / "r" / "checkpoint.before.pt", tmp_path / "r" / "checkpoint.pt")
+    state = run.restore()
+    assert state and state["epoch"] == 1 and run.history() == [{"epoch": 1, "loss": 0.1}]
+    (tmp_path / "r" / "checkpoint.pt").write_bytes(content)
+    with pytest.raises(InputError, match="no other state is whole: start anew in another folder"):
+        run.restore()
+
+
+def test_a_flipped_bit_of_a_checkpoint_never_changes_what_is_restored(tmp_path: Path) -> None:
+    run = saved_twice(tmp_path / "r")
+    path = tmp_path / "r" / "checkpoint.pt"
+    whole, refused = path.read_bytes(), 0
+    expected = torch.load(path, weights_only=True)
+    draw = random.Random(0)
+    places = [whole.index(torch.full((40,), 2.0).numpy().tobytes()) + 5, *(draw.randrange(len(whole)) for _ in range(150))]
+    for place in places:
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << draw.randrange(8)]) + whole[place + 1 :])
+        try:
+            state = run.restore()
+        except InputError:
+            refused += 1
+            assert place != places[0] or refused == 1
+            continue
+        assert place != places[0]
+        assert state and torch.equal(state["weights"], expected["weights"]) and state["epoch"] == 2
+        assert torch.equal(state["random"]["torch"], expected["random"]["torch"])
+    assert refused > 50
+
+
+def test_a_history_that_lost_or_changed_lines_is_refused(tmp_path: Path) -> None:
+    run = saved_twice(tmp_path / "r")
+    history = tmp_path / "r" / "history.jsonl"
+    first, second = history.read_text().splitlines(keepends=True)
+    history.write_text(first)
+    with pytest.raises(InputError, match=r"has 1 lines, and checkpoint\.pt was made after 2.*last good state is checkpoint\.before\.pt"):
+        run.restore()
+    for changed in (first + second.replace("0.05", "0.06"), second + first, first.replace("0.1", "0.2") + second):
+        history.write_text(changed)
+        with pytest.raises(InputError, match="was changed after"):
+            run.restore()
+    history.unlink()
+    with pytest.raises(InputError, match="has 0 lines"):
+        run.restore()
+    history.write_text(first + second + '{"epoch": 3}\n')
+    assert run.restore() and history.read_text() == first + second
+    run.append({"epoch": 3})
+    run.save(epoch=3)
+    assert len(run.restore() and run.history()) == 3
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_crash_between_two_checkpoints_leaves_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool) -> None:
+    run = saved_twice(tmp_path / "r")
+    renamed = os.replace
+
+    def unable(source: Path, path: Path) -> None:
+        raise OSError(1, "Operation not permitted")
+
+    def crash(source: Path, path: Path) -> None:
+        if Path(path).name == "checkpoint.pt":
+            raise OSError(5, "Input/output error")
+        renamed(source, path)
+
+    monkeypatch.setattr(os, "replace", crash)
+    if not links:
+        monkeypatch.setattr(os, "link", unable)
+    with pytest.raises(RunError, match="cannot be written"):
+        run.save(epoch=3)
+    monkeypatch.undo()
+    assert (tmp_path / "r" / "checkpoint.pt").exists() is links
+    state = run.restore()
+    assert state and state["epoch"] == 2
 
 
 def test_every_random_state_is_put_back() -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
@@ -20,6 +19,7 @@ from supernet.costs.objective import Objective
 from supernet.errors import InputError, RunError
 from supernet.estimators.tabular import Table
 from supernet.explore import explore
+from supernet.files import write_whole
 from supernet.searchers import make_searcher
 
 Result = Mapping[str, Any]  # {"validation", "test"?, "evaluations", ...} of one method and seed
@@ -75,7 +75,7 @@ def compare(
                     file.write(json.dumps(line) + "\n")
         document = summary({name: [found[name, seed] for seed in seeds] for name in wanted})
         document |= {"space": space, "seeds": len(seeds), "budget": budget}
-        _write(out / "compare.json", json.dumps(document, indent=2) + "\n")
+        write_whole(out / "compare.json", json.dumps(document, indent=2) + "\n")
     except OSError as error:
         raise RunError(f"cannot write the comparison to {out}: {error}") from error
     return document
@@ -148,7 +148,7 @@ def _found(path: Path, of: Mapping[str, Any]) -> dict[tuple[str, int], Result]:
     text = path.read_text(encoding="utf-8")
     if not text.endswith("\n"):
         text = text[: text.rfind("\n") + 1]
-        _write(path, text)
+        write_whole(path, text)
     found: dict[tuple[str, int], Result] = {}
     for i, written in enumerate(text.splitlines(), start=1):
         try:
@@ -160,9 +160,3 @@ def _found(path: Path, of: Mapping[str, Any]) -> dict[tuple[str, int], Result]:
             if line.get(key) != value:
                 raise InputError(f"{path.parent} holds a comparison with the {key} {line.get(key)!r}, not {value!r}; give another folder")
     return found
-
-
-def _write(path: Path, text: str) -> None:
-    new = path.with_name(path.name + ".new")
-    new.write_text(text, encoding="utf-8")
-    os.replace(new, path)

@@ -26,6 +26,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from supernet.errors import InputError, RunError, unknown
+from supernet.files import move_whole
 
 FORMAT = 1  # of model.json
 FILES = {"onnx": "model.onnx", "torch": "model.pt2", "safetensors": "model.safetensors"}
@@ -94,7 +95,7 @@ def export(
                 worst = max(_difference(path.name, runs, b, e, tolerance) for b, e in zip(batches, expected, strict=True))
                 found[name] = Exported(target / path.name, worst)
             for path in Path(scratch).iterdir():
-                os.replace(path, target / path.name)
+                move_whole(path, target / path.name)
     except (FileExistsError, NotADirectoryError) as error:
         raise InputError(f"{target} is not a folder") from error
     except (OSError, SafetensorError) as error:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import io
+import itertools
 import json
 import math
 import os
 import random
 import signal
+import sys
 import time
-from collections.abc import Iterator, Mapping
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any, TextIO
+from typing import Any, BinaryIO
 
 import filelock
 import numpy
@@ -22,24 +26,27 @@ import torch
 import yaml
 
 from supernet.errors import InputError, RunError
+from supernet.files import write_whole
 from supernet.weights import pack
 
 FORMAT = 1
 SYNC_EVERY = 0.5  # seconds between syncs of lines that would be made again
+MAY_CHANGE = ("device", "save_every", "threads")  # on resumption: all other settings decide what the result is
+CHECKPOINT, BEFORE = "checkpoint.pt", "checkpoint.before.pt"
 
 
 class Run:
     """The folder ``folder``, held by this process until ``close`` (or the end of a ``with``).
 
-    ``config``: plain data, written as config.yaml. ``resume``: go on with what is there; what the stored
-    configuration says must be the same.
+    ``config``: plain data, written as config.yaml. ``resume``: go on with what is there, under the same configuration (or {}: the
+    stored one); ``MAY_CHANGE`` says which settings need not be the same.
     Raises ``InputError`` where the folder holds another run, or none to resume; ``RunError`` where it is in use or cannot be written.
     """
 
     def __init__(self, folder: str | Path, config: Mapping[str, Any] | None = None, resume: bool = False):
         self.folder = Path(folder)
         self.config = dict(config or {})
-        self._lines = 0
+        self._lines, self._digest = 0, hashlib.sha256()
         self._synced, self._unsynced = 0.0, False
         with self._writing():
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -65,11 +72,17 @@ class Run:
         if not stored.exists():
             raise InputError(f"nothing to resume in {self.folder}: it has no config.yaml")
         before = read_config(self.folder)
+        if not self.config:
+            self.config = before
+            return
         same = json.loads(json.dumps(self.config))
-        if self.config and (differing := _differing(before, same)):
+        if differing := [name for name in _differing(before, same) if name not in MAY_CHANGE]:
             names = ", ".join(differing)
             raise InputError(f"{self.folder} was started with other settings ({names}): resume with the same, or use another folder")
-        self.config = self.config or before
+        if before != same:
+            self.write("config.yaml", yaml.safe_dump(self.config, sort_keys=False))
+        if before.get("device") != same.get("device"):
+            print(f"warning: resumed on {same.get('device')}, begun on {before.get('device')}: results may differ", file=sys.stderr)
 
     def __enter__(self) -> Run:
         return self
@@ -91,7 +104,7 @@ class Run:
     def close(self) -> None:
         """Let other processes write the folder."""
         if self._unsynced:
-            with self._writing(), (self.folder / "history.jsonl").open("a") as file:
+            with self._writing(), (self.folder / "history.jsonl").open("ab") as file:
                 self._sync(file)
         self._lock.release()
 
@@ -100,15 +113,9 @@ class Run:
         return Run(self.folder / name, config, resume=(self.folder / name / "config.yaml").exists())
 
     def write(self, name: str, content: str | bytes) -> Path:
-        """Write a file whole: under a temporary name, then renamed."""
-        path, temporary = self.folder / name, self.folder / f".{name}.new"
+        """Write a file whole or not at all."""
         with self._writing():
-            try:
-                temporary.write_bytes(content.encode() if isinstance(content, str) else content)
-                os.replace(temporary, path)
-            finally:
-                temporary.unlink(missing_ok=True)
-        return path
+            return write_whole(self.folder / name, content)
 
     def write_json(self, name: str, content: Any) -> Path:
         """Write plain data as JSON."""
@@ -120,15 +127,16 @@ class Run:
 
     def append(self, line: Mapping[str, Any], again: bool = False) -> None:
         """Add a line to history.jsonl. ``again``: it would be made again were it lost, so that it may reach the disk with later ones."""
-        with self._writing(), (self.folder / "history.jsonl").open("a") as file:
-            file.write(json.dumps(_json_able(line), allow_nan=False) + "\n")
+        text = (json.dumps(_json_able(line), allow_nan=False) + "\n").encode()
+        with self._writing(), (self.folder / "history.jsonl").open("ab") as file:
+            file.write(text)
             file.flush()
             self._unsynced = True
             if not again or time.monotonic() - self._synced > SYNC_EVERY:
                 self._sync(file)
-        self._lines += 1
+        self._count(text)
 
-    def _sync(self, file: TextIO) -> None:
+    def _sync(self, file: BinaryIO) -> None:
         os.fsync(file.fileno())
         self._synced, self._unsynced = time.monotonic(), False
 
@@ -138,41 +146,72 @@ class Run:
 
     def trials(self) -> list[dict[str, Any]]:
         """The trials of the history: all that a search among architectures needs to go on; an unfinished last line is removed."""
-        lines = self.history()
-        self._rewrite(lines)
-        return [line for line in lines if "trial" in line]
+        self._keep(_whole_lines(self.folder / "history.jsonl"))
+        return [line for line in self.history() if "trial" in line]
 
     def save(self, **state: Any) -> None:
-        """Replace the checkpoint: ``state`` (tensors and plain data), random states, length of the history."""
+        """Replace the checkpoint: ``state`` (tensors and plain data), random states, what the history holds.
+
+        The one before is kept as ``checkpoint.before.pt``, to go back to should the disk damage the last one.
+        """
+        own = {"lines": self._lines, "history": self._digest.hexdigest(), "random": random_states(), "threads": torch.get_num_threads()}
         buffer = io.BytesIO()
-        torch.save({**state, "lines": self._lines, "random": random_states(), "threads": torch.get_num_threads()}, buffer)
-        self.write("checkpoint.pt", buffer.getvalue())
+        torch.save({**state, **own}, buffer)
+        with self._writing():
+            write_whole(self.folder / CHECKPOINT, buffer.getvalue(), before=self.folder / BEFORE)
 
     def restore(self, device: torch.device | str = "cpu") -> dict[str, Any] | None:
         """The last checkpoint, its random states set and the history cut to its length; None: start from nothing.
 
         Trials stay in the history: they come after a training has ended, and are no part of its checkpoint.
+        Raises ``InputError`` where the checkpoint is damaged or the history lacks or changed what it counts; says what can be done.
         """
-        path = self.folder / "checkpoint.pt"
-        state: dict[str, Any] | None = None
-        history, counted = self.history(), 0
-        if path.exists():
-            try:
-                state = torch.load(path, map_location=device, weights_only=True)
-                assert state is not None
-                set_random_states(state["random"])
-                counted = state["lines"]
-            except Exception as error:
-                raise InputError(f"{path} cannot be read ({str(error).splitlines()[0]}): it is not a checkpoint of this program") from error
-        self._rewrite([line for i, line in enumerate(history) if i < counted or "trial" in line])
+        saved = [name for name in (CHECKPOINT, BEFORE) if (self.folder / name).exists()]
+        lines = _whole_lines(self.folder / "history.jsonl")
+        if not saved:
+            self._keep([line for line in lines if _is_trial(line)])
+            return None
+        try:
+            state = self._verified(saved[0], device)
+        except InputError as error:
+            raise InputError(f"{error}; {self._last_good(saved[1:])}") from error
+        set_random_states(state["random"])
+        counted, rest = lines[: state["lines"]], lines[state["lines"] :]
+        self._keep([*counted, *itertools.takewhile(_is_trial, rest)])
         return state
 
-    def _rewrite(self, lines: list[dict[str, Any]]) -> None:
+    def _verified(self, name: str, device: torch.device | str = "cpu") -> dict[str, Any]:
+        """A checkpoint; raises ``InputError`` where it, or what it counts of the history, is not as it was written."""
+        state = read_checkpoint(self.folder / name, device)
+        history = self.folder / "history.jsonl"
+        counted = _whole_lines(history)[: state["lines"]]
+        if len(counted) < state["lines"]:
+            lost = f"has {len(counted)} lines, and {name} was made after {state['lines']}: lines were lost"
+            raise InputError(f"{history} {lost}; put back a whole copy of it")
+        if state.get("history") not in (None, hashlib.sha256(b"".join(counted)).hexdigest()):
+            raise InputError(f"{history} was changed after {name} was made; put back a whole copy of it")
+        return state
+
+    def _last_good(self, names: Iterable[str]) -> str:
+        for name in names:
+            with contextlib.suppress(InputError):
+                after = f"made after {self._verified(name)['lines']} lines of the history"
+                return f"the last good state is {name}, {after}: rename it to {CHECKPOINT} and resume"
+        return "no other state is whole: start anew in another folder"
+
+    def _keep(self, lines: Sequence[bytes]) -> None:
         """Let history.jsonl hold ``lines``."""
-        path, text = self.folder / "history.jsonl", "".join(json.dumps(line) + "\n" for line in lines)
-        if path.exists() and path.read_text() != text:
+        path, text = self.folder / "history.jsonl", b"".join(lines)
+        if path.exists() and path.read_bytes() != text:
             self.write("history.jsonl", text)
-        self._lines = len(lines)
+        self._lines, self._digest = 0, hashlib.sha256()
+        for line in lines:
+            self._count(line)
+
+    def _count(self, line: bytes) -> None:
+        """Note a line that the history has."""
+        self._lines += 1
+        self._digest.update(line)
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
@@ -195,16 +234,12 @@ def _json_able(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _differing(before: Mapping[str, Any], now: Mapping[str, Any], path: str = "") -> list[str]:
-    """Settings of ``before`` that ``now`` has otherwise; those that came with a later version do not count."""
-    found = []
-    for name, value in before.items():
-        other = now.get(name)
-        if isinstance(value, dict) and isinstance(other, dict):
-            found += _differing(value, other, f"{path}{name}.")
-        elif value != other:
-            found.append(path + name)
-    return found
+def _differing(before: Any, now: Any, path: str = "") -> list[str]:
+    """The settings in which two configurations differ; one that has no value (None or empty) is like one that is not there."""
+    if isinstance(before, Mapping) or isinstance(now, Mapping):
+        before, now = (x if isinstance(x, Mapping) else {"": x} if x else {} for x in (before, now))
+        return [found for name in {**before, **now} for found in _differing(before.get(name), now.get(name), f"{path}.{name}".strip("."))]
+    return [path] if before != now and not all(x in (None, []) for x in (before, now)) else []
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -216,6 +251,34 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise InputError(f"{folder / 'config.yaml'} is not the configuration of a run")
     return found
+
+
+def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """The state that ``Run.save`` wrote; raises ``InputError`` where it is damaged, by its checksums, or something else."""
+    try:
+        with zipfile.ZipFile(path) as held:  # which torch writes, with a checksum of every part, and reads without looking at them
+            if damaged := held.testzip():
+                raise InputError(f"{damaged} is not what was written")
+        state = torch.load(path, map_location=device, weights_only=True)
+        if not isinstance(state, dict) or not {"lines", "random", "threads"} <= state.keys():
+            raise InputError("it holds something else")
+        return state
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path} cannot be read ({reason}): it is damaged, or not a checkpoint of this program") from error
+
+
+def _whole_lines(path: Path) -> list[bytes]:
+    """The lines of a file, with their ends; an unfinished last one is left out, and there are none where there is no file."""
+    return [line for line in path.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")] if path.exists() else []
+
+
+def _is_trial(line: bytes) -> bool:
+    """Whether a line of a history, as the file has it, is of a trial."""
+    try:
+        return "trial" in json.loads(line)
+    except (ValueError, TypeError):
+        return False
 
 
 def read_history(folder: Path) -> list[dict[str, Any]]:

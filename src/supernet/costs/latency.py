@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from supernet.costs.device import differences
 from supernet.errors import InputError, RunError, unknown
+from supernet.files import write_whole
 from supernet.mixture import Table
 from supernet.space import Option, SearchSpace
 
@@ -190,12 +190,8 @@ def read_json(path: Path) -> Any:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file under a temporary name and rename it; raises ``RunError``."""
-    temporary = path.with_name(f".{path.name}.new")
+    """Write a file whole or not at all; raises ``RunError``."""
     try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
+        write_whole(path, text)
     except OSError as error:
         raise RunError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -18,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
 from supernet.errors import InputError, RunError
+from supernet.files import write_whole
 
 
 class _Flat(nn.Module):
@@ -75,14 +76,11 @@ class _Spelled(TorchFunctionMode):
 
 def write_onnx(module: nn.Module, inputs: Sequence[Any], path: Path) -> None:
     """Write ``module`` as an ONNX file for inputs of this size; raises ``InputError`` or ``RunError``."""
-    content, temporary = onnx_bytes(module, inputs), path.with_name(f".{path.name}.new")
+    content = onnx_bytes(module, inputs)
     try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
+        write_whole(path, content)
     except OSError as error:
         raise RunError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def line(error: BaseException) -> str:

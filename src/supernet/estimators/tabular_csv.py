@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import csv
-import os
+import io
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from supernet.errors import InputError
+from supernet.files import write_whole
 
 
 def from_csv(csv_path: str | Path, npz_path: str | Path) -> None:
@@ -45,10 +46,9 @@ def from_csv(csv_path: str | Path, npz_path: str | Path) -> None:
             raise InputError(f"{csv_path} has no column {missing[0]!r}, though {name!r} is given for other data sets")
         columns = [_numbers(part, (line[heads.index(part)] for line in lines), csv_path) for part in parts]
         arrays[name] = columns[0] if parts == [name] else np.stack(columns, 1)
-    new = Path(f"{npz_path}.new")
-    with new.open("wb") as file:
-        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-    os.replace(new, npz_path)
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays)  # type: ignore[arg-type]
+    write_whole(npz_path, content.getvalue())
 
 
 def _lines(path: Path) -> tuple[list[str], list[list[str]]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from supernet.errors import RunError
+from supernet.files import write_whole
 from supernet.report import alarm_sections, cost_sections, search_sections, sections
 from supernet.report.comparison import comparison_sections
 from supernet.report.record import Options, read_lines, read_record
@@ -60,12 +60,8 @@ def _write(folder: Path, title: str, parts: Sequence[Section]) -> Path:
     )
     environment.filters["svg"] = Markup  # pictures are made here, their texts escaped
     html = environment.get_template("report.html.jinja").render(title=title, sections=parts)
-    path, new = folder / "report.html", folder / ".report.html.new"
+    path = folder / "report.html"
     try:
-        new.write_text(html, encoding="utf-8")
-        os.replace(new, path)
+        return write_whole(path, html)
     except OSError as error:
         raise RunError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        new.unlink(missing_ok=True)
-    return path

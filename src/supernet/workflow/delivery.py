@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from supernet.derive import derive
 from supernet.designs import Design, design
 from supernet.errors import InputError, RunError
 from supernet.export import export
+from supernet.files import write_whole
 from supernet.layers.base import Supernet
 from supernet.report.cell_drawing import draw
 from supernet.run import read_config
@@ -88,19 +88,9 @@ def export_run(run: Path, out: Path, formats: tuple[str, ...]) -> dict[str, Any]
 def draw_design(text: str, out: Path) -> str:
     """Write the drawing of an architecture as SVG; returns what was written."""
     there = design(text)
-    write_text(out, draw(there.space, there.choices or {}, there.notation))
-    return f"wrote {out}"
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole: under a temporary name, then renamed. Raises ``RunError`` with its name where that fails."""
-    temporary = path.with_name(f".{path.name}.new")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            temporary.write_text(text)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(out, draw(there.space, there.choices or {}, there.notation))
     except OSError as error:
-        raise RunError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise RunError(f"{out} cannot be written: {error.strerror or error}") from error
+    return f"wrote {out}"
