@@ -58,6 +58,34 @@ def test_ranges_names_and_lines_are_read_as_lists() -> None:
     assert Genotype.parse(text("[\n    ('none', 0),\n    ('none', 1)]\n") + "\n") == plain
 
 
+CELL = (("sep_conv_3x3", 1), ("skip_connect", 0)), (("sep_conv_3x3", 0), ("skip_connect", 2))
+FIELDS = f"normal={CELL}, normal_concat=range(2, 4), reduce=None, reduce_concat=[2, 3]"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        f"Genotype({FIELDS})",
+        f"Genotype({FIELDS.replace('(((', '[[(').replace(')))', ')]]').replace(')), ((', ')], [(')})",
+        f"11/26 03:12 PM genotype = Genotype({FIELDS})\n",
+        f"2026-11-26 [INFO] epoch 7 (best): genotypes.Genotype({FIELDS}), valid_acc 88.1)\nGenotype({FIELDS})\n",
+        f"Genotype({FIELDS.replace(', 1)', ', 1, 0.2)').replace(', 0)', ', 0, 0.125)').replace(', 2)', ', 2, 0.3)', 1)})",
+        f"DARTS_V9 = Genotype({FIELDS}, connectN=None, connects=None)",
+        f"Genotype({FIELDS.replace(', 1)', ', np.int64(1))')})",
+        f"{{'normal': {CELL}, 'normal_concat': [2, 3], 'reduce': None, 'reduce_concat': [2, 3]}}",
+    ],
+    ids=["tuples", "nested", "log line", "log", "weighted", "further fields", "numpy", "dict"],
+)
+def test_a_genotype_is_read_as_other_programs_print_it(said: str) -> None:
+    assert Genotype.parse(said) == Genotype(CELL, (2, 3), None, (2, 3))
+
+
+def test_a_log_of_several_genotypes_is_refused_with_the_line_of_the_last() -> None:
+    several = f"epoch 1\nGenotype({FIELDS})\nepoch 2\nGenotype({FIELDS.replace('3x3', '5x5')})\n"
+    with pytest.raises(InputError, match=r"2 genotypes that differ: .* the last is in line 4"):
+        Genotype.parse(several)
+
+
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
@@ -74,6 +102,10 @@ def test_ranges_names_and_lines_are_read_as_lists() -> None:
         (text("[('none', 0), ('none', 1), ('none', 0)]"), "3 edges"),
         (text("[('none', 0), ('none', 2, 1)]"), "must all be"),
         (text("[('none', 1, 0)]"), "nodes are numbered from 2"),
+        (text("[[('none', 0), ('none', 1)], ('none', 0)]"), "mixes edges with lists of edges"),
+        (text("[[('none', 2, 0), ('none', 1)]]"), "of node 2 of normal must be (operation, input)"),
+        (text("[[('none', 0), ('none', 2)]]"), "node 2 of normal reads state 2"),
+        (text("[('none', f(0)), ('none', 1)]"), "written out"),
         (text("[('none', 0), ('none', 1)]", "[3]"), "has states 0 to 2"),
         (text("[('none', 0), ('none', 1)]", "[2, 2]"), "twice"),
         (text("[('none', 0), ('none', 1)]", "[]"), "keeps nothing"),

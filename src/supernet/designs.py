@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from collections.abc import Mapping
@@ -15,16 +16,17 @@ from torch import nn
 
 from supernet.costs.count import macs, params
 from supernet.errors import InputError, unknown
-from supernet.genotype import Genotype, RecurrentGenotype
+from supernet.genotype import Genotype, RecurrentGenotype, whole_numbers
 from supernet.run import FORMAT
-from supernet.settings import accepted
+from supernet.settings import accepted, json_ready, value_of
 from supernet.space import Architecture, Choice
 from supernet.spaces import SPACES, space_module
 from supernet.spaces.published import names, published
 from supernet.spaces.published.recurrent import published_recurrent, recurrent_names
 from supernet.strategies import Method, strategy
 
-NAMED = re.compile(r"\s*([A-Za-z][\w-]+)\s*:")  # the notation of a chain starts with its space
+NAMED = re.compile(r"\s*([A-Za-z][\w-]+)\s*(?:\(([^()]*)\))?\s*:")  # the notation of a chain starts with its space, perhaps its settings
+SETTING = re.compile(r"\s*(\w+)\s*=\s*(\[[^\[\]]*\]|[^,\[\]]+?)\s*(?:,|$)")
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,17 @@ class Design:
         known = accepted(f"a network of {self.space}", module.network, chosen)
         return {**usual(module, known.get("stem")), **known}
 
+    def written(self, given: Mapping[str, Any] | None = None) -> str:
+        """The notation; of a chain with the settings that are not usual, so that it names the network that ``describe`` counts."""
+        module, sized = space_module(self.space), self.sized(given or {})
+        if not getattr(module, "ONE_BUILD", False):
+            return self.notation
+        defaults = {name: p.default for name, p in inspect.signature(module.network).parameters.items()}
+        base = {**defaults, **module.EVALUATION, **usual(module, sized.get("stem"))} | {"stem": module.EVALUATION["stem"]}
+        own = {k: v for k, v in json_ready(sized).items() if v is not None and v != json_ready(base).get(k)}
+        said = ", ".join(f"{name}={value}" for name, value in own.items())
+        return self.notation.replace(self.space, f"{self.space}({said})", 1) if said else self.notation
+
     def network(self, given: Mapping[str, Any] | None = None) -> nn.Module:
         """The evaluation network."""
         built: nn.Module = space_module(self.space).network(self.plan, **self.sized(given or {}))
@@ -63,7 +76,7 @@ class Design:
         counted = params(network, without=() if sized.get("auxiliary") else ("auxiliary",))
         work = module.macs(network, sized) if hasattr(module, "macs") else macs(network, tuple(sized["shape"]))
         found: dict[str, Any] = {"params": counted, "macs": work, "choices": self.choices}
-        return {**found, "genotype": self.notation, "settings": {k: list(v) if isinstance(v, tuple) else v for k, v in sized.items()}}
+        return {**found, "genotype": self.written(given), "settings": {k: list(v) if isinstance(v, tuple) else v for k, v in sized.items()}}
 
 
 def usual(module: ModuleType, stem: str | None) -> dict[str, Any]:
@@ -97,7 +110,7 @@ def design(text: str) -> Design:
         module = space_module(chains[text])
         notation, settings = module.PUBLISHED[text]
         return _of_plan(chains[text], module.parse(notation), dict(settings))
-    if any(mark in text for mark in "(|[{") or text.isdigit() or NAMED.match(text):
+    if any(mark in text for mark in "(|[{") or whole_numbers(text) or NAMED.match(text):
         return of_text(text)
     if path.suffix or len(path.parts) > 1:
         raise InputError(f"{text} does not exist; an architecture is a run, a file, a published name or a notation")
@@ -106,14 +119,31 @@ def design(text: str) -> Design:
 
 def of_text(text: str) -> Design:
     """The design a notation says, by the space whose notation it looks like."""
-    text = text.strip()
-    if named := NAMED.match(text):
-        space = named[1]
-    elif re.search(r"\brecurrent\s*=", text):
-        space = "darts-rnn"
-    else:
-        space = "nasbench201" if text.startswith("|") else "nasbench-macro" if text.isdigit() else "darts"
-    return _of_plan(space, space_module(space).parse(text))
+    space, module = (name := space_of(text)), space_module(name)
+    named = NAMED.match(text)
+    if not named or not named[2] or named[1] != space:
+        return _of_plan(space, module.parse(text))
+    given = {}
+    if not re.fullmatch(f"(?:{SETTING.pattern})+", named[2]):
+        example = f"{space}(width=0.5, stem=cifar): ..."
+        raise InputError(f"the settings of {space} must be names and values, such as {example}; got ({named[2][:80]})")
+    for name, value in SETTING.findall(named[2]):
+        given[name] = value_of(value)
+    return _of_plan(space, module.parse(f"{space}:{text[named.end() :]}"), accepted(f"a network of {space}", module.network, given))
+
+
+def space_of(text: str) -> str:
+    """The space whose notation ``text`` looks like; raises ``InputError`` where it names another."""
+    named, numbers = NAMED.match(text), whole_numbers(text)
+    if "Genotype(" in text or text.lstrip().startswith("{"):
+        return "darts-rnn" if re.search(r"\brecurrent\W?\s*[=:]", text) else "darts"
+    if named and named[1] in SPACES:
+        return named[1]
+    if numbers or "~" in text or "nor_conv" in text:
+        return "nasbench-macro" if numbers and len(numbers) != 6 else "nasbench201"
+    if named:
+        raise unknown("space", named[1], SPACES)
+    return "darts"
 
 
 def of_file(path: Path) -> Design:
@@ -122,7 +152,7 @@ def of_file(path: Path) -> Design:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read as text: it should hold a notation, or be an architecture.json") from error
-    return of_json(text, path) if text.lstrip().startswith("{") else of_text(text)
+    return of_json(text, path) if re.match(r"\s*\{(?!\W*(normal|reduce|recurrent)\b)", text) else of_text(text)
 
 
 def of_run(folder: Path) -> Design:
@@ -160,11 +190,12 @@ def _stored_plan(space: str, choices: Architecture | None, notation: str | None,
     module = space_module(space)
     if notation is None and choices is not None:
         return choices
-    plan = module.parse(notation or "")
+    said = of_text(notation or "")
+    plan = said.plan
     if isinstance(plan, Genotype | RecurrentGenotype):
         alike = choices is None or module.to_genotype(choices).ordered() == plan.ordered()
     else:
-        alike, plan = choices is None or module.notation(choices) == notation, plan if choices is None else choices
+        alike, plan = choices is None or module.notation(choices) == said.notation, plan if choices is None else choices
     if not alike:
         raise InputError(f"{path} says two networks: its choices are not those of its genotype; one of them was changed")
     return plan

@@ -7,6 +7,7 @@ A genotype says more than a search architecture can: nodes with any number of ed
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,10 @@ EXAMPLE = "Genotype(normal=[('sep_conv_3x3', 0), ('skip_connect', 1), ...], norm
 FIELDS = ("normal", "normal_concat", "reduce", "reduce_concat")
 ACTIVATIONS = ("none", "tanh", "relu", "sigmoid", "identity")  # of recurrent cells, in the order of DARTS; none is never taken
 RECURRENT_FIELDS = ("recurrent", "concat")
+EMPTY = ("connectN", "connects")  # further fields that programs print without a value
+CALL, NUMBER = re.compile(r"(?<!\w)Genotype\s*\("), re.compile(r"(int|uint|float)\d+")
+DIGITS = re.compile(r"\s*[\[(]?\s*(?:[0-9]+|[0-9](?:[\s,]+[0-9])+)[\s,]*[\])]?\s*")
+TOKEN = re.compile(r"""'[^'\n]*'|"[^"\n]*"|[()\[\]]""")
 LARGEST = 99  # no cell has more states; keeps a mistyped index from asking for all the memory
 
 Edge = tuple[str, int]  # operation, index of the state it reads
@@ -71,8 +76,9 @@ class Genotype:
     def parse(cls, text: str) -> Genotype:
         """Read ``Genotype(normal=[(operation, input), ...], normal_concat=[...], reduce=[...], reduce_concat=[...])``.
 
-        Pairs belong two by two to the nodes in order; (operation, node, input) triples, as in FairDARTS, name their node.
-        ``range(2, 6)`` and a leading ``NAME =`` are understood. Nothing is evaluated. Raises ``InputError``.
+        Pairs belong two by two to the nodes in order; (operation, node, input) triples, as in FairDARTS, name their node; a list of
+        lists has the edges of each node. ``range(2, 6)``, a weight as an edge's last entry, a dict of the fields in the place of
+        ``Genotype``, and a line of a log around it are understood. Nothing is evaluated. Raises ``InputError``.
         """
         fields = _fields(text, FIELDS, EXAMPLE)
         cells: dict[str, Cell | None] = {}
@@ -128,6 +134,11 @@ class RecurrentGenotype:
         return cls(tuple((activation, source) for activation, source in edges), _concat("concat", fields["concat"]))
 
 
+def whole_numbers(text: str) -> list[int] | None:
+    """The numbers of a text that is nothing but single digits, together or listed: ``312043``, ``[3, 1, 2, 0, 4, 3]``; else None."""
+    return [int(digit) for digit in re.findall("[0-9]", text)] if DIGITS.fullmatch(text) else None
+
+
 def present(cell: Cell) -> tuple[int, ...]:
     """The states of a cell that exist: a node to which no edge leads is left out, and so is what it alone would feed.
 
@@ -169,25 +180,61 @@ def _edges_text(cell: Cell | None) -> str:
 
 def _fields(text: str, names: Sequence[str], example: str) -> dict[str, ast.expr]:
     """The fields of the notation as syntax trees."""
+    alone = _alone(text)
     try:
-        statements = ast.parse(text.strip()).body
+        said = ast.parse(alone, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise InputError(f"not a genotype: {getattr(error, 'msg', None) or 'it cannot be read'}; expected {example}") from None
-    call = statements[0].value if len(statements) == 1 and isinstance(statements[0], ast.Expr | ast.Assign) else None
-    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.func.id != "Genotype" or call.args:
+    if isinstance(said, ast.Call) and not said.args:
+        fields = {str(k.arg): k.value for k in said.keywords}
+    elif isinstance(said, ast.Dict):
+        fields = {str(k.value): v for k, v in zip(said.keys, said.values, strict=True) if isinstance(k, ast.Constant)}
+    else:
         raise InputError(f"not a genotype; expected {example}")
-    fields = {str(k.arg): k.value for k in call.keywords}
-    for name in fields:
-        if name not in names:
+    for name, tree in list(fields.items()):
+        if name in EMPTY and isinstance(tree, ast.Constant) and tree.value is None:
+            del fields[name]
+        elif name not in names:
             raise unknown("field of Genotype", name, names)
     if missing := [name for name in names if name not in fields]:
         raise InputError(f"the genotype lacks {', '.join(missing)}")
     return fields
 
 
+def _alone(text: str) -> str:
+    """The one ``Genotype(...)`` of a text without what a log or a program has around it, or the text itself where it is a dict.
+
+    Raises ``InputError`` where there is none, or where there are several that differ.
+    """
+    found = dict[str, int]()  # text of a genotype: the last line on which it begins
+    place = 0
+    while start := CALL.search(text, place):
+        depth, place = 0, len(text)
+        for token in TOKEN.finditer(text, start.start()):
+            depth += {"(": 1, "[": 1, ")": -1, "]": -1}.get(token[0], 0)
+            if not depth and token[0] == ")":
+                place = token.end()
+                break
+        found[" ".join(text[start.start() : place].split())] = 1 + text.count("\n", 0, start.start())
+    if len(found) > 1:
+        raise InputError(f"the text holds {len(found)} genotypes that differ: give one of them; the last is in line {max(found.values())}")
+    if not found and not text.lstrip().startswith("{"):
+        raise InputError(f"not a genotype; expected {EXAMPLE}")
+    return next(iter(found), text.strip())
+
+
+class _Plain(ast.NodeTransformer):
+    """A number of numpy, which prints itself as ``np.int64(0)``, as the number alone."""
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id if isinstance(node.func, ast.Name) else ""
+        alone = len(node.args) == 1 and not node.keywords and isinstance(node.args[0], ast.Constant)
+        return node.args[0] if alone and NUMBER.fullmatch(name) else node
+
+
 def _literal(name: str, tree: ast.expr) -> Any:
     try:
-        return ast.literal_eval(tree)
+        return ast.literal_eval(_Plain().visit(tree))
     except (ValueError, TypeError, RecursionError, MemoryError):
         raise InputError(f"{name} of the genotype is neither a list nor a number nor a string written out") from None
 
@@ -208,10 +255,24 @@ def _index(value: object) -> bool:
     return type(value) is int and 0 <= value <= LARGEST
 
 
+def _unweighted(edge: Sequence[Any]) -> tuple[Any, ...]:
+    """An edge without the weight that it was chosen by, which some programs print with it."""
+    return tuple(edge[:2] if len(edge) == 3 and isinstance(edge[2], float) else edge)
+
+
 def _nodes(name: str, edges: object, concat: Sequence[int]) -> Cell:
-    """The edges of each node, from pairs (two a node, in order) or from triples that name their node."""
+    """The edges of each node, from pairs (two a node, in order), from triples that name their node, or from a list for each node."""
+    if isinstance(edges, list | tuple) and any(isinstance(e, list | tuple) and e and isinstance(e[0], list | tuple) for e in edges):
+        if not all(isinstance(node, list | tuple) and all(isinstance(e, list | tuple) for e in node) for node in edges):
+            raise InputError(f"{name} mixes edges with lists of edges: write one list, or a list for each node")
+        named = [(e[0], i, *e[1:]) for i, node in enumerate(edges, start=2) for e in map(_unweighted, node) if e]
+        if wrong := next((e for e in named if len(e) != 3), None):
+            raise InputError(f"edge {(wrong[0], *wrong[2:])!r} of node {wrong[1]} of {name} must be (operation, input)")
+        cell = _nodes(name, named, concat)
+        return cell + ((),) * (len(edges) - len(cell))
     if not isinstance(edges, list | tuple) or not all(isinstance(e, list | tuple) and e for e in edges):
         raise InputError(f"{name} must be a list of edges such as ('sep_conv_3x3', 0)")
+    edges = [_unweighted(e) for e in edges]
     sizes = {len(e) for e in edges}
     if len(sizes) > 1 or not sizes <= {2, 3}:
         raise InputError(f"the edges of {name} must all be (operation, input) or all be (operation, node, input)")

@@ -201,3 +201,8 @@ def test_a_chain_is_drawn_layer_by_layer(name: str) -> None:
     assert f"Layers of {there.space}" in svg and "Choices" not in svg
     for word in set(words):
         assert svg.count(word) >= words.count(word)
+
+
+def test_settings_in_the_notation_of_a_chain_are_not_drawn() -> None:
+    choices = {"layer.0": "k3e3", "layer.1": "skip"}
+    assert draw("fbnet", choices, "fbnet(width=0.5, depths=[1, 1]): k3e3 skip") == draw("fbnet", choices, "fbnet: k3e3 skip")

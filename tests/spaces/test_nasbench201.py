@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator
 from random import Random
 
@@ -12,6 +13,7 @@ from torch.nn import functional as F
 from oracles import assert_signature, fill, fractions, inputs, sines
 from supernet.costs.count import macs, params
 from supernet.derive import derive
+from supernet.designs import design
 from supernet.errors import InputError
 from supernet.layers.base import Supernet
 from supernet.layers.one_of import OneOf
@@ -107,8 +109,34 @@ def test_an_edge_that_is_left_out_is_none() -> None:
 
 
 @pytest.mark.parametrize(
+    "said",
+    [
+        " | nor_conv_3x3~0 | +\n | nor_conv_1x1~0 | skip_connect~1 | + | none~0 | avg_pool_3x3~1 | nor_conv_3x3~2 | ",
+        "arch 3 = CellStructure(4 nodes with |nor_conv_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|none~0|avg_pool_3x3~1|nor_conv_3x3~2|)",
+        "[(('nor_conv_3x3', 0),), (('nor_conv_1x1', 0), ('skip_connect', 1)), (('none', 0), ('avg_pool_3x3', 1), ('nor_conv_3x3', 2))]",
+        "nasbench201: [3, 2, 1, 0, 4, 3]",
+        "nasbench201: 321043",
+    ],
+)
+def test_a_cell_is_read_as_other_programs_print_it(said: str) -> None:
+    read = design(said).notation
+    assert read == "|nor_conv_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|none~0|avg_pool_3x3~1|nor_conv_3x3~2|"
+
+
+def test_operation_numbers_that_may_mean_two_cells_are_refused_with_both() -> None:
+    with pytest.raises(InputError) as refusal:
+        design("(3, 2, 1, 0, 4, 3)")
+    benchmark, naslib = re.findall(r"\|\S+\|", str(refusal.value))
+    assert benchmark == "|nor_conv_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|none~0|avg_pool_3x3~1|nor_conv_3x3~2|"
+    assert naslib == "|nor_conv_1x1~0|+|nor_conv_3x3~0|skip_connect~1|+|none~0|avg_pool_3x3~1|nor_conv_1x1~2|"
+    assert nasbench201.notation(design("444444").plan).count("avg_pool_3x3") == 6  # the same either way
+
+
+@pytest.mark.parametrize(
     ("text", "says"),
     [
+        ("nasbench201: 3 2 1 0 4", "expected 6 numbers from 0 to 4"),
+        ("|none~0|+|none~0|none~1|+|none~0|none~1|none~2| |none~0|+|none~0|none~1|+|none~0|none~1|skip_connect~2|", "2 cells, give one"),
         ("", "not a NAS-Bench-201 cell"),
         ("|none~0|+|none~0|none~1|", "not a NAS-Bench-201 cell"),
         ("|none~0|+|none~0|none~2|+|none~0|none~1|none~2|", "not a NAS-Bench-201 cell"),

@@ -8,6 +8,7 @@ import torch
 
 from supernet.costs.count import macs, params
 from supernet.derive import derive
+from supernet.designs import design
 from supernet.errors import InputError
 from supernet.mixture import one_hot
 from supernet.spaces import nasbench_macro
@@ -28,6 +29,10 @@ def test_networks_have_the_size_in_the_benchmark(digits: str, parameters: int, o
     with torch.device("meta"):
         network = nasbench_macro.network(digits)
     assert (params(network), macs(network, (3, 32, 32))) == (parameters, operations)
+
+
+def test_digits_may_be_listed() -> None:
+    assert nasbench_macro.parse("[2, 2, 2, 1, 2, 2, 2, 0]") == nasbench_macro.parse("22212220") == design("2 2 2 1 2 2 2 0").plan
 
 
 def test_every_network_reads_back_what_it_writes_and_3969_differ() -> None:

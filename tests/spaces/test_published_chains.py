@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -117,3 +118,46 @@ def test_a_wrong_name_or_notation_says_what_would_be_right(text: str, says: str)
     with pytest.raises(InputError, match=says) as error:
         design(text)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "given"),
+    [
+        ("proxyless-cpu", {}),
+        ("fbnet-a", {"stem": "cifar", "width": 0.5}),
+        ("single-path", {"stem": "cifar", "shape": (1, 8, 8), "widths": (16, 24, 32, 48, 64)}),
+        ("densenas-b", {"width": 0.75, "classes": 10}),
+        ("fbnet(stem=cifar, depths=[1, 1, 1, 1, 1, 1, 1]): skip k3e3 k5e1 k5e6 k3e1 skip k3e6", {}),
+        ("proxyless(stem=cifar, growth=24, depths=[1, 2, 1]): k5e3 k3e3 zero k7e6", {}),
+        ("densenas(stem=cifar): 24 k3e3 skip | 48 k3e3 skip skip | 64 k3e6 | 160 k5e6", {}),
+    ],
+)
+def test_what_describe_prints_of_a_chain_describes_the_same_network(text: str, given: dict[str, Any]) -> None:
+    described = design(text).describe(given)
+    again = design(str(described["genotype"])).describe()
+    assert again == described
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("fbnet(width=half): k3e1", "width = 'half' is wrong"),
+        ("fbnet(wide=2): k3e1", "did you mean 'width'"),
+        ("fbnet(0.5): k3e1", "must be names and values, such as fbnet"),
+        ("fbnet: k3e1 | k3e1", r"fbnet\(depths=\[\.\.\.\]\)|depths that it has, in brackets"),
+        ("densenas: 24 k3e3 | 52 k3e3", "no block of that width"),
+    ],
+)
+def test_settings_of_a_notation_that_make_no_network_are_refused(text: str, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        design(text).describe()
+
+
+def test_a_published_densenas_with_the_cifar_stem_says_that_it_is_of_the_imagenet_stem() -> None:
+    with pytest.raises(InputError, match="no block of that width here: the paper's networks are of --stem imagenet"):
+        design("densenas-a").describe({"stem": "cifar"})
+
+
+def test_settings_in_a_notation_are_not_dropped_by_the_space() -> None:
+    with pytest.raises(InputError, match=r"design\(text\)\.network\(\) builds fbnet"):
+        fbnet.network("fbnet(width=0.5): " + "skip " * 22)

@@ -29,7 +29,7 @@ def draw(space_name: str, choices: Mapping[str, Taken] | None, genotype_text: st
         return draw_genotype(Genotype.parse(genotype_text))
     if genotype_text and re.search(r"\brecurrent\s*=", genotype_text):
         return draw_recurrent(RecurrentGenotype.parse(genotype_text))
-    if genotype_text and (chain := re.fullmatch(r"\s*[a-z-]+:([^()]*)", genotype_text)):
+    if genotype_text and (chain := re.fullmatch(r"\s*[a-z-]+(?:\([^()]*\))?:([^()]*)", genotype_text)):
         return draw_chain(re.findall(r"\d+ \S+|[^\s|]+", chain[1]), f"Layers of {space_name}")  # a width stays with what follows it
     if cells := _cells(choices):
         return page([picture(cell_graph(cell, range(2, len(cell) + 2)), title) for title, cell in cells.items()], "Cells")

@@ -72,8 +72,10 @@ def sizes(stem: str, shape: Sequence[int] | None, classes: int | None) -> dict[s
 
 def parse_chain(space: str, options: Sequence[str], text: str) -> Architecture:
     """Read the notation of a chain, any number of layers; raises ``InputError``."""
-    found = re.fullmatch(rf"\s*{re.escape(space)}\s*:(.+)", text, re.DOTALL)
-    taken = re.split(r"[\s|]+", found[1].strip(" |\t\r\n")) if found else []
+    found = re.fullmatch(rf"\s*{re.escape(space)}\s*(\(.*?\))?\s*:(.+)", text, re.DOTALL)
+    if found and found[1]:
+        raise InputError(f"the settings {found[1][:80]} are not part of the choices: design(text).network() builds {space} with them")
+    taken = re.split(r"[\s|]+", found[2].strip(" |\t\r\n")) if found else []
     if not any(taken):
         what = f"expected '{space}:' and an option for each layer ({', '.join(options)}), with | between stages"
         raise InputError(f"not a network of {space}: {' '.join(text.split())[:80]!r}; {what}")
@@ -97,7 +99,8 @@ def decided(architecture: Mapping[str, Any], options: Sequence[Sequence[str]]) -
     """The option of each layer, in order, where layer i may take ``options[i]``; raises ``InputError``."""
     names = [f"layer.{i}" for i in range(len(options))]
     if set(architecture) != set(names):
-        raise InputError(f"the architecture decides {len(architecture)} layers; with these depths there are {len(names)}, from layer.0 on")
+        say = "say the depths that it has, in brackets behind the space's name or as --set network.depths=[...]"
+        raise InputError(f"the architecture decides {len(architecture)} layers; with these depths there are {len(names)}: {say}")
     for name, able in zip(names, options, strict=True):
         if architecture[name] not in able:
             raise InputError(f"{name} cannot take {architecture[name]!r}; its options: {', '.join(able)}")

@@ -117,7 +117,10 @@ def network(
     for there, head, stack in route:
         later = {block.width: block for block in made.blocks[made.blocks.index(here) + 1 :] if here.size in (block.size, 2 * block.size)}
         if there not in later:
-            raise InputError(f"no route leads from block {here.width} to {there}; later blocks: {', '.join(map(str, later)) or 'none'}")
+            known = any(block.width == there for block in made.blocks)
+            reason = f"no route leads from block {here.width} to {there}; later blocks: {', '.join(map(str, later)) or 'none'}"
+            paper = "the paper's networks are of --stem imagenet, other blocks are settings (widths, sizes, stages, depths)"
+            raise InputError(reason if known else f"{reason}; with the {stem} stem there is no block of that width here: {paper}")
         for option, able in [(head, made.heads), *((option, (*made.heads, SKIP)) for option in stack)]:
             if option not in able:
                 raise unknown(f"option of {base}", str(option), able)

@@ -6,6 +6,7 @@ parted by residual blocks. The supernet's batch norms are affine-free and its co
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -16,6 +17,7 @@ from torch.nn import functional as F
 
 from supernet import ops
 from supernet.errors import InputError, unknown
+from supernet.genotype import whole_numbers
 from supernet.layers.base import Supernet
 from supernet.layers.one_of import OneOf
 from supernet.space import Architecture
@@ -35,6 +37,8 @@ BUILD: dict[str, Callable[[int, bool], nn.Module]] = {  # name -> (channels, aff
     "avg_pool_3x3": lambda c, affine: ops.AvgPool(1),
 }
 OPERATIONS = tuple(BUILD)
+NASLIB = ("skip_connect", "none", "nor_conv_3x3", "nor_conv_1x1", "avg_pool_3x3")  # its numbers; edges by their input first
+NODE = r"\|(?:[^|~+]+~\d\|)+"
 
 
 class Cell(nn.Module):
@@ -111,14 +115,46 @@ def network(
 
 
 def parse(text: str) -> Architecture:
-    """Read ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``; an edge that is left out is ``none``. Raises ``InputError``."""
-    nodes = [re.fullmatch(r"\|(?:[^|~]+~\d\|)+", node) and re.findall(r"([^|~]+)~(\d)", node) for node in text.strip().split("+")]
-    found = {(i, int(j)): o for i, node in enumerate(nodes, start=1) for o, j in node or ()}
-    if len(nodes) != 3 or not all(nodes) or set(found) - set(EDGES) or len(found) < sum(len(node or ()) for node in nodes):
-        raise InputError(f"not a NAS-Bench-201 cell: {text.strip()[:80]!r}; expected |op~0|+|op~0|op~1|+|op~0|op~1|op~2|")
+    """Read ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``, also within a line of a log; an edge that is left out is ``none``.
+
+    Also a list of edges for each node, ``[[(op, 0)], [(op, 0), (op, 1)], [...]]``, and, behind ``nasbench201:``, the numbers of the
+    six operations as the benchmark orders operations and edges. Raises ``InputError``, for bare numbers with the cells they may mean.
+    """
+    said, named = re.subn(rf"^\s*{NAME}\s*:", "", text)
+    if (numbers := whole_numbers(said)) is not None:
+        return _of_numbers(numbers, text if not named else "")
+    compact = re.sub(r"\s+", "", said)
+    cells = list(dict.fromkeys(re.findall(rf"{NODE}(?:\+{NODE})*", compact))) or [_nested(said)]
+    nodes = cells[0].split("+")
+    edges = [(i, int(j), o) for i, node in enumerate(nodes, start=1) for o, j in re.findall(r"([^|~]+)~(\d)", node)]
+    found = {(i, j): o for i, j, o in edges}
+    if len(cells) > 1 or len(nodes) != 3 or set(found) - set(EDGES) or len(found) < len(edges):
+        many = f"; the text holds {len(cells)} cells, give one" if len(cells) > 1 else ""
+        raise InputError(f"not a NAS-Bench-201 cell: {text.strip()[:80]!r}; expected |op~0|+|op~0|op~1|+|op~0|op~1|op~2|{many}")
     architecture: Architecture = {f"{i}<{j}": found.get((i, j), "none") for i, j in EDGES}
     _operations(architecture)
     return architecture
+
+
+def _of_numbers(numbers: Sequence[int], bare: str) -> Architecture:
+    """The cell of six operation numbers; raises ``InputError`` where they are ``bare``, as programs number in two ways."""
+    if len(numbers) != len(EDGES) or not all(n < len(OPERATIONS) for n in numbers):
+        raise InputError(f"not a NAS-Bench-201 cell: {numbers}; expected {len(EDGES)} numbers from 0 to {len(OPERATIONS) - 1}")
+    architecture: Architecture = {f"{i}<{j}": OPERATIONS[n] for (i, j), n in zip(EDGES, numbers, strict=True)}
+    other = {f"{i}<{j}": NASLIB[n] for (j, i), n in zip(sorted((j, i) for i, j in EDGES), numbers, strict=True)}
+    if bare and other != architecture:
+        ways = f"{notation(architecture)} as the benchmark numbers operations and edges, {notation(other)} as NASLib does"
+        raise InputError(f"{bare.strip()[:40]} may mean two cells of NAS-Bench-201: {ways}; give the one that is meant")
+    return architecture
+
+
+def _nested(text: str) -> str:
+    """The benchmark's string of a list of (operation, input) for each node, as programs hold a cell; empty where it is none."""
+    try:
+        nodes = ast.literal_eval(text.strip())
+        return "+".join("|" + "".join(f"{o}~{int(j)}|" for o, j, *_ in node) for node in nodes)
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        return ""
 
 
 def notation(architecture: Mapping[str, Any]) -> str:

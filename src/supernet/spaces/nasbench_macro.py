@@ -6,6 +6,7 @@ halves the size and doubles the width. The papers write an architecture as eight
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from supernet import ops
 from supernet.errors import InputError, unknown
+from supernet.genotype import whole_numbers
 from supernet.layers.base import Supernet
 from supernet.layers.one_of import OneOf
 from supernet.space import Architecture
@@ -76,11 +78,11 @@ def network(architecture: Mapping[str, Any] | str, *, classes: int = 10, channel
 
 
 def parse(text: str) -> Architecture:
-    """Read eight digits; raises ``InputError``."""
-    digits = text.strip()
-    if len(digits) != sum(STAGES) or set(digits) - set("012"):
-        raise InputError(f"not a NAS-Bench-Macro network: {digits[:80]!r}; expected 8 digits of 0, 1, 2, for example 22212220")
-    return {str(i): OPERATIONS[int(digit)] for i, digit in enumerate(digits)}
+    """Read eight digits, together or listed; raises ``InputError``."""
+    digits = whole_numbers(re.sub(rf"^\s*{NAME}\s*:", "", text)) or []
+    if len(digits) != sum(STAGES) or max(digits) >= len(OPERATIONS):
+        raise InputError(f"not a NAS-Bench-Macro network: {text.strip()[:80]!r}; expected 8 digits of 0, 1, 2, for example 22212220")
+    return {str(i): OPERATIONS[digit] for i, digit in enumerate(digits)}
 
 
 def notation(architecture: Mapping[str, Any]) -> str:

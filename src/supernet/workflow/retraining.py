@@ -72,7 +72,7 @@ def retrain_run(settings: Settings, out: Path, resume: bool = False) -> dict[str
             "space": there.space,
             "settings": described["settings"],
             "choices": plain(there.choices) if there.choices else None,
-            "genotype": there.notation,
+            "genotype": there.written(sizes),
             "found_by": there.stored.get("found_by", {"architecture": settings["architecture"]}),
             "trained": {"epochs": settings["epochs"], "data": settings["data"]["source"], **task.about},
             "scores": {**by_split(scores), **{f"LSTM_{k}": v for k, v in by_split(beside).items() if k.endswith("_perplexity")}},

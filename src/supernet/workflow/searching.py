@@ -177,7 +177,7 @@ def _finish(settings: Settings, run: Run, found: Found, network: Settings, secon
         "space": space,
         "settings": json_ready(network),
         "choices": plain(found.architecture),
-        "genotype": there.notation,
+        "genotype": there.written(),
         "found_by": found_by,
         "scores": {"validation": validation, **{f"validation_{k}": v for k, v in score.items() if k != "validation"}, **alike},
         "costs": costs,
@@ -187,7 +187,7 @@ def _finish(settings: Settings, run: Run, found: Found, network: Settings, secon
         **({"measured": measured} if measured else {}),
     }
     run.write_json("architecture.json", stored)
-    result = {"choices": stored["choices"], "genotype": there.notation, **costs}
+    result = {"choices": stored["choices"], "genotype": there.written(), **costs}
     result["settings"] = described["settings"]  # of the network that params and macs are of
     result |= {"validation": validation, **({"limits": stored["limits"]} if bounds else {})}
     if found.baseline:
