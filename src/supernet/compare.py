@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
@@ -20,6 +20,7 @@ from supernet.errors import InputError, RunError
 from supernet.estimators.tabular import Table
 from supernet.explore import explore
 from supernet.files import write_whole
+from supernet.run import held
 from supernet.searchers import make_searcher
 
 Result = Mapping[str, Any]  # {"validation", "test"?, "evaluations", ...} of one method and seed
@@ -37,6 +38,7 @@ def compare(
     settings: Mapping[str, Any] | None = None,
     progress: Callable[[str, int], None] | None = None,
     workers: int = 1,
+    stop: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Run every method with every seed and sum up: the document of ``supernet compare --json``.
 
@@ -44,41 +46,69 @@ def compare(
     out: a folder; each result is a line of its ``results.jsonl``, and what is there already is not run again. The document itself is
     ``compare.json``. space, budget: as text, for the document. settings: what else the results depend on (data, columns), plain data.
     progress: called with method and seed before each run. workers: how many runs at once, in threads (a run should be a process).
+    stop: called where one of them failed or Ctrl-C was pressed, to end those that still run.
 
     ``std`` is the sample standard deviation over seeds (n - 1 in the denominator; 0 of one seed). ``over_random`` is the mean paired
     difference from random search with its 95 % confidence interval by Student's t (none of one seed).
-    Raises ``InputError`` where ``out`` holds another comparison, ``RunError`` where it cannot be written.
+    Raises ``InputError`` where ``out`` holds something else, ``RunError`` where another process compares there or it cannot be written.
     """
     if not seeds:
         raise InputError("a comparison needs at least one seed")
     wanted = list(dict.fromkeys(names))
     wanted += [] if "random" in wanted else ["random"]
     runs = {name: method(name) for name in wanted}  # so that an unknown name ends it before work starts
+    of = json.loads(json.dumps({"space": space, "budget": budget, "settings": settings or {}}))
+
+    def one(place: tuple[str, int]) -> dict[str, Any]:
+        name, seed = place
+        if progress:
+            progress(name, seed)
+        start = perf_counter()
+        line = {"method": name, "seed": seed, **of, **runs[name](seed)}
+        return {**line, "measured": {"seconds": perf_counter() - start, **line.get("measured", {})}}
+
     try:
         out.mkdir(parents=True, exist_ok=True)
-        of = json.loads(json.dumps({"space": space, "budget": budget, "settings": settings or {}}))
-        found = _found(out / "results.jsonl", of)
-        missing = [(name, seed) for name in runs for seed in seeds if (name, seed) not in found]
-
-        def one(place: tuple[str, int]) -> dict[str, Any]:
-            name, seed = place
-            if progress:
-                progress(name, seed)
-            start = perf_counter()
-            line = {"method": name, "seed": seed, **of, **runs[name](seed)}
-            return {**line, "measured": {"seconds": perf_counter() - start, **line.get("measured", {})}}
-
-        with ThreadPoolExecutor(workers) as pool:
-            for line in pool.map(one, missing) if workers > 1 else map(one, missing):
+        if (out / "config.yaml").exists():
+            raise InputError(f"{out} holds a run; give another folder")
+        lock = held(out)
+        try:
+            found = _found(out / "results.jsonl", of)
+            missing = [(name, seed) for name in runs for seed in seeds if (name, seed) not in found]
+            for line in _each(one, missing, workers, stop):
                 found[line["method"], line["seed"]] = line
-                with (out / "results.jsonl").open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(line) + "\n")
-        document = summary({name: [found[name, seed] for seed in seeds] for name in wanted})
-        document |= {"space": space, "seeds": len(seeds), "budget": budget}
-        write_whole(out / "compare.json", json.dumps(document, indent=2) + "\n")
+                _append(out / "results.jsonl", line)
+            document = summary({name: [found[name, seed] for seed in seeds] for name in wanted})
+            document |= {"space": space, "seeds": len(seeds), "budget": budget}
+            write_whole(out / "compare.json", json.dumps(document, indent=2) + "\n")
+        finally:
+            lock.release()
     except OSError as error:
         raise RunError(f"cannot write the comparison to {out}: {error}") from error
     return document
+
+
+def _each(
+    run: Callable[[tuple[str, int]], dict[str, Any]], places: Sequence[tuple[str, int]], workers: int, stop: Callable[[], None]
+) -> Iterator[dict[str, Any]]:
+    """The results of all ``places``, in their order, so many at once."""
+    if workers == 1:
+        yield from map(run, places)
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            yield from pool.map(run, places)
+        except BaseException:
+            stop()  # the pool waits for what it has begun
+            raise
+
+
+def _append(path: Path, line: Mapping[str, Any]) -> None:
+    """Add a line, and see it on the disk."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def on_table(

@@ -50,12 +50,8 @@ class Run:
         self._synced, self._unsynced = 0.0, False
         with self._writing():
             self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock = filelock.FileLock(self.folder / ".lock")
-        try:
-            with self._writing():
-                self._lock.acquire(timeout=0)
-        except filelock.Timeout as error:
-            raise RunError(f"{self.folder} is being written by another process: wait for it, or use another folder") from error
+        with self._writing():
+            self._lock = held(self.folder)
         try:
             self._open(resume)
         except BaseException:
@@ -218,11 +214,19 @@ class Run:
         try:
             yield
         except OSError as error:
-            if isinstance(error, filelock.Timeout):
-                raise
             if error.errno == errno.ENOSPC:
                 raise RunError(f"no space left for {self.folder}: free some and resume; the last checkpoint is whole") from error
             raise RunError(f"{self.folder} cannot be written: {error.strerror or error}") from error
+
+
+def held(folder: Path) -> filelock.BaseFileLock:
+    """The lock of a folder, which this process has until it releases it; raises ``RunError`` where another one has it."""
+    lock = filelock.FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout as error:
+        raise RunError(f"{folder} is being written by another process: wait for it, or use another folder") from error
+    return lock
 
 
 def _json_able(value: Any) -> Any:

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,12 +17,13 @@ from typing import Any
 import yaml
 
 from supernet.compare import compare, on_table
-from supernet.errors import InputError, RunError, unknown
+from supernet.errors import InputError, unknown
 from supernet.progress import Progress
 from supernet.report.page import write_comparison
 from supernet.searchers import SEARCHERS
 from supernet.settings import Settings, overlaid
 from supernet.strategies import STRATEGIES
+from supernet.workflow.children import Children
 from supernet.workflow.classification import use_threads
 from supernet.workflow.methods import open_table
 from supernet.workflow.retraining import RETRAIN
@@ -57,6 +56,7 @@ def compare_run(methods: Sequence[str], settings: Settings, budget: str, seeds: 
         raise InputError(f"--seeds must be at least 1; got {seeds}")
     use_threads(settings)
     wanted = list(dict.fromkeys(methods)) + ([] if "random" in methods else ["random"])
+    children = Children()
     with tempfile.TemporaryDirectory() as temporary:
         folder = out or Path(temporary)
         if settings["table"]["file"]:
@@ -69,7 +69,7 @@ def compare_run(methods: Sequence[str], settings: Settings, budget: str, seeds: 
                 if name in STRATEGIES and unit == "evals":
                     raise InputError(f"{name} trains a supernet: its budget is in epochs, steps or s, for example 10epochs; got {budget!r}")
                 check_search(search_settings(settings, name, 0, amount, unit))
-            run = partial(_on_data, settings, amount, unit, folder)
+            run = partial(_on_data, settings, amount, unit, folder, children)
         progress = Progress("comparing", len(wanted) * seeds, unit="runs")
         kept = {k: v for k, v in settings.items() if k not in ("seed", "workers", "threads")}
         try:
@@ -83,6 +83,7 @@ def compare_run(methods: Sequence[str], settings: Settings, budget: str, seeds: 
                 settings=kept,
                 progress=lambda name, seed: progress.advance(method=name, seed=seed),
                 workers=settings["workers"],
+                stop=children.stop,
             )
         finally:
             progress.close()
@@ -100,16 +101,19 @@ def search_settings(settings: Settings, name: str, seed: int, amount: int, unit:
     return overlaid(own, settings["methods"].get(name, {}))
 
 
-def _on_data(settings: Settings, amount: int, unit: str, folder: Path, name: str) -> Callable[[int], dict[str, Any]]:
+def _on_data(
+    settings: Settings, amount: int, unit: str, folder: Path, children: Children, name: str
+) -> Callable[[int], dict[str, Any]]:
     def run(seed: int) -> dict[str, Any]:
         place = folder / f"{name}-{seed}"
         wanted = search_settings(settings, name, seed, amount, unit)
-        searched = _command("search", name, wanted, place / "search")
+        command = partial(_command, children, f"{name} with seed {seed}")
+        searched = command("search", name, wanted, place / "search")
         sizes = {k: wanted["supernet"][k] for k in ("channels", "cells") if k in wanted["supernet"]}
         data = with_recipe(wanted, wanted["space"])["data"]  # the batches of the search
         final = {**RETRAIN, "seed": seed, "data": data, "network": {**sizes, **wanted["network"]}, "threads": wanted["threads"]}
         final |= {"retrain": {"drop_path": 0.0}, **settings["final"]}
-        trained = _command("retrain", str(place / "search"), final, place / "final")
+        trained = command("retrain", str(place / "search"), final, place / "final")
         history = [json.loads(line) for line in (place / "search" / "history.jsonl").read_text().splitlines()]
         rates = [line["measured"]["steps_per_second"] for line in history if "steps_per_second" in line["measured"]]
         measured = {"seconds": searched["measured"]["seconds"], "peak_memory_mb": searched["measured"]["peak_memory_mb"]}
@@ -123,15 +127,12 @@ def _on_data(settings: Settings, amount: int, unit: str, folder: Path, name: str
     return run
 
 
-def _command(verb: str, what: str, settings: Mapping[str, Any], out: Path) -> dict[str, Any]:
+def _command(children: Children, who: str, verb: str, what: str, settings: Settings, out: Path) -> dict[str, Any]:
     """Run a command of supernet in a process of its own, or go on with it; its JSON."""
     out.parent.mkdir(parents=True, exist_ok=True)
     config = out.parent / f"{verb}.yaml"
     config.write_text(yaml.safe_dump(json.loads(json.dumps(settings)), sort_keys=False))
-    words = [sys.executable, "-m", "supernet.cli", verb, what, "--config", str(config), "--out", str(out), "--json"]
-    resumed = ["--resume"] if (out / "config.yaml").exists() else []
-    done = subprocess.run([*words, *resumed], capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    if done.returncode:
-        raise RunError(f"{verb} {what} failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
-    found: dict[str, Any] = json.loads(done.stdout)
+    words = [verb, what, "--config", str(config), "--out", str(out), "--json"]
+    words += ["--resume"] if (out / "config.yaml").exists() else []
+    found: dict[str, Any] = json.loads(children.run(words, out.parent / f"{verb}.log", who))
     return found
