@@ -1,11 +1,12 @@
 import itertools
 import json
+import threading
 
 import numpy as np
 import pytest
 
 from supernet.compare import compare, on_table, summary
-from supernet.errors import InputError
+from supernet.errors import InputError, RunError
 from supernet.estimators.tabular import Table
 
 
@@ -116,3 +117,40 @@ def test_no_seed_is_refused_and_progress_names_what_is_run(tmp_path):
     seen = []
     run(tmp_path, ["random"], seeds=[3], progress=lambda *at: seen.append(at))
     assert seen == [("random", 3)]
+
+
+def test_a_second_comparison_in_one_folder_is_refused_while_the_first_runs(tmp_path):
+    seen = []
+
+    def second(name, seed):
+        with pytest.raises(RunError, match="is being written by another process"):
+            run(tmp_path)
+        seen.append((name, seed))
+
+    run(tmp_path, ["random"], seeds=range(2), progress=second)
+    assert seen == [("random", 0), ("random", 1)]
+    assert len((tmp_path / "results.jsonl").read_text().splitlines()) == 2
+    run(tmp_path, ["random"], seeds=range(3))  # its lock is free again
+
+
+def test_a_folder_that_holds_a_run_is_refused(tmp_path):
+    (tmp_path / "config.yaml").write_text("command: search")
+    with pytest.raises(InputError, match="holds a run; give another folder"):
+        run(tmp_path)
+
+
+def test_where_one_of_several_fails_the_others_are_stopped(tmp_path):
+    stopped = threading.Event()
+
+    def method(name):
+        def once(seed):
+            if seed == 0:
+                raise RunError("it failed")
+            assert stopped.wait(10), "the others were not stopped"
+            return {"validation": 1.0, "evaluations": 1}
+
+        return once
+
+    with pytest.raises(RunError, match="it failed"):
+        run(tmp_path, ["random"], seeds=range(2), method=method, workers=2, stop=stopped.set)
+    assert stopped.is_set()

@@ -15,8 +15,7 @@ ROOT = Path(supernet.__file__).parent
 
 # Top to bottom; a module may import from its own floor and those below. The longest prefix that fits counts.
 FLOORS = [
-    ("child",),
-    ("cli", "__init__", "catalogue"),
+    ("cli", "__init__", "catalogue", "child"),
     ("recipes",),
     ("workflow",),
     ("designs",),

@@ -29,8 +29,8 @@ class Children:
         with log.open("ab") as errors:
             command = [sys.executable, "-m", "supernet.child", *words]
             # A session of its own: Ctrl-C is for this process, which passes it on once.
-            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": errors}
-            with subprocess.Popen(command, **pipes, text=True, start_new_session=True) as child:
+            pipe = subprocess.PIPE
+            with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=errors, text=True, start_new_session=True) as child:
                 self.running.add(child)
                 try:
                     assert child.stdout

@@ -1,0 +1,97 @@
+"""Commands that a comparison runs in processes of their own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from supernet.errors import InputError, RunError
+from supernet.run import Run
+from supernet.workflow.children import Children
+
+SEARCH = ["search", "darts", "--space", "nasbench201", "--data", "digits", "--limit-data", "64", "--batch-size", "16", "--epochs", "5000"]
+SEARCH += ["--channels", "4", "--cells", "1", "--threads", "1", "--set", "alarm.every=0", "--json"]
+
+
+def instead(monkeypatch: pytest.MonkeyPatch, folder: Path, lines: str) -> None:
+    """Let every command be these lines of shell."""
+    script = folder / "command"
+    script.write_text(f"#!/bin/sh\n{lines}\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(script))
+
+
+def until(there: Callable[[], bool], what: str, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not there():
+        assert time.monotonic() < end, what
+        time.sleep(0.02)
+
+
+def free(folder: Path) -> bool:
+    try:
+        Run(folder, resume=True).close()
+    except RunError:
+        return False
+    return True
+
+
+def test_one_ended_by_a_signal_says_which_run_it_was_and_where_its_log_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    instead(monkeypatch, tmp_path, "echo getting on >&2; kill -9 $$")
+    said = r"^darts with seed 3: search was ended by SIGKILL, by hand or for want of memory: getting on; its log is .*search.log; "
+    with pytest.raises(RunError, match=said):
+        Children().run(["search", "darts"], tmp_path / "search.log", "darts with seed 3")
+    assert (tmp_path / "search.log").read_text() == "getting on\n"
+
+
+def test_what_a_command_says_is_said_again_and_a_mistake_stays_a_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    instead(monkeypatch, tmp_path, "echo out; echo 'warning: x' >&2")
+    assert Children().run(["search"], tmp_path / "log", "darts with seed 0") == "out\n"
+    instead(monkeypatch, tmp_path, "echo 'error: no such data' >&2; exit 2")
+    with pytest.raises(InputError, match=r"^darts with seed 0: search: no such data$"):
+        Children().run(["search"], tmp_path / "log", "darts with seed 0")
+    instead(monkeypatch, tmp_path, "exit 1")
+    with pytest.raises(RunError, match=r"search failed \(exit code 1\); its log is"):
+        Children().run(["search"], tmp_path / "log", "darts with seed 0")
+    assert (tmp_path / "log").read_text() == "warning: x\nerror: no such data\n"
+
+
+def test_stopped_all_end_and_no_other_is_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    instead(monkeypatch, tmp_path, "exec sleep 60")
+    children, said = Children(), list[str]()
+
+    def run() -> None:
+        try:
+            children.run(["search"], tmp_path / "log", "darts with seed 0")
+        except RunError as error:
+            said.append(str(error))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    until(lambda: bool(children.running), "it did not begin")
+    children.stop()
+    thread.join(10)
+    assert len(said) == 1 and "ended by SIGTERM" in said[0]
+    run()
+    assert "not begun" in said[1]
+
+
+def test_a_command_ends_and_frees_its_folder_when_the_process_that_began_it_is_killed(tmp_path: Path) -> None:
+    code = "import sys; from pathlib import Path; from supernet.workflow.children import Children; "
+    code += f"Children().run({[*SEARCH, '--out', str(tmp_path / 'run')]!r}, Path({str(tmp_path / 'log')!r}), 'it')"
+    parent = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "OMP_NUM_THREADS": "1"})
+    try:
+        until(lambda: (tmp_path / "run" / "history.jsonl").exists(), "the search did not begin")
+        assert not free(tmp_path / "run")
+    finally:
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+    until(lambda: free(tmp_path / "run"), "the search goes on without the one that began it", 5)
