@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from supernet import InputError, OneOf, Supernet, Task, search
-from supernet.alarm import Alarm, can_skip, cells, entropies
+from supernet.alarm import Alarm, can_skip, cells
 from supernet.run import Run
 from supernet.settings import resolve
 from supernet.space import Architecture
@@ -224,12 +224,6 @@ def test_skips_are_known_by_their_name_or_their_module() -> None:
     assert cells(Supernet(nn.Sequential(*blocks)), {"0": "a", "1": "a"})["all"] == {
         **{"operations": 2, "skips": 1, "pooling": 1, "none": 0, "skip_share": 0.5}
     }
-
-
-def test_entropy_is_one_where_nothing_is_decided_and_zero_where_all_is() -> None:
-    found = entropies({"a": [0.25] * 4, "b": [0.0, 1.0], "c": [1.0], "gates": [0.9, 0.9]})
-    assert found == pytest.approx({"a": 1.0, "b": 0.0, "gates": 1.0})
-    assert 0.4 < entropies({"a": [0.9, 0.1]})["a"] < 0.5
 
 
 SMALL = ("data.limit=96", "supernet.channels=2", "supernet.cells=1", "data.batch_size=32", "threads=1", "epochs=2", "space=nasbench201")

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from supernet.decided import entropies
 from supernet.errors import InputError
 from supernet.estimators.shared import SharedWeights
 from supernet.layers.base import Supernet
@@ -187,14 +188,3 @@ def cells(supernet: Supernet, architecture: Architecture) -> dict[str, dict[str,
             if (name, taken) in kinds:
                 cell[kinds[name, taken]] += 1
     return {kind: {**cell, "skip_share": round(cell["skips"] / cell["operations"], 6)} for kind, cell in found.items()}
-
-
-def entropies(belief: Mapping[str, Sequence[float]]) -> dict[str, float]:
-    """The entropy of the options of each choice that has several: 1 where they are believed in alike, 0 where one is alone."""
-    found = {}
-    for name, worth in belief.items():
-        total = math.fsum(worth)
-        if len(worth) > 1 and total > 0:  # gates need not add up to 1
-            shares = [w / total for w in worth if w > 0]
-            found[name] = max(-math.fsum(p * math.log(p) for p in shares) / math.log(len(worth)), 0.0)
-    return found

@@ -45,7 +45,7 @@ class Judge:
         self.known = [self._true(arch) for arch in self.samples]
 
     def score(self, strategy: Any, task: Task) -> dict[str, Any]:
-        """What a history line records: "true" {"validation", "test"} of the architecture that would be derived now, "tau", "random".
+        """What a history line records: "true" {"validation", "test"} of what would be derived now, "tau", "samples", "random".
 
         ``strategy``: or a supernet. One without an opinion gives the sampled architecture that its shared weights rank first, which
         is then "architecture". "tau": Kendall's tau (b) between the ranking by shared weights and the table's search column, from -1 to
@@ -60,6 +60,7 @@ class Judge:
             own = self._shared(supernet, task, [self.samples[i] for i in able])
             known = [self.known[i] for i in able]
             found["tau"] = _tau(own, [k["validation"] for k in known])
+            found["samples"] = len(able)
             found["random"] = {name: fmean(k[name] for k in known) for name in ("validation", "test")}
         if hasattr(strategy, "architecture"):
             found["true"] = self._true(space.check(space.matters(strategy.architecture())))

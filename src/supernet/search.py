@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +14,7 @@ from supernet.costs.latency import LatencyTable
 from supernet.costs.limits import Limits
 from supernet.costs.objective import Objective
 from supernet.costs.predictor import Predictor
+from supernet.decided import Verdict, by_alphas, by_trials, named
 from supernet.derive import derive
 from supernet.errors import InputError, RunError
 from supernet.estimators.shared import SharedWeights
@@ -51,6 +52,7 @@ class Found:
     baseline: dict[str, Any] = field(default_factory=dict)
     built: dict[str, Any] = field(default_factory=dict)
     costs: dict[str, float] = field(default_factory=dict)
+    decided: dict[str, Verdict] = field(default_factory=dict)
     network: torch.nn.Module | None = None
 
 
@@ -128,10 +130,14 @@ def search(
         if opinion:
             arch = strategy.architecture()
             found = Found(space.matters(arch), estimate(arch) if evaluated else {}, supernet, history)
+            if history and getattr(strategy, "by_alphas", True):  # a user's own strategy may not say
+                belief = {name: list(shares.values()) for name, shares in (history[-1].get("mixture") or {}).items()}
+                found.decided |= named("alphas", by_alphas(belief))
         else:
             assert objective is not None
             best = try_architectures(space, asker, estimate, trials, objective, run, costs=costs)
             found = Found(space.matters(best[0].architecture), dict(best[0].scores or {}), supernet, history, best)
+            found.decided = among(best, objective, task)
         if limits:
             found.costs = limits.costs(space.check(found.architecture))
         if run:  # here, before anything else can train the supernet
@@ -155,7 +161,8 @@ def _measured(table: LatencyTable | Predictor | str | Path | None, space: Search
 def _deliver(found: Found, about: Mapping[str, Any], run: Run) -> None:
     """Write what was found: architecture and report. Commands write theirs with the sizes of a built-in space."""
     stored = {"format": FORMAT, "space": "own", "settings": {}, "choices": plain(found.architecture), "found_by": about}
-    run.write_json("architecture.json", {**stored, "scores": {f"validation_{k}": v for k, v in found.scores.items()}, "costs": found.costs})
+    stored |= {"scores": {f"validation_{k}": v for k, v in found.scores.items()}, "costs": found.costs}
+    run.write_json("architecture.json", {**stored, **({"decided": found.decided} if found.decided else {})})
     write_report(run.folder)
 
 
@@ -192,6 +199,12 @@ def try_architectures(
             return explore(space, searcher, estimate, budget, objective, costs=costs, record=record, past=past, progress=after)
     finally:
         progress.close()
+
+
+def among(trials: Sequence[Trial], objective: Objective, task: Task | None = None) -> dict[str, Verdict]:
+    """Whether the best of the scored ``trials`` can be told from most; accuracies by the number of images they are of."""
+    examples = task.examples() if task and objective.maximise[:1] == ("accuracy",) else None
+    return named("trials", by_trials([trial.score[0] for trial in trials if trial.score], examples))
 
 
 def default_objective(task: Task) -> Objective:

@@ -50,6 +50,7 @@ class Task:
             plain = loss.func if isinstance(loss, partial) else loss
             metrics = {"accuracy": accuracy} if plain is F.cross_entropy or isinstance(plain, nn.CrossEntropyLoss) else {}
         self.metrics = dict(metrics)
+        self._examples: dict[str, int] = {}  # how many a pass of a stream has
         given = {"train": train, "validation": validation, "test": test}
         self.data = Data(seed, self.prepare, **{n: loader for n, loader in given.items() if loader is not None})
 
@@ -101,10 +102,17 @@ class Task:
                 for name, value in {"loss": self.loss(outputs, batch), **self.measure(outputs, batch)}.items():
                     totals[name] = totals.get(name, 0) + value.detach().double() * n
                 count += n
+            self._examples[stream] = count
         finally:
             for module, mode in modes:
                 module.training = mode
         return {name: float(total) / count for name, total in totals.items()}
+
+    def examples(self, stream: str = "validation") -> int:
+        """How many examples one pass of a stream has; 0 of one that is not there."""
+        if stream not in self._examples and self.data.has(stream):
+            self._examples[stream] = sum(len(batch[-1]) for batch in self.data.each(stream))
+        return self._examples.get(stream, 0)
 
     def _moved(self, x: Tensor) -> Tensor:
         if x.dim() == 4:

@@ -26,6 +26,7 @@ def write_report(run_folder: Path, options: Options | None = None) -> Path:
     record = read_record(run_folder)
     parts = [
         sections.summary(record),
+        sections.decided(record),
         cost_sections.bounds(record),
         search_sections.curves(record),
         cost_sections.prices(record),

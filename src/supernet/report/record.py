@@ -125,7 +125,7 @@ def _found(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not JSON: {str(error).splitlines()[0]}") from error
     expected = {"choices": dict, "settings": dict, "found_by": dict, "scores": dict, "costs": dict, "genotype": str, "space": str}
-    expected |= {"limits": dict, "where": dict}
+    expected |= {"limits": dict, "where": dict, "decided": dict}
     if not isinstance(found, dict):
         raise InputError(f"{path} must hold one JSON object; it holds {type(found).__name__}")
     for name, kind in expected.items():

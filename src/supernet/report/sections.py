@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from supernet.decided import undecided
 from supernet.report.cell_drawing import draw
 from supernet.report.record import Options, Record, kept, numbers, over_time
 from supernet.report.values import COSTS, architecture_text, count, flat, measured, plain, score, spoken
@@ -79,6 +80,18 @@ def summary(record: Record) -> Section:
     text = [] if record.found else ["This run has no architecture.json: it has not finished."]
     choices = record.found.get("choices") or {}
     return Section("Summary", text, [f for f in facts if f[1]], record.found.get("genotype") or architecture_text(choices, 400))
+
+
+def decided(record: Record) -> Section | None:
+    """What the search decided and what it did not, as it was judged when it ended."""
+    known = record.found.get("decided") or {}
+    verdicts = {str(by): v for by, v in known.items() if isinstance(v, Mapping) and "says" in v}
+    if not verdicts:
+        return None
+    rows = [[spoken(by), "no" if v.get("decided") is False else "yes", str(v["says"])] for by, v in verdicts.items()]
+    open_ones = len(undecided(verdicts))
+    title = "Undecided" if open_ones == len(rows) else "Decided in part" if open_ones else "Decided"
+    return Section(title, tables=[Table(["By", "Decided", "Why"], rows, 3)])
 
 
 def outcomes(trials: Sequence[Mapping[str, Any]]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 
 from supernet import relaxations
 from supernet.data.streams import Data
@@ -27,6 +27,8 @@ class DARTSPT(Gradient):
 
     Raises ``InputError`` for a task without validation data, which the decisions are made on.
     """
+
+    by_alphas: ClassVar[bool] = False
 
     def __init__(self, supernet: Supernet, task: Task, *, tune_epochs: int = 5, seed: int = 0, **settings: Any):
         if not task.data.has("validation"):

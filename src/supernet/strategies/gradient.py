@@ -52,6 +52,7 @@ class Gradient:
 
     recipe: ClassVar[Mapping[str, Any]] = {}  # the paper's settings of ``Weights``
     pricing: ClassVar[Mapping[str, Any]] = {"form": "hinge", "weight": 1.0}  # the paper's settings of ``Price``
+    by_alphas: ClassVar[bool] = True  # whether the architecture is read off the alphas
 
     def __init__(
         self,

@@ -13,12 +13,13 @@ import torch
 from torch import nn
 
 from supernet.costs.objective import Objective
+from supernet.decided import Verdict, by_difference
 from supernet.estimators.scratch import FromScratch
 from supernet.estimators.shared import SharedWeights
 from supernet.estimators.tabular import Table
 from supernet.layers.base import Supernet
 from supernet.run import Run, seed_everything
-from supernet.search import Found, default_objective, search, try_architectures, warm_start
+from supernet.search import Found, among, default_objective, search, try_architectures, warm_start
 from supernet.searchers import Searcher, make_searcher
 from supernet.settings import Settings, accepted, taken
 from supernet.space import Architecture, SearchSpace
@@ -119,7 +120,17 @@ def over_a_supernet(settings: Settings, run: Run) -> tuple[Found, Settings]:
             objective=replace(default_objective(task), limits=limits.aims if limits else {}),
             costs=limits.costs if limits else None,
         )
+        found.decided |= against_random(found, task)
     return found, network
+
+
+def against_random(found: Found, task: Task) -> dict[str, Verdict]:
+    """Whether what was found beats the best of its baseline, trained alike, by the task's first metric."""
+    metric = next(iter(task.metrics), None)
+    own, other = found.baseline["found"], found.baseline["scores"]
+    if metric is None:
+        return {"baseline": by_difference(-own["loss"], -other["loss"], None)}
+    return {"baseline": by_difference(own[metric], other[metric], task.examples() if metric == "accuracy" else None)}
 
 
 def from_scratch(settings: Settings, run: Run) -> tuple[Found, Settings]:
@@ -143,7 +154,9 @@ def from_scratch(settings: Settings, run: Run) -> tuple[Found, Settings]:
         run,
         costs=limits.costs if limits else None,
     )
-    return Found(space.matters(trials[0].architecture), dict(trials[0].scores or {}), None, [], trials), network
+    found = Found(space.matters(trials[0].architecture), dict(trials[0].scores or {}), None, [], trials)
+    found.decided = among(trials, objective, task)
+    return found, network
 
 
 def searcher_of(settings: Settings, name: str, space: SearchSpace) -> Searcher:
@@ -174,16 +187,12 @@ def on_a_table(settings: Settings, run: Run) -> tuple[Found, Settings]:
     def costs(architecture: Architecture) -> dict[str, float]:
         return {**(limits.costs(architecture) if limits else {}), **table.costs(architecture)}
 
-    trials = try_architectures(
-        space,
-        searcher_of(settings, settings["method"], space),
-        table.estimate,
-        settings["trials"],
-        Objective(maximise=("validation",), limits=limits.aims if limits else bounds),
-        run,
-        costs=costs,
-    )
-    return Found(space.matters(trials[0].architecture), dict(trials[0].scores or {}), None, [], trials), dict(settings["network"])
+    objective = Objective(maximise=("validation",), limits=limits.aims if limits else bounds)
+    searcher = searcher_of(settings, settings["method"], space)
+    trials = try_architectures(space, searcher, table.estimate, settings["trials"], objective, run, costs=costs)
+    found = Found(space.matters(trials[0].architecture), dict(trials[0].scores or {}), None, [], trials)
+    found.decided = among(trials, objective)
+    return found, dict(settings["network"])
 
 
 def space_of(settings: Settings) -> SearchSpace:

@@ -11,6 +11,7 @@ import torch
 
 from supernet.costs.objective import number
 from supernet.costs.published_tables import kind_of
+from supernet.decided import Verdict, by_ranking, undecided
 from supernet.designs import Design
 from supernet.errors import InputError, unknown
 from supernet.report.page import write_report
@@ -186,14 +187,25 @@ def _finish(settings: Settings, run: Run, found: Found, network: Settings, secon
         **({"where": {"latency": where}} if where else {}),
         **({"measured": measured} if measured else {}),
     }
+    decided = found.decided | ranked(found)
+    stored |= {"decided": decided} if decided else {}
     run.write_json("architecture.json", stored)
+    for sentence in undecided(decided):
+        print(f"undecided: {sentence}", file=sys.stderr)
     result = {"choices": stored["choices"], "genotype": there.written(), **costs}
     result["settings"] = described["settings"]  # of the network that params and macs are of
     result |= {"validation": validation, **({"limits": stored["limits"]} if bounds else {})}
+    result |= {"decided": decided} if decided else {}
     if found.baseline:
         result["baseline"] = _finish_baseline(settings, run, found.baseline, network)
     result |= {"exported": written} if written else {}
     return {**result, "out": str(run.folder), "measured": {"seconds": seconds, "peak_memory_mb": peak_memory(), **measured}}
+
+
+def ranked(found: Found) -> dict[str, Verdict]:
+    """Whether the shared weights rank architectures as the judge's table does, by the last epoch that it looked at."""
+    judged = [line["judge"] for line in found.history if "tau" in (line.get("judge") or {})]
+    return {"ranking": by_ranking(judged[-1]["tau"], judged[-1]["samples"])} if judged and judged[-1]["samples"] > 1 else {}
 
 
 def _finish_baseline(settings: Settings, run: Run, baseline: dict[str, Any], network: Settings) -> dict[str, Any]:
