@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from supernet import OneOf, Supernet, Task
-from supernet.errors import RunError
+from supernet.errors import InputError, RunError
 from supernet.run import Interrupted, Run, seed_everything
 from supernet.strategies import STRATEGIES
 from supernet.strategies.darts import DARTS
@@ -204,3 +204,27 @@ def test_a_search_killed_by_sigkill_in_mid_epoch_resumes_to_the_same_end(tmp_pat
 
 def test_every_strategy_says_whom_to_cite() -> None:
     assert all("https://" in method.cite for method in STRATEGIES.values())
+
+
+def test_a_training_resumed_with_another_length_or_network_is_refused_in_one_line(tmp_path: Path) -> None:
+    strategy, task = made()
+    with Run(tmp_path / "r", {}) as run:
+        fit(strategy, task.data, 2, run)
+    for length, told in (({"epochs": 3}, "epochs 2, not 3"), ({"epochs": 2, "steps": 7}, "epochs 2, not 4")):
+        strategy, task = made()
+        with Run(tmp_path / "r", {}, resume=True) as run, pytest.raises(InputError, match=told):
+            fit(strategy, task.data, run=run, **length)
+    _, task = made()
+    other = DARTS(Supernet(nn.Sequential(OneOf({"a": nn.Linear(4, 3), "b": nn.Linear(4, 3)}))), task)
+    with Run(tmp_path / "r", {}, resume=True) as run, pytest.raises(InputError, match="is of another network or method"):
+        fit(other, task.data, 2, run)
+
+
+def test_the_history_of_a_resumed_training_has_no_trials(tmp_path: Path) -> None:
+    strategy, task = made()
+    with Run(tmp_path / "r", {}) as run:
+        lines = fit(strategy, task.data, 2, run)
+        run.append({"trial": 1})
+    strategy, task = made()
+    with Run(tmp_path / "r", {}, resume=True) as run:
+        assert fit(strategy, task.data, 2, run) == json.loads(json.dumps(lines))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from supernet.data.streams import Data
-from supernet.errors import RunError
+from supernet.errors import InputError, RunError
 from supernet.progress import Progress
 from supernet.run import Interrupted, Run, interruptible
 
@@ -56,7 +56,7 @@ def fit(
 
     With a ``run``, go on from its checkpoint, append each line to its history, save every ``save_every`` seconds and after each
     epoch. ``evaluate()``: further entries of a line. Raises ``Interrupted`` after Ctrl-C, the run saved; ``RunError`` where
-    the loss is no longer a number.
+    the loss is no longer a number; ``InputError`` where the checkpoint is of another training.
     """
     done, at, totals, history = 0, 0, {}, []
     length = strategy.steps(data)
@@ -68,11 +68,10 @@ def fit(
     if state is None:
         strategy.epoch(0, epochs, {})
     else:
-        strategy.load_state_dict(state["strategy"])
-        data.load_state_dict(state["data"])
-        done, at, totals = state["epoch"], state["step"], state["totals"]
         assert run
-        history = run.history()
+        load(strategy, data, state, epochs, steps, run)
+        done, at, totals = state["epoch"], state["step"], state["totals"]
+        history = [line for line in run.history() if "epoch" in line]
         if state["threads"] != torch.get_num_threads():
             threads = f"{torch.get_num_threads()} threads, begun with {state['threads']}"
             print(f"warning: resumed with {threads}: results may differ", file=sys.stderr)
@@ -82,7 +81,8 @@ def fit(
     def save(finished: bool = False) -> None:
         if run:
             cpu = {name: total.cpu() for name, total in totals.items()}
-            run.save(strategy=strategy.state_dict(), data=data.state_dict(), epoch=done, step=at, totals=cpu, finished=finished)
+            length = {"epochs": epochs, "steps": steps}
+            run.save(strategy=strategy.state_dict(), data=data.state_dict(), epoch=done, step=at, totals=cpu, finished=finished, **length)
 
     spent = done * length + at
     progress = Progress(what, steps or epochs * length, spent)
@@ -123,6 +123,19 @@ def fit(
     finally:
         progress.close()
     return history
+
+
+def load(strategy: Strategy, data: Data, state: dict[str, Any], epochs: int, steps: int | None, run: Run) -> None:
+    """Put a strategy and the data where a checkpoint found them; raises ``InputError`` where it is of another training."""
+    for name, now in (("epochs", epochs), ("steps", steps)):
+        if state.get(name, now) != now:
+            raise InputError(f"{run.folder} was begun with {name} {state[name]}, not {now}: resume with the same, or use another folder")
+    try:
+        strategy.load_state_dict(state["strategy"])
+    except (KeyError, IndexError, RuntimeError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"the checkpoint of {run.folder} is of another network or method ({reason}): resume with the same") from error
+    data.load_state_dict(state["data"])
 
 
 def said(line: dict[str, Any]) -> str:

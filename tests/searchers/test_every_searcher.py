@@ -72,6 +72,18 @@ def test_state_that_went_through_json_goes_on_exactly(name, before):
     assert turns(resumed, 40 - before) == expected
 
 
+@pytest.mark.parametrize("before", [0, 3, 11, 21])
+def test_state_between_ask_and_tell_goes_on_exactly(name, before):
+    whole, left = make(name), make(name)
+    expected = turns(whole, 35)[before + 1 :]
+    turns(left, before)
+    number, architecture = left.ask()
+    resumed = make(name, seed=99)
+    resumed.load_state_dict(json.loads(json.dumps(left.state_dict())))
+    resumed.tell(number, architecture, outcome(architecture))
+    assert turns(resumed, 34 - before) == expected
+
+
 def test_numbers_of_asks_differ(name):
     searcher = make(name)
     assert len({searcher.ask()[0] for _ in range(10)}) == 10

@@ -37,6 +37,7 @@ class Retrain:
     ):
         self.model, self.task, self.auxiliary, self.drop_path, self.reduce = model, task, auxiliary, drop_path, reduce
         self.weights = (weights or partial(Weights, lr_min=0.0))(model)
+        self.done, self.of = 0, 1
 
     def step(self, data: Data) -> dict[str, Tensor]:
         """One update."""
@@ -60,8 +61,9 @@ class Retrain:
 
     def epoch(self, done: int, of: int, metrics: dict[str, Any]) -> bool:
         """Before the first epoch and after each: set the schedules. Never asks to stop."""
+        self.done, self.of = done, max(of, 1)
         self.weights.epoch(done, of)
-        set_drop_path(self.model, self.drop_path * done / max(of, 1))
+        self._set_drop_path()
         return False
 
     def evaluate(self, stream: str = "validation") -> dict[str, float]:
@@ -73,8 +75,13 @@ class Retrain:
         return {"learning_rate": self.weights.lr}
 
     def state_dict(self) -> dict[str, Any]:
-        return {"model": self.model.state_dict(), "weights": self.weights.state_dict()}
+        return {"model": self.model.state_dict(), "weights": self.weights.state_dict(), "done": self.done, "of": self.of}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
         self.weights.load_state_dict(state["weights"])
+        self.done, self.of = state["done"], state["of"]
+        self._set_drop_path()
+
+    def _set_drop_path(self) -> None:
+        set_drop_path(self.model, self.drop_path * self.done / self.of)
