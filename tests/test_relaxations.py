@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from supernet.relaxations import Relaxation, all_paths, among, draw, soft_pair, two_paths
+from supernet.relaxations import Relaxation, all_paths, among, draw, gumbel, hard_gumbel, soft_pair, two_paths
 
 LOGITS = torch.tensor([0.5, -0.7, 0.9, 0.0])
 GATED = (two_paths, all_paths)
@@ -81,3 +81,15 @@ def test_draws_come_from_the_generator_alone(relax: Relaxation) -> None:
 def test_a_single_option_and_one_that_has_all_the_probability_can_be_drawn(relax: Relaxation, logits: Tensor) -> None:
     mix = relax(logits, generator())
     assert 0 in mix.runs and (mix.weights is None or mix.weights.tolist() == [1.0] + [0.0] * (len(logits) - 1))
+
+
+@pytest.mark.parametrize("temperature", [10.0, 1.0, 0.1])
+def test_the_weight_of_a_hard_gumbel_draw_is_exactly_one_and_its_gradient_that_of_the_soft_draw(temperature: float) -> None:
+    rng, slope = generator(), torch.tensor([0.3, -0.1, 0.2, 0.5])
+    for _ in range(300):
+        logits, soft_logits, state = LOGITS.clone().requires_grad_(), LOGITS.clone().requires_grad_(), rng.get_state()
+        weights, runs, _ = hard_gumbel(logits, rng, temperature)
+        assert weights is not None and weights.tolist() == [float(i in runs) for i in range(4)]  # to the last bit
+        soft = gumbel(soft_logits, generator().set_state(state), temperature).weights
+        assert soft is not None and runs == (int(soft.argmax()),)
+        assert torch.equal(*(torch.autograd.grad(w @ slope, x)[0] for w, x in ((weights, logits), (soft, soft_logits))))

@@ -84,7 +84,7 @@ def hard_gumbel(logits: Tensor, rng: Generator, temperature: float) -> Mix:
     soft = gumbel(logits, rng, temperature).weights
     assert soft is not None
     i = int(soft.argmax())
-    return Mix(F.one_hot(torch.tensor(i), len(logits)).to(soft) + soft - soft.detach(), (i,))
+    return Mix(hard(i, soft), (i,))
 
 
 def draw(logits: Tensor, rng: Generator) -> Mix:
@@ -139,5 +139,9 @@ def kept_shares(alphas: Mapping[str, Tensor], runs: Mapping[str, tuple[int, ...]
 def _gated(logits: Tensor, runs: tuple[int, ...], rng: Generator) -> Mix:
     soft = among(logits, runs)
     on = runs[drawn(logits[list(runs)], rng, 1)[0]]
-    gates = F.one_hot(torch.tensor(on), len(logits)).to(soft) + (soft - soft.detach())
-    return Mix(gates, runs, tuple(i for i in runs if i != on))
+    return Mix(hard(on, soft), runs, tuple(i for i in runs if i != on))
+
+
+def hard(on: int, soft: Tensor) -> Tensor:
+    """Exactly 1 at ``on`` and exactly 0 elsewhere, with the gradient of ``soft`` (options,)."""
+    return F.one_hot(torch.tensor(on), len(soft)).to(soft) + (soft - soft.detach())  # the difference first: it is exactly 0
