@@ -255,13 +255,24 @@ def test_short_chunks_take_shorter_steps() -> None:
     assert stream.scale == 0.5
     strategy = ByLength(DARTS(net, task, weights=PLAIN), stream)
     seen = []
-    weight_step = strategy.strategy.weight_step
-    strategy.strategy.weight_step = lambda batches: seen.append((len(batches[0].tokens), strategy.weights.lr)) or weight_step(batches)  # type: ignore[func-returns-value]
+    loss = task.loss
+    task.loss = lambda outputs, chunk: (chunk.training and seen.append((len(chunk.tokens), strategy.weights.lr))) or loss(outputs, chunk)  # type: ignore[func-returns-value, method-assign]
     strategy.step(task.data)
     strategy.step(task.data)
     assert seen[0] == (5, 10.0) and seen[1] == (10, 20.0)
     assert strategy.weights.lr == 20.0 and strategy.architecture() and strategy.facts()["learning_rate"] == 20.0
     assert not hasattr(strategy, "finish")
+
+
+def test_chunks_of_one_accumulated_step_carry_the_hidden_state() -> None:
+    task, net = made_task(lengths="fixed"), made_supernet()
+    strategy = DARTS(net, task, weights=partial(PLAIN, accumulate=2), warmup=1)
+    ran: list[Chunk] = []
+    predict = task.predict
+    task.predict = lambda network, chunk: ran.append(chunk) or predict(network, chunk)  # type: ignore[func-returns-value, method-assign]
+    strategy.step(task.data)
+    assert len(ran) == 2 and ran[0].hidden is None
+    assert ran[1].hidden is not None and torch.equal(ran[1].hidden, ran[0].after)
 
 
 def lstm_strategy(task: LanguageModelling, **settings: Any) -> Averaged:

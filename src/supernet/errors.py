@@ -20,3 +20,8 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     near = get_close_matches(str(name), names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(map(str, names))}"
     return InputError(f"unknown {kind} {name!r}; {hint}")
+
+
+def without_effect(setting: str, reason: str) -> InputError:
+    """The error for a setting that would change nothing, rather than taking no notice of it."""
+    return InputError(f"{setting} would have no effect: {reason}; leave it out")

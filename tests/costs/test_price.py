@@ -228,7 +228,7 @@ def test_the_strategy_prices_the_blend_on_the_cpu_and_runs_the_moved_one() -> No
     moved: list[Mixture] = []
     strategy, task = searching(DARTS, penalty=lambda loss, mixture, space: paid.append(mixture) or loss)
     strategy.moved = lambda mixture: moved.append(mixture) or {n: m._replace(weights=m.weights + 0) for n, m in mixture.items()}
-    for step in (strategy.step, lambda data: strategy.joint_step(data.next("train"))):
+    for step in (strategy.step, lambda data: strategy.joint_step([data.next("train")])):
         paid.clear(), moved.clear()
         step(task.data)
         assert len(paid) == 1 and paid[0]["a"].weights is moved[0]["a"].weights

@@ -205,6 +205,62 @@ def test_accumulated_steps_are_the_step_of_the_whole_batch() -> None:
     assert torch.allclose(*weights)
 
 
+@pytest.mark.usefixtures("double")
+def test_accumulated_single_level_steps_are_the_step_of_the_whole_batch() -> None:
+    torch.manual_seed(0)
+    x, y = torch.randn(8, 4), torch.randint(0, 3, (8,))
+    found = []
+    for batches, accumulate in (([(x, y)], 1), ([(x[:4], y[:4]), (x[4:], y[4:])], 2)):
+        torch.manual_seed(1)
+        net, how = Supernet(Smooth()), {"accumulate": accumulate}
+        strategy = DARTS(net, Task(batches, loss=F.cross_entropy), weights=how, single_level=True, alpha_betas=(0.5, 0.9))
+        strategy.step(strategy.task.data)
+        assert strategy.steps(strategy.task.data) == 1
+        found.append(torch.cat([p.detach().flatten() for p in (*net.parameters(), *strategy.alphas.values())]))
+    assert torch.allclose(*found)
+
+
+@pytest.mark.parametrize("hessian", ["finite-difference", "exact"])
+def test_looking_ahead_leaves_the_batch_statistics_alone(hessian: str) -> None:
+    torch.manual_seed(0)
+    net = Supernet(nn.Sequential(nn.BatchNorm1d(4), Smooth()))
+    batch = (torch.randn(8, 4), torch.randint(0, 3, (8,)))
+    strategy = DARTS(net, Task([batch], [batch], loss=F.cross_entropy), order=2, hessian=hessian)
+    before = {n: b.clone() for n, b in net.named_buffers()}
+    strategy.alpha_step(batch, batch)
+    assert all(torch.equal(b, before[n]) for n, b in net.named_buffers())
+    strategy.step(strategy.task.data)
+    counted = next(m for m in net.modules() if isinstance(m, nn.BatchNorm1d))
+    assert int(counted.num_batches_tracked) == 1 and not torch.equal(counted.running_mean, before["model.0.running_mean"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"schedule": lambda done: 1.0, "lr_min": 0.001}, "lr_min would have no effect"),
+        ({"optimiser": torch.optim.Adam, "lr": 0.025}, "lr would have no effect"),
+        ({"optimiser": torch.optim.Adam, "nesterov": False}, "nesterov would have no effect"),
+        ({"momentum": 0.0, "nesterov": True}, "set nesterov to false"),
+        ({"lr": 0.0}, "learning rate must be above 0"),
+        ({"lr": float("nan")}, "learning rate must be above 0"),
+        ({"lr_min": -1.0}, "lr_min at least 0"),
+        ({"decay": -1.0}, "decay at least 0"),
+        ({"momentum": 1.0}, "below 1"),
+        ({"clip": 0.0}, "clip must be above 0"),
+        ({"accumulate": 0}, "accumulate must be"),
+    ],
+)
+def test_training_settings_that_cannot_act_are_refused(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        Weights(nn.Linear(1, 1), **settings)
+
+
+def test_lowest_rate_of_another_optimiser_is_the_one_that_is_given() -> None:
+    weights = Weights(nn.Linear(1, 1), optimiser=partial(torch.optim.Adam, lr=0.01), lr_min=0.002)
+    weights.epoch(1, 1)
+    assert weights.lr == pytest.approx(0.002)
+
+
 def test_schedule_is_the_papers() -> None:
     weights = Weights(nn.Linear(1, 1))
     rates = []
@@ -252,6 +308,13 @@ def test_derivation_breaks_ties_and_leaves_out_none_as_the_official_code() -> No
         ({"order": 2, "single_level": True}, "excludes single_level"),
         ({"order": 2, "weights": partial(Weights, optimiser=torch.optim.Adam)}, "rule of SGD"),
         ({"inner_steps": 0}, "inner_steps must be"),
+        ({"inner_steps": 2, "single_level": True}, "inner_steps would have no effect"),
+        ({"alphas_on": "validation", "single_level": True}, "alphas_on would have no effect"),
+        ({"epsilon": 0.1}, "epsilon would have no effect"),
+        ({"order": 2, "hessian": "exact", "epsilon": 0.1}, "epsilon would have no effect"),
+        ({"hessian": "exact"}, "hessian would have no effect"),
+        ({"alpha_lr": -1.0}, "alpha_lr must be above 0"),
+        ({"warmup": -1}, "warmup must be at least 0"),
         ({"alphas_on": "test"}, "alphas_on must be"),
     ],
 )

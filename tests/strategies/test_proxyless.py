@@ -263,6 +263,25 @@ def test_alphas_wait_for_forty_epochs_of_warm_up_and_the_first_of_the_search_and
     assert not strategy.warm
 
 
+@pytest.mark.parametrize(
+    ("weights", "settings", "expected"),
+    [
+        ({"lr": 0.1}, {}, (0.1, 0.05, 0.1, 0.05)),  # a rate that is given is the one that is run
+        ({"lr": 0.1, "lr_min": 0.02}, {}, (0.1, 0.06, 0.1, 0.06)),
+        ({"lr_min": 0.005}, {"warmup_lr": 0.205}, (0.205, 0.105, 0.025, 0.015)),
+        ({"lr": 20.0, "lr_min": 20.0}, {}, (20.0, 20.0, 20.0, 20.0)),
+        ({"schedule": lambda done: 1.0, "lr": 0.3}, {}, (0.3, 0.3, 0.3, 0.3)),
+    ],
+)
+def test_given_rates_are_run(weights: dict[str, Any], settings: dict[str, Any], expected: tuple[float, ...]) -> None:
+    strategy, _ = small(ProxylessNAS, weights=weights, **settings)
+    rates = []
+    for done in (0, 20, 40, 100):  # of 160, of which 40 are warm-up
+        strategy.epoch(done, 160, {})
+        rates.append(strategy.weights.lr)
+    assert rates == pytest.approx(expected)
+
+
 @pytest.mark.parametrize("method", [ProxylessNAS, ProxylessREINFORCE])
 def test_weights_and_alphas_are_trained_by_the_official_recipe(method: Any) -> None:
     strategy, task = small(method)
@@ -332,6 +351,10 @@ def test_evaluated_is_the_path_that_would_be_derived() -> None:
     [
         (ProxylessNAS, {"paths": "three"}, "unknown number of paths 'three'"),
         (ProxylessNAS, {"single_level": True}, "excludes single_level"),
+        (ProxylessNAS, {"relax_weights": relaxations.two_paths}, "excludes relax_weights"),
+        (ProxylessNAS, {"weights": {"lr_min": -1.0}}, "lr_min at least 0"),
+        (ProxylessNAS, {"weights": {"schedule": lambda done: 1.0}, "warmup_lr": 0.1}, "warmup_lr would have no effect"),
+        (ProxylessNAS, {"zero": "nil"}, "no choice has an option 'nil'"),
         (ProxylessNAS, {"stops": ("curvature",)}, "no curvature"),
         (ProxylessREINFORCE, {"samples": 1}, "at least 2; got 1"),
         (ProxylessREINFORCE, {"renewal": 0.0}, "above 0 and at most 1; got 0"),

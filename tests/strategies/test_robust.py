@@ -247,7 +247,7 @@ def test_sdarts_moves_the_blend_of_the_weight_step_alone_and_within_the_radius(a
     strategy.epoch(25, 50, {})
     assert strategy.radius == pytest.approx(0.165)
     batch = next(iter(strategy.task.data.each("train")))
-    moved = strategy.weight_mixture([batch])
+    moved = strategy.weight_mixture(batch)
     for name, mix in moved.items():
         assert float(mix.weights.sum()) == pytest.approx(1.0)
         assert 0.0 < float((mix.weights - 0.25).abs().max()) < 0.165 / (1 - 4 * 0.165) and not mix.weights.requires_grad

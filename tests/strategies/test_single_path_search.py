@@ -19,7 +19,8 @@ from supernet.layers.elastic import width_mask
 from supernet.layers.superkernel import SuperKernel, SuperKernelBlock
 from supernet.mixture import Table, expected, one_hot
 from supernet.relaxations import Relaxation
-from supernet.strategies.single_path import SinglePath, believed, indicated, indicator, rms_prop, staircase
+from supernet.strategies.rms_prop import rms_prop, staircase
+from supernet.strategies.single_path import SinglePath, believed, indicated, indicator
 
 RUNTIMES = {"k3e3": 3.4111, "k3e6": 6.4022, "k5e3": 4.8853, "k5e6": 9.1518}  # of one layer in ms
 PATTERN = torch.arange(100, dtype=torch.float64)
@@ -324,8 +325,19 @@ def test_other_networks_are_refused_with_the_reason(net: type[nn.Module], named:
         strategy(net())
 
 
-def test_mistaken_settings_are_refused() -> None:
-    with pytest.raises(InputError, match="keep"):
-        strategy(keep=0)
-    with pytest.raises(TypeError):
-        strategy(single_level=False)
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"keep": 0}, "keep"),
+        ({"single_level": False}, "single_level must be true"),
+        ({"alpha_betas": (0.9, 0.9)}, "alpha_betas would have no effect"),
+        ({"inner_steps": 2}, "inner_steps would have no effect"),
+        ({"alpha_lr": 0.0}, "alpha_lr must be above 0"),
+        ({"weights": {"lr_min": 0.001}}, "lr_min would have no effect"),
+        ({"weights": {"nesterov": True}}, "nesterov would have no effect"),
+        ({"weights": {"lr": -1.0}}, "learning rate must be above 0"),
+    ],
+)
+def test_mistaken_settings_are_refused(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        strategy(**settings)

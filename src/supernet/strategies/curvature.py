@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
+from supernet.strategies.buffers import kept_buffers
+
 
 def largest_eigenvalue(strategy: Any, batch: Any = None, iterations: int = 20) -> float:
     """The largest eigenvalue of the Hessian in the alphas of a gradient strategy's loss on ``batch``.
@@ -20,11 +22,10 @@ def largest_eigenvalue(strategy: Any, batch: Any = None, iterations: int = 20) -
     """
     task, supernet, alphas = strategy.task, strategy.supernet, list(strategy.alphas.values())
     if batch is None:
-        batch = next(iter(task.data.each("train" if strategy.single_level else strategy.alphas_on)))
-    buffers = {name: b.clone() for name, b in supernet.named_buffers()}
+        batch = next(iter(task.data.each(strategy.alphas_on)))
     state, devices = strategy.rng.get_state(), [strategy.device] if strategy.device.type == "cuda" else []
     try:
-        with torch.random.fork_rng(devices=devices), torch.enable_grad():
+        with kept_buffers(supernet), torch.random.fork_rng(devices=devices), torch.enable_grad():
             loss = strategy.objective(batch, strategy.mixture(strategy.relax))
             slopes = flat(torch.autograd.grad(loss, alphas, create_graph=True, allow_unused=True), alphas)
 
@@ -34,9 +35,6 @@ def largest_eigenvalue(strategy: Any, batch: Any = None, iterations: int = 20) -
             return float(lanczos(product, slopes.detach(), iterations)[-1])
     finally:
         strategy.rng.set_state(state)
-        with torch.no_grad():
-            for name, b in supernet.named_buffers():
-                b.copy_(buffers[name])
 
 
 def flat(grads: Any, like: list[Tensor]) -> Tensor:

@@ -14,8 +14,9 @@ from torch import Tensor
 from torch.func import functional_call
 
 from supernet import relaxations
-from supernet.errors import InputError
+from supernet.errors import InputError, without_effect
 from supernet.layers.base import Supernet
+from supernet.strategies.buffers import kept_buffers
 from supernet.strategies.gradient import Gradient
 from supernet.task import Task
 
@@ -25,6 +26,8 @@ class DARTS(Gradient):
 
     ``hessian``: the second-order term by central differences of size ``epsilon / |v|`` ("finite-difference", the paper and
     its code) or by autograd ("exact"). On networks with kinks (ReLU, max pooling) the two really differ.
+    Looking ahead leaves the batch statistics of the supernet alone: in the official code those one step ahead stay in a copy of
+    the model (it does keep those of the finite differences, a hair's breadth from the weights).
     """
 
     def __init__(
@@ -41,6 +44,12 @@ class DARTS(Gradient):
             raise InputError(f"order must be 1 or 2; got {order}")
         if hessian not in ("finite-difference", "exact"):
             raise InputError(f"hessian must be 'finite-difference' or 'exact'; got {hessian!r}")
+        if hessian != "finite-difference" and order == 1:
+            raise without_effect("hessian", "the first order has none")
+        if epsilon != 0.01 and (order == 1 or hessian == "exact"):
+            raise without_effect("epsilon", "there are no finite differences")
+        if not epsilon > 0:
+            raise InputError(f"epsilon must be above 0; got {epsilon}")
         super().__init__(supernet, task, relaxations.softmax, **settings)
         if order == 2 and self.single_level:
             raise InputError("second order looks ahead of a separate weight step: it excludes single_level")
@@ -51,10 +60,10 @@ class DARTS(Gradient):
     def alpha_step(self, train: Any, validation: Any) -> None:
         if self.order == 1:
             super().alpha_step(train, validation)
-        elif self.hessian == "exact":
-            self.apply_alphas(self._exact(train, validation))
-        else:
-            self.apply_alphas(self._finite_difference(train, validation))
+            return
+        with kept_buffers(self.supernet):
+            grads = self._exact(train, validation) if self.hessian == "exact" else self._finite_difference(train, validation)
+        self.apply_alphas(grads)
 
     def _exact(self, train: Any, validation: Any) -> Sequence[Tensor]:
         """d L_val(w - lr dL_train(w, alpha)/dw, alpha) / d alpha, by autograd through the step."""

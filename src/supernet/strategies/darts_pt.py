@@ -33,6 +33,8 @@ class DARTSPT(Gradient):
     def __init__(self, supernet: Supernet, task: Task, *, tune_epochs: int = 5, seed: int = 0, **settings: Any):
         if not task.data.has("validation"):
             raise InputError("DARTS-PT compares options on validation data, and the task has none: give Task a validation loader")
+        if tune_epochs < 0:
+            raise InputError(f"tune_epochs must be at least 0; got {tune_epochs}")
         self.tune_epochs, self.seed = tune_epochs, seed
         self.settled: dict[str, Mix] = {}  # choice -> the blend that is left of it
         super().__init__(supernet, task, relaxations.softmax, seed=seed, **settings)
@@ -90,7 +92,7 @@ class DARTSPT(Gradient):
     def _tune(self, data: Data) -> None:
         """Train the weights under what is settled and the blends that are left."""
         for _ in range(self.tune_epochs * self.steps(data)):
-            self.weight_step([data.next("train") for _ in range(self.weights.accumulate)])
+            self.weight_step(self.batches(data))
 
     def _taken(self) -> Architecture:
         space = self.supernet.space

@@ -19,7 +19,7 @@ import torch
 
 from supernet import relaxations
 from supernet.derivation import Belief, best_route
-from supernet.errors import InputError
+from supernet.errors import InputError, without_effect
 from supernet.layers.base import Supernet
 from supernet.layers.routes import Fork
 from supernet.mixture import Mix
@@ -51,6 +51,8 @@ class DenseNAS(Gradient):
 
     def begin(self, supernet: Supernet) -> None:
         self.routes = frozenset(layer.choice.name for layer in supernet.layers if isinstance(layer, Fork) and layer.choice)
+        if not self.routes and self.temperature != 1:
+            raise without_effect("temperature", "it is of the softmax over routes, and no layer is a Fork")
         super().begin(supernet)
 
     def blend(self, choice: Choice, relax: Relaxation) -> Mix:

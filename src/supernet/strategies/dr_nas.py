@@ -18,6 +18,8 @@ from supernet.strategies.regularisers import Named, Regulariser
 from supernet.strategies.staged import Build, Staged
 from supernet.task import Task
 
+STAGES, KEEP = ({"partial": 6}, {"partial": 4}), (7, 4)
+
 
 class DrNAS(Staged):
     """Dirichlet draws, kept near the flat distribution by their divergence from it. Alphas learn after 10 of a stage's 25 epochs.
@@ -34,21 +36,23 @@ class DrNAS(Staged):
         task: Task,
         *,
         build: Build | None = None,
-        stages: Sequence[dict[str, Any]] = ({"partial": 6}, {"partial": 4}),
-        keep: Sequence[int] = (7, 4),
+        stages: Sequence[dict[str, Any]] = STAGES,
+        keep: Sequence[int] = KEEP,
         warmup: float = 0.4,
         alpha_lr: float = 6e-4,
         alpha_decay: float = 0.0,
         regularise: Sequence[Regulariser | Named] = ("dirichlet",),
         **settings: Any,
     ):
+        if build is None and (tuple(stages), tuple(keep)) == (STAGES, KEEP):
+            stages, keep = stages[:1], keep[:1]
         super().__init__(
             supernet,
             task,
             relaxations.dirichlet,
             build=build,
-            stages=stages if build else stages[:1],
-            keep=keep if build else keep[:1],
+            stages=stages,
+            keep=keep,
             warmup=warmup,
             alpha_lr=alpha_lr,
             alpha_decay=alpha_decay,

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from supernet import relaxations
 from supernet.derivation import confident
+from supernet.errors import without_effect
 from supernet.layers.base import Supernet
 from supernet.strategies.gradient import Gradient
 from supernet.strategies.regularisers import Named, Regulariser
@@ -34,6 +35,10 @@ class FairDARTS(Gradient):
         regularise: Sequence[Regulariser | Named] = ("zero-one",),
         **settings: Any,
     ):
+        if "rule" in settings and threshold != 0.85:
+            raise without_effect("threshold", "the rule is another one")
+        if threshold != 0.85 and not any(choice.pick for choice in supernet.space.values()):
+            raise without_effect("threshold", "it is for the inputs of a node, and no choice keeps several of its options")
         settings = {"rule": partial(confident, threshold=threshold), "regularise": regularise, **settings}
         super().__init__(supernet, task, relaxations.sigmoid, alpha_lr=alpha_lr, alpha_betas=alpha_betas, **settings)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any, ClassVar
 
 import torch
@@ -14,14 +15,14 @@ from supernet.costs.price import widened
 from supernet.data.streams import Data
 from supernet.derivation import strongest
 from supernet.derivation import within as changed_until
-from supernet.errors import InputError
+from supernet.errors import InputError, without_effect
 from supernet.layers.base import Supernet
 from supernet.mixture import Mix, Mixture
 from supernet.relaxations import Relaxation
 from supernet.space import Architecture, Choice, SearchSpace
 from supernet.strategies.early_stopping import Stop, stop_rule
 from supernet.strategies.regularisers import Named, Regulariser, regulariser
-from supernet.strategies.weights import Reduce, Weights, alone
+from supernet.strategies.weights import Reduce, Weights, alone, over
 from supernet.task import Task
 
 Penalty = Callable[[Tensor, Mixture, SearchSpace], Tensor]
@@ -41,16 +42,18 @@ class Gradient:
     ``recipe``. ``alpha_optimiser``: from the alphas; else Adam with ``alpha_lr``, ``alpha_betas``, ``alpha_decay``.
     ``alpha_clip``: the largest norm of all the alphas' gradients together.
     ``warmup``: first epochs without alpha steps, below 1 a fraction of all. ``inner_steps``: weight steps per alpha step.
-    ``alphas_on``: the stream of the alpha step, "validation" or "train". ``single_level``: one loss of one training batch
-    steps both. ``penalty(loss, mixture, space)``: prices the alphas' loss by what the blend costs; a ``Price`` (or ``Prices``) may
-    adapt after each epoch. ``regularise``: terms that depend on the alphas alone, added to it too. ``stops``: asked after each epoch;
-    one that answers with an architecture ends the search with it. Both by name or made: see ``regularisers`` and ``early_stopping``.
+    ``alphas_on``: the stream of the alpha step, "validation" (unless given) or "train". ``single_level``: one loss of one training
+    batch steps both; it excludes ``inner_steps`` and "validation".
+    ``penalty(loss, mixture, space)``: prices the alphas' loss by what the blend costs; a ``Price`` (or ``Prices``) may adapt after each
+    epoch. ``regularise``: terms that depend on the alphas alone, added to it too. ``stops``: asked after each epoch; one that answers
+    with an architecture ends the search with it. Both by name or made: see ``regularisers`` and ``early_stopping``.
     ``rule``: from beliefs to the architecture. ``within(architecture)``: by how much it exceeds its bounds, at most 0 where they
     hold; what the rule gives is changed until they do. ``reduce``: averages gradients over ranks; every rank must be given the same
     ``seed``. Raises ``InputError`` for settings that exclude each other and for data that lacks the stream.
     """
 
-    recipe: ClassVar[Mapping[str, Any]] = {}  # the paper's settings of ``Weights``
+    trainer: ClassVar[Callable[..., Weights]] = Weights  # what ``weights`` are settings of
+    recipe: ClassVar[Mapping[str, Any]] = {}  # the paper's settings of it
     pricing: ClassVar[Mapping[str, Any]] = {"form": "hinge", "weight": 1.0}  # the paper's settings of ``Price``
     by_alphas: ClassVar[bool] = True  # whether the architecture is read off the alphas
 
@@ -70,7 +73,7 @@ class Gradient:
         alpha_clip: float | None = None,
         warmup: float = 0,
         inner_steps: int = 1,
-        alphas_on: str = "validation",
+        alphas_on: str | None = None,
         single_level: bool = False,
         penalty: Penalty = no_penalty,
         regularise: Sequence[Regulariser | Named] = (),
@@ -82,11 +85,17 @@ class Gradient:
     ):
         if inner_steps < 1:
             raise InputError(f"inner_steps must be at least 1; got {inner_steps}")
-        if alphas_on not in ("validation", "train"):
+        if alphas_on not in (None, "validation", "train"):
             raise InputError(f"alphas_on must be 'validation' or 'train'; got {alphas_on!r}")
-        stream = "train" if single_level else alphas_on
-        if not task.data.has(stream):
-            raise InputError(f"alphas learn on the {stream} data, and the task has none: give Task a {stream} loader or alphas_on='train'")
+        if single_level and (inner_steps > 1 or alphas_on == "validation"):
+            idle = "inner_steps" if inner_steps > 1 else "alphas_on"
+            raise without_effect(idle, "with single_level one loss of training data steps alphas and weights")
+        alphas_on = alphas_on or ("train" if single_level else "validation")
+        if not task.data.has(alphas_on):
+            give = f"give Task a {alphas_on} loader or alphas_on='train'"
+            raise InputError(f"alphas learn on the {alphas_on} data, and the task has none: {give}")
+        if not warmup >= 0 or not (alpha_clip is None or alpha_clip > 0):
+            raise InputError(f"warmup must be at least 0 and alpha_clip above 0, or none; got {warmup} and {alpha_clip}")
         if hasattr(penalty, "of_reward") and penalty.of_reward != (self.pricing["form"] == "reward"):
             kind = "rewards: use the form 'reward'" if self.pricing["form"] == "reward" else "losses: use another form than 'reward'"
             raise InputError(f"{type(self).__name__} prices {kind}")
@@ -96,9 +105,9 @@ class Gradient:
         self.warmup, self.inner_steps, self.alphas_on, self.single_level = warmup, inner_steps, alphas_on, single_level
         self.alpha_clip = alpha_clip
         self.rng = Generator().manual_seed(seed)
-        own = None if callable(weights) else {**self.recipe, **(weights or {})}
-        self.make_weights: Callable[[nn.Module], Weights] = weights if callable(weights) else partial(Weights, **(own or {}))
-        self.make_alpha_optimiser = alpha_optimiser or partial(torch.optim.Adam, lr=alpha_lr, betas=alpha_betas, weight_decay=alpha_decay)
+        self.make_weights: Callable[[nn.Module], Weights]
+        self.make_weights = weights if callable(weights) else partial(self.trainer, **over(self.recipe, weights))
+        self.make_alpha_optimiser = alpha_optimiser or adam(alpha_lr, alpha_betas, alpha_decay)
         self.done, self.of = 0, 1
         self.found: Architecture | None = None  # by a rule that stopped the search
         self.space = supernet.space  # that the price is of; the supernet of a later stage may have fewer options
@@ -132,13 +141,16 @@ class Gradient:
         return relax(logits, self.rng)
 
     def alpha_step(self, train: Any, validation: Any) -> None:
-        """Step the alphas by the gradient of the validation loss (``train``: for methods that look ahead)."""
+        """Step the alphas by the gradient of the validation loss (``train``: for methods that look ahead).
+
+        The supernet is run as it is, so that its batch norms count the validation batch, as in the official code of DARTS.
+        """
         mixture = self.blended(self.relax)
         loss = self.penalty(self.objective(validation, self.moved(mixture)), mixture, self.supernet.space)
         self.apply_alphas(torch.autograd.grad(loss, list(self.alphas.values()), allow_unused=True))
 
-    def weight_mixture(self, batches: Sequence[Any]) -> Mixture:
-        """The blend under which the weights learn ``batches``; asks no gradient of the alphas."""
+    def weight_mixture(self, batch: Any) -> Mixture:
+        """The blend under which the weights learn a step, ``batch`` being its first; asks no gradient of the alphas."""
         with torch.no_grad():
             return self.mixture(self.relax_weights)
 
@@ -162,27 +174,33 @@ class Gradient:
     def step(self, data: Data) -> dict[str, Tensor]:
         """One alpha step and ``inner_steps`` weight steps; the measured are those of the last."""
         if self.single_level:
-            return self.joint_step(data.next("train"))
+            return self.joint_step(self.batches(data))
         measured: dict[str, Tensor] = {}
         for i in range(self.inner_steps):
-            batches = [data.next("train") for _ in range(self.weights.accumulate)]
+            batches = self.batches(data)
+            first = next(batches)
             if i == 0 and self.warm:
-                self.alpha_step(batches[0], data.next(self.alphas_on))
-            measured = self.weight_step(batches)
+                self.alpha_step(first, data.next(self.alphas_on))
+            measured = self.weight_step(chain([first], batches))
         return measured
+
+    def batches(self, data: Data) -> Iterator[Any]:
+        """The training batches of one step, each pulled when the one before has been run: text goes on from where that ended."""
+        return (data.next("train") for _ in range(self.weights.accumulate))
 
     def steps(self, data: Data) -> int:
         """How many steps make one pass of the training data."""
-        return max(data.steps("train") // (1 if self.single_level else self.inner_steps * self.weights.accumulate), 1)
+        return max(data.steps("train") // (self.inner_steps * self.weights.accumulate), 1)
 
-    def weight_step(self, batches: Sequence[Any]) -> dict[str, Tensor]:
+    def weight_step(self, batches: Iterable[Any]) -> dict[str, Tensor]:
         """Step the weights by the mean gradient over ``batches``; nothing is asked of the alphas."""
-        mixture = self.weight_mixture(batches)
-        network = partial(self.supernet, mixture)
+        rest = iter(batches)
+        first = next(rest)
+        network = partial(self.supernet, self.weight_mixture(first))
         measured: dict[str, Tensor] = {}
 
         def losses() -> Iterator[Tensor]:
-            for batch in batches:
+            for batch in chain([first], rest):
                 outputs = self.task.predict(network, batch)
                 loss = self.task.loss(outputs, batch)
                 measured.update(loss=loss.detach(), **self.task.measure(outputs, batch))
@@ -191,20 +209,33 @@ class Gradient:
         self.weights.step(losses(), self.reduce)
         return measured
 
-    def joint_step(self, batch: Any) -> dict[str, Tensor]:
-        """Step alphas and weights by one loss of one batch."""
-        mixture = self.blended(self.relax)
+    @property
+    def joint_alphas(self) -> list[Tensor]:
+        """The alphas that a single-level step moves in this epoch."""
+        return list(self.alphas.values()) if self.warm else []
+
+    def joint_step(self, batches: Iterable[Any]) -> dict[str, Tensor]:
+        """Step alphas and weights by the mean gradient of one loss over ``batches``, all under one blend."""
+        mixture, alphas = self.blended(self.relax), self.joint_alphas
+        total: list[Tensor | None] = [None] * (len(alphas) + len(self.weights.parameters))
+        measured: dict[str, Tensor] = {}
+        for batch in batches:
+            grads, measured = self.joint_gradients(batch, mixture, [*alphas, *self.weights.parameters])
+            total = [new if old is None else old if new is None else old + new for old, new in zip(total, grads, strict=True)]
+        if alphas:
+            self.apply_alphas(total[: len(alphas)])
+        self.weights.apply(total[len(alphas) :], self.reduce)
+        return measured
+
+    def joint_gradients(self, batch: Any, mixture: Mixture, learnt: list[Tensor]) -> tuple[Sequence[Tensor | None], dict[str, Tensor]]:
+        """One batch's part of the mean gradient, priced where the alphas learn, and what is measured. The blend's graph stays."""
         outputs = self.task.predict(partial(self.supernet, self.moved(mixture)), batch)
         loss = self.task.loss(outputs, batch)
-        if not self.warm:
-            self.weights.apply(torch.autograd.grad(loss, self.weights.parameters, allow_unused=True), self.reduce)
-        else:
-            logits = list(self.alphas.values())
-            total = self.penalty(loss, mixture, self.supernet.space)
-            grads = torch.autograd.grad(total, logits + self.weights.parameters, allow_unused=True)
-            self.apply_alphas(grads[: len(logits)])
-            self.weights.apply(grads[len(logits) :], self.reduce)
-        return {"loss": loss.detach(), **self.task.measure(outputs, batch)}
+        total = self.penalty(loss, mixture, self.supernet.space) if self.warm else loss
+        grads = torch.autograd.grad(
+            total / self.weights.accumulate, learnt, allow_unused=True, retain_graph=self.weights.accumulate > 1
+        )
+        return grads, {"loss": loss.detach(), **self.task.measure(outputs, batch)}
 
     def mixture(self, relax: Relaxation) -> Mixture:
         """Every choice's blend, on the device."""
@@ -306,3 +337,10 @@ class Gradient:
                 stop.load_state_dict(memory)
         if hasattr(self.price, "load_state_dict"):
             self.price.load_state_dict(state["price"])
+
+
+def adam(lr: float, betas: tuple[float, float], decay: float) -> Callable[[Iterable[Tensor]], torch.optim.Optimizer]:
+    """Adam of the alphas; raises ``InputError`` for settings out of range."""
+    if not 0 < lr < float("inf") or not 0 <= decay < float("inf") or not all(0 <= beta < 1 for beta in betas):
+        raise InputError(f"alpha_lr must be above 0, alpha_betas in [0, 1), alpha_decay at least 0; got {lr}, {tuple(betas)} and {decay}")
+    return partial(torch.optim.Adam, lr=lr, betas=betas, weight_decay=decay)

@@ -18,7 +18,7 @@ from supernet.layers.base import Supernet
 from supernet.mixture import one_hot
 from supernet.searchers.state import random_state, restore_random
 from supernet.space import Architecture, SearchSpace
-from supernet.strategies.weights import Reduce, Weights, alone
+from supernet.strategies.weights import Reduce, Weights, alone, over
 from supernet.task import Task
 
 Draws = Callable[[SearchSpace, Random], Iterable[Architecture]]
@@ -48,7 +48,7 @@ class OneShot:
         reduce: Reduce = alone,
     ):
         self.supernet, self.task, self.draws, self.reduce, self.rng = supernet, task, draws, reduce, Random(seed)
-        self.weights = weights(supernet) if callable(weights) else Weights(supernet, **{**self.recipe, **(weights or {})})
+        self.weights = weights(supernet) if callable(weights) else Weights(supernet, **over(self.recipe, weights))
 
     def step(self, data: Data) -> dict[str, Tensor]:
         """One update; the measured are those of the last architecture drawn."""

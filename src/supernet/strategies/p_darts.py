@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from supernet import relaxations
 from supernet.derivation import capped
-from supernet.errors import InputError
+from supernet.errors import InputError, without_effect
 from supernet.layers.base import Supernet
 from supernet.ops import SkipDropout
 from supernet.strategies.staged import Build, Staged
@@ -47,6 +47,10 @@ class PDARTS(Staged):
             raise InputError(f"dropout must name a probability for each of the {len(stages)} stages; got {tuple(dropout)}")
         if any(dropout) and not any(isinstance(m, SkipDropout) for m in supernet.modules()):
             raise InputError("P-DARTS drops skip-connections: build the supernet with skip_dropout=True, or put ops.SkipDropout there")
+        if not all(0 <= p <= 1 for p in dropout):
+            raise InputError(f"dropout is of probabilities, from 0 to 1; got {tuple(dropout)}")
+        if "rule" in settings and cap != 2:
+            raise without_effect("cap", "the rule is another one")
         self.dropout = tuple(dropout)
         settings = {"rule": partial(capped, cap=cap, late_ties=True), **settings}
         super().__init__(

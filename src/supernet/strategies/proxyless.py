@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from supernet import relaxations
-from supernet.errors import InputError, unknown
+from supernet.errors import InputError, unknown, without_effect
 from supernet.layers.base import Supernet
 from supernet.mixture import Mix, Mixture, one_hot
 from supernet.relaxations import Relaxation
 from supernet.strategies.early_stopping import CurvatureGrowth
 from supernet.strategies.gradient import Gradient
-from supernet.strategies.weights import Weights
+from supernet.strategies.weights import Weights, cosine, over
 from supernet.task import Task
 
 PATHS: dict[str, Relaxation] = {"two": relaxations.two_paths, "full": relaxations.all_paths}
@@ -29,10 +29,12 @@ class DrawnPaths(Gradient):
     """What both ways to learn the alphas share: the weights learn under one drawn path a step, the alphas once in five steps.
 
     The search follows a warm-up of the weights, ``warmup`` (40 of 160 epochs) and its own first epoch; the learning rate falls
-    twice, from twice ``lr`` in the warm-up and from ``lr`` after it. Evaluated is the path that would be derived.
+    twice, both times to ``lr_min``: from ``warmup_lr`` in the warm-up and from ``lr`` after it. ``warmup_lr`` is 0.05, twice the
+    recipe's ``lr``, as in the official code; where ``weights`` have another ``lr``, it is that one, unless it is given too.
+    Evaluated is the path that would be derived.
     """
 
-    recipe: ClassVar[Mapping[str, Any]] = {"nesterov": True, "decay": 4e-5, "clip": None}
+    recipe: ClassVar[Mapping[str, Any]] = {"lr": 0.025, "lr_min": 0.0, "nesterov": True, "decay": 4e-5, "clip": None}
 
     def __init__(
         self,
@@ -42,22 +44,24 @@ class DrawnPaths(Gradient):
         *,
         weights: Callable[[nn.Module], Weights] | Mapping[str, Any] | None = None,
         warmup: float = 0.25,
+        warmup_lr: float | None = None,
         inner_steps: int = 5,
         alpha_lr: float = 1e-3,
         alpha_betas: tuple[float, float] = (0.0, 0.999),
         alpha_decay: float = 0.0,
         **settings: Any,
     ):
-        if settings.get("single_level"):
-            raise InputError("the weights learn under one path, the alphas under another draw: this excludes single_level")
-        if not callable(weights):
-            weights = {"schedule": self._rate, **(weights or {})}
+        for name in ("relax_weights", "single_level"):
+            if settings.pop(name, None):
+                raise InputError(f"the weights learn under one drawn path, the alphas under another draw: this excludes {name}")
+        if warmup_lr is not None and (callable(weights) or (weights or {}).get("schedule")):
+            raise without_effect("warmup_lr", "the learning rate follows a schedule of its own")
         super().__init__(
             supernet,
             task,
             relax,
             relax_weights=relaxations.draw,
-            weights=weights,
+            weights=weights if callable(weights) else self._falling_twice(weights or {}, warmup_lr),
             warmup=warmup,
             inner_steps=inner_steps,
             alpha_lr=alpha_lr,
@@ -78,10 +82,23 @@ class DrawnPaths(Gradient):
         """The share of the epochs that is warm-up."""
         return self.warmup if self.warmup < 1 else self.warmup / self.of
 
-    def _rate(self, done: float) -> float:
+    def _falling_twice(self, given: Mapping[str, Any], warmup_lr: float | None) -> Mapping[str, Any]:
+        """Settings of ``Weights`` with the method's schedule, unless ``given`` has one; of an optimiser in it, in shares of its rate."""
+        if given.get("schedule"):
+            return over(self.recipe, given)
+        lr: float = given.get("lr") or self.recipe["lr"]
+        first = warmup_lr if warmup_lr is not None else lr if given.get("lr") else 2 * lr
+        own = over(self.recipe, {**given, "schedule": lambda done: self._rate(done, first, lr, last) / lr})
+        last: float = 0.0 if given.get("optimiser") else own.pop("lr_min", None) or 0.0
+        if not 0 < first < math.inf or not 0 <= last < math.inf:
+            raise InputError(f"warmup_lr must be above 0 and lr_min at least 0; got {first} and {last}")
+        return own
+
+    def _rate(self, done: float, first: float, lr: float, last: float) -> float:
+        """Falls to ``last`` twice: in the warm-up from ``first``, after it from ``lr``."""
         if done < self._waits:
-            return 1 + math.cos(math.pi * done / self._waits)
-        return (1 + math.cos(math.pi * (done - self._waits) / max(1 - self._waits, 1e-9))) / 2
+            return cosine(first, last, done / self._waits)
+        return cosine(lr, last, (done - self._waits) / max(1 - self._waits, 1e-9))
 
     def evaluate(self, stream: str = "validation") -> dict[str, float]:
         """Loss and metrics of the path that would be derived."""
@@ -104,6 +121,8 @@ class ProxylessNAS(DrawnPaths):
     def __init__(self, supernet: Supernet, task: Task, *, paths: str = "two", zero: str | None = None, **settings: Any):
         if paths not in PATHS:
             raise unknown("number of paths", paths, PATHS)
+        if zero is not None and not any(zero in c.options for c in supernet.space.values()):
+            raise without_effect("zero", f"no choice has an option {zero!r}")
         self.paths, self.zero = paths, zero
         super().__init__(supernet, task, PATHS[paths], **settings)
 

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from typing import Any, ClassVar
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
-from supernet.errors import InputError
+from supernet.errors import InputError, without_effect
 from supernet.layers.base import Supernet
 from supernet.layers.superkernel import SuperKernelBlock
 from supernet.mixture import Mix, Mixture
 from supernet.relaxations import Relaxation
 from supernet.space import Choice
 from supernet.strategies.gradient import Gradient
-from supernet.strategies.weights import Schedule, Weights
+from supernet.strategies.rms_prop import rms, rms_prop
+from supernet.strategies.weights import Weights
 from supernet.task import Task
 
 
@@ -32,10 +32,12 @@ class SinglePath(Gradient):
     for the other half; ``alphas`` holds them by choice, one fewer than options. In the first epochs, ``warmup`` of them (below 1 a
     fraction of all), nothing is paid, and an indicator is divided by ``keep``, or 0 with probability 1 - ``keep``.
     ``weights``: how the weights are trained, made from the supernet; or settings of ``rms_prop`` that differ. ``alpha_lr``: of the
-    thresholds; that of the weights, in every epoch, unless given.
+    thresholds, which learn by RMSProp too; that of the weights, in every epoch, unless given.
     Raises ``InputError`` where a choice is not the kernel or the expansion of one ``SuperKernelBlock``.
     """
 
+    trainer: ClassVar[Callable[..., Weights]] = staticmethod(rms_prop)
+    recipe: ClassVar[Mapping[str, Any]] = {"lr": 0.016, "momentum": 0.9, "decay": 1e-5, "clip": None}
     pricing: ClassVar[Mapping[str, Any]] = {"form": "log", "weight": 20.0, "reference": math.e}
 
     def __init__(
@@ -45,21 +47,25 @@ class SinglePath(Gradient):
         *,
         warmup: float = 0.625,
         keep: float = 0.6,
-        weights: Callable[[nn.Module], Weights] | Mapping[str, Any] | None = None,
         alpha_lr: float | None = None,
         alpha_decay: float = 1e-5,
         **settings: Any,
     ):
         if not 0 < keep <= 1:
             raise InputError(f"keep is the probability that an indicator counts: above 0 and at most 1; got {keep}")
+        if not alpha_decay >= 0 or not (alpha_lr is None or alpha_lr > 0):
+            raise InputError(f"alpha_lr must be above 0, or none, and alpha_decay at least 0; got {alpha_lr} and {alpha_decay}")
+        for name in ("alpha_betas", "alpha_optimiser", "relax_inputs", "relax_weights"):
+            if name in settings:
+                raise without_effect(name, "thresholds learn by RMSProp, and indicators are the only blend")
+        if settings.pop("single_level", True) is not True:
+            raise InputError("thresholds and weights descend one loss: single_level must be true")
         self.keep, self.alpha_lr, self.alpha_decay = keep, alpha_lr, alpha_decay
-        make = weights if callable(weights) else partial(rms_prop, **(weights or {}))
         super().__init__(
             supernet,
             task,
             self._dropped,
             relax_weights=indicated,
-            weights=make,
             alpha_optimiser=self._optimiser,
             warmup=warmup,
             single_level=True,
@@ -79,7 +85,12 @@ class SinglePath(Gradient):
                 threshold.zero_()
 
     def _optimiser(self, alphas: Iterable[Tensor]) -> torch.optim.Optimizer:
-        return optimiser([{"params": list(alphas), "weight_decay": self.alpha_decay}], self.alpha_lr or self.weights.lr)
+        return rms([{"params": list(alphas), "weight_decay": self.alpha_decay}], self._alpha_rate)
+
+    @property
+    def _alpha_rate(self) -> float:
+        """The thresholds' learning rate in this epoch."""
+        return self.weights.lr if self.alpha_lr is None else self.alpha_lr
 
     def blended(self, relax: Relaxation) -> Mixture:
         rings = [relax(margin, self.rng) for margin in self._ring_margins()]
@@ -95,21 +106,15 @@ class SinglePath(Gradient):
             mixture |= {kernel: ring, expansion: Mix(torch.stack([*weights, left]), tuple(range(len(weights) + 1)))}
         return {name: mixture[name] for name in self.supernet.space}
 
-    def joint_step(self, batch: Any) -> dict[str, Tensor]:
-        """Step thresholds and weights by one loss of one batch; what the blend costs is added to it after the warm-up."""
-        mixture = self.blended(self.relax)
-        outputs = self.task.predict(partial(self.supernet, self.moved(mixture)), batch)
-        loss = self.task.loss(outputs, batch)
-        total, thresholds = self.penalty(loss, mixture, self.supernet.space) if self.warm else loss, list(self.alphas.values())
-        grads = torch.autograd.grad(total, thresholds + self.weights.parameters, allow_unused=True)
-        self.apply_alphas(grads[: len(thresholds)])
-        self.weights.apply(grads[len(thresholds) :], self.reduce)
-        return {"loss": loss.detach(), **self.task.measure(outputs, batch)}
+    @property
+    def joint_alphas(self) -> list[Tensor]:
+        """The thresholds, which learn from the first epoch on; what the blend costs is added to the loss after the warm-up."""
+        return list(self.alphas.values())
 
     def epoch(self, done: int, of: int, metrics: dict[str, Any]) -> bool:
         stop = super().epoch(done, of, metrics)
         for group in self.alpha_optimiser.param_groups:
-            group["lr"] = self.alpha_lr or self.weights.lr
+            group["lr"] = self._alpha_rate
         return stop
 
     @torch.no_grad()
@@ -186,29 +191,3 @@ def _names(block: SuperKernelBlock) -> tuple[str, str]:
     """The choices of kernel and expansion."""
     assert block.choice and block.kernel.choice
     return block.kernel.choice.name, block.choice.name
-
-
-def staircase(done: float) -> float:
-    """0.97 for every 2.4 epochs of a search of 8: share of the search -> factor of the learning rate."""
-    return float(0.97 ** math.floor(done * 8 / 2.4))
-
-
-def rms_prop(
-    model: nn.Module, *, lr: float = 0.016, momentum: float = 0.9, decay: float = 1e-5, schedule: Schedule = staircase, **settings: Any
-) -> Weights:
-    """The paper's training of the weights. ``lr``: for batches of 256; it is proportional to the batch size (0.064 at 1,024 images).
-
-    Vectors, such as those of batch norm, do not decay. Not clipped, unless ``clip`` is set; ``settings``: of ``Weights``.
-    """
-
-    def make(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        held = list(parameters)
-        kernels = {"params": [p for p in held if p.dim() > 1], "weight_decay": decay}
-        return optimiser([kernels, {"params": [p for p in held if p.dim() <= 1]}], lr, momentum)
-
-    return Weights(model, optimiser=make, schedule=schedule, **{"clip": None, **settings})
-
-
-def optimiser(groups: list[dict[str, Any]], lr: float, momentum: float = 0.9) -> torch.optim.Optimizer:
-    """RMSProp that forgets by 0.9. The paper's TensorFlow adds 0.001 below the root, torch the root of that beside it."""
-    return torch.optim.RMSprop(groups, lr, alpha=0.9, eps=0.001**0.5, momentum=momentum)

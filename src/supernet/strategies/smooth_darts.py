@@ -6,7 +6,6 @@ loss is worst (ADV). Steps on the alphas see the blend itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor
 
 from supernet import relaxations
-from supernet.errors import InputError
+from supernet.errors import InputError, without_effect
 from supernet.layers.base import Supernet
 from supernet.mixture import Mix, Mixture
 from supernet.strategies.gradient import Gradient
@@ -40,6 +39,10 @@ class SDARTS(Gradient):
     ):
         if attack not in ("random", "adversarial"):
             raise InputError(f"attack must be 'random' or 'adversarial'; got {attack!r}")
+        if ascents < 1 or min(radius) < 0:
+            raise InputError(f"ascents must be at least 1 and the radius at least 0; got {ascents} and {tuple(radius)}")
+        if attack == "random" and (ascents, random_start) != (7, True):
+            raise without_effect("ascents" if ascents != 7 else "random_start", "it is of the adversarial attack")
         if settings.get("single_level"):
             raise InputError("SDARTS moves the blend of a separate weight step: it excludes single_level")
         self.attack, self.radii, self.ascents, self.random_start = attack, radius, ascents, random_start
@@ -51,9 +54,9 @@ class SDARTS(Gradient):
         first, last = self.radii
         return first + (last - first) * self.done / self.of
 
-    def weight_mixture(self, batches: Sequence[Any]) -> Mixture:
+    def weight_mixture(self, batch: Any) -> Mixture:
         if self.attack == "adversarial":
-            return self.worst(batches[0], self.radius)
+            return self.worst(batch, self.radius)
         with torch.no_grad():
             return self.mixture(partial(relaxations.perturbed, size=self.radius))
 

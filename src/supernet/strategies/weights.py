@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from supernet.errors import InputError
+from supernet.errors import InputError, without_effect
 
 Reduce = Callable[[list[Tensor]], None]  # averages tensors over the ranks, in place
 Schedule = Callable[[float], float]  # progress in [0, 1) -> factor of the learning rate
@@ -19,38 +19,64 @@ def alone(grads: list[Tensor]) -> None:
     """One rank: nothing to average."""
 
 
+def cosine(first: float, last: float, done: float) -> float:
+    """From ``first`` to ``last`` along half a cosine, at ``done`` in [0, 1]. Loshchilov, Hutter 2017, https://arxiv.org/abs/1608.03983"""
+    return last + (first - last) * (1 + math.cos(math.pi * done)) / 2
+
+
+def over(recipe: Mapping[str, Any], given: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Settings of ``Weights``: ``given`` over those of a ``recipe`` that an optimiser or a schedule in it leaves any effect."""
+    own = given or {}
+    replaced = {*(Weights.usual if own.get("optimiser") else ()), *(("lr_min",) if own.get("schedule") else ())}
+    return {**{name: value for name, value in recipe.items() if name not in replaced}, **own}
+
+
 class Weights:
     """SGD with momentum, or ``optimiser(parameters)``; the learning rate falls by a cosine from ``lr`` to ``lr_min``.
 
-    The rate of epoch e of E is ``lr_min + (lr - lr_min) (1 + cos(pi e / E)) / 2``, so that the first epoch has ``lr``
-    (Loshchilov, Hutter 2017, https://arxiv.org/abs/1608.03983). ``schedule(e / E)``: another factor of ``lr`` instead.
+    The rate of epoch e of E is ``lr_min + (lr - lr_min) (1 + cos(pi e / E)) / 2``, so that the first epoch has ``lr``.
+    ``schedule(e / E)``: another factor of ``lr`` instead, or of the optimiser's rate.
     ``clip``: the largest norm of all gradients together; None: no clipping. ``accumulate``: batches per step.
+    ``lr``, ``lr_min``, ``momentum``, ``nesterov`` and ``decay`` are ``usual`` where they are not given; with an optimiser of one's own
+    the rate falls to 1/25 of its own, or to ``lr_min`` where that is given.
+    Raises ``InputError`` for values out of range, and for what an optimiser or a schedule of one's own leaves without effect.
     """
+
+    usual: ClassVar[Mapping[str, Any]] = {"lr": 0.025, "lr_min": 0.001, "momentum": 0.9, "nesterov": False, "decay": 3e-4}
 
     def __init__(
         self,
         model: nn.Module,
         *,
-        lr: float = 0.025,
-        lr_min: float = 0.001,
-        momentum: float = 0.9,
-        nesterov: bool = False,
-        decay: float = 3e-4,
+        lr: float | None = None,
+        lr_min: float | None = None,
+        momentum: float | None = None,
+        nesterov: bool | None = None,
+        decay: float | None = None,
         clip: float | None = 5.0,
         accumulate: int = 1,
         schedule: Schedule | None = None,
         optimiser: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer] | None = None,
     ):
-        if accumulate < 1:
-            raise InputError(f"accumulate must be at least 1; got {accumulate}")
+        given = {"lr": lr, "lr_min": lr_min, "momentum": momentum, "nesterov": nesterov, "decay": decay}
+        given = {name: value for name, value in given.items() if value is not None}
+        if optimiser is not None and (idle := next((name for name in given if name != "lr_min"), None)):
+            raise without_effect(idle, "the weights have an optimiser of their own")
+        if schedule is not None and lr_min is not None:
+            raise without_effect("lr_min", "the learning rate follows a schedule of its own, not the cosine that ends there")
+        how = {**self.usual, **given}
+        check(how, clip, accumulate)
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         if optimiser is None:
-            self.optimiser: torch.optim.Optimizer = torch.optim.SGD(self.parameters, lr, momentum, weight_decay=decay, nesterov=nesterov)
+            self.optimiser: torch.optim.Optimizer = torch.optim.SGD(
+                self.parameters, how["lr"], how["momentum"], weight_decay=how["decay"], nesterov=how["nesterov"]
+            )
         else:
             self.optimiser = optimiser(self.parameters)
         self.clip, self.accumulate = clip, accumulate
         self.full = [float(g["lr"]) for g in self.optimiser.param_groups]
-        self.schedule = schedule or (lambda done: lr_min / lr + (1 - lr_min / lr) * (1 + math.cos(math.pi * done)) / 2)
+        last = how["lr_min"] / (how["lr"] if lr_min is None else self.full[0])  # of an optimiser of one's own: the usual share
+        self.schedule = schedule or (lambda done: cosine(1.0, last, done))
 
     @property
     def lr(self) -> float:
@@ -88,3 +114,17 @@ class Weights:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.optimiser.load_state_dict(state)
+
+
+def check(how: Mapping[str, Any], clip: float | None, accumulate: int) -> None:
+    """Refuse what SGD cannot use or what could not train; not a number is out of every range."""
+    if not 0 < how["lr"] < math.inf or not 0 <= how["lr_min"] < math.inf:
+        raise InputError(f"a learning rate must be above 0, lr_min at least 0; got lr {how['lr']} and lr_min {how['lr_min']}")
+    if not 0 <= how["momentum"] < 1 or not 0 <= how["decay"] < math.inf:
+        raise InputError(f"momentum must be at least 0 and below 1, decay at least 0; got {how['momentum']} and {how['decay']}")
+    if how["nesterov"] and not how["momentum"]:
+        raise InputError("nesterov looks ahead by the momentum: set nesterov to false where momentum is 0")
+    if clip is not None and not clip > 0:
+        raise InputError(f"clip must be above 0, or none: not clipped; got {clip}")
+    if accumulate < 1:
+        raise InputError(f"accumulate must be at least 1; got {accumulate}")

@@ -1,0 +1,132 @@
+"""Every setting of every strategy changes a search, or is refused with the reason."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from supernet import InputError, OneOf, Supernet, Task
+from supernet.layers.auxiliary_skip import AuxiliarySkip
+from supernet.layers.some_of import SomeOf
+from supernet.ops import SkipDropout
+from supernet.settings import _parameters
+from supernet.spaces import single_path
+from supernet.strategies import STRATEGIES
+from supernet.workflow.searching import NOT_FOR_USERS
+
+WEIGHTS = {"lr": 0.3, "lr_min": 0.02, "momentum": 0.5, "nesterov": True, "decay": 0.3, "clip": 0.01, "accumulate": 2}
+COMMON = {
+    "alpha_lr": 0.05,
+    "alpha_betas": (0.7, 0.7),
+    "alpha_decay": 0.7,
+    "alpha_clip": 1e-7,
+    "warmup": 1,
+    "inner_steps": 2,
+    "alphas_on": "train",
+    "single_level": True,
+    "regularise": ("beta",),
+    "stops": (lambda strategy, done, of: strategy.architecture(),),
+}
+OWN: dict[str, dict[str, Any]] = {
+    "DARTS": {"order": 2, "hessian": "exact", "epsilon": 0.5},
+    "GDAS": {"temperature": (3.0, 0.5), "bare": True},
+    "PDARTS": {"stages": ({"cells": 5}, {"cells": 11}), "keep": (3, 2), "dropout": (0.5, 0.5, 0.5), "cap": 0},
+    "DrNAS": {"stages": ({"partial": 6},), "keep": (3, 1)},
+    "DARTSMinus": {"strength": 0.3},
+    "FairDARTS": {"threshold": 0.1},
+    "SNAS": {"temperature": (3.0, 0.5)},
+    "SDARTS": {"attack": "adversarial", "radius": (0.2, 0.3), "ascents": 2, "random_start": False},
+    "DARTSPT": {"tune_epochs": 1},
+    "FBNet": {"temperature": 1.0, "cooling": 1.0},
+    "ProxylessNAS": {"warmup_lr": 0.4, "paths": "full", "zero": "skip_connect"},
+    "ProxylessREINFORCE": {"warmup_lr": 0.4, "samples": 3, "renewal": 0.5},
+    "SinglePath": {"keep": 0.9},
+    "DenseNAS": {"temperature": 0.3},
+}
+OTHER = {  # where the value above is the strategy's own
+    **{"single_level": False, "alphas_on": "validation", "order": 1, "attack": "random", "warmup": 0, "regularise": ()},
+    "weights": {"nesterov": False},
+}
+CHAIN = {"stem": "cifar", "shape": (3, 4, 4), "classes": 3, "widths": (2, 4, 4, 4, 4), "depths": (1, 1, 1, 1, 1), "last": 4, "head": 4}
+
+
+class Net(nn.Module):
+    """Features (B, 4): what every method can search but Single-Path NAS, whose choices are kernels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        options = {"linear": nn.Linear(4, 4), "skip_connect": SkipDropout(0.0)}
+        self.one = AuxiliarySkip(OneOf(options, name="normal.2<0"))
+        self.node = SomeOf([OneOf(copy.deepcopy(options), name=f"normal.3<{i}") for i in range(2)], pick=(1, 2), name="normal.3")
+        self.norm, self.head = nn.BatchNorm1d(4), nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.one(x)
+        return self.head(self.norm(self.node([x, x])))
+
+
+def supernet(name: str, **settings: Any) -> Supernet:
+    return single_path.supernet(**CHAIN) if name == "single-path" else Supernet(Net())
+
+
+def batches(n: int, *shape: int) -> list[tuple[Tensor, Tensor]]:
+    g = torch.Generator().manual_seed(n)
+    return [(torch.randn(6, *shape, generator=g), torch.randint(3, (6,), generator=g)) for _ in range(n)]
+
+
+def outcome(name: str, **settings: Any) -> list[Tensor]:
+    """All that a search of a few steps, each an epoch, leaves: weights, alphas, rates, what it found, and where it stopped."""
+    torch.manual_seed(0)
+    shape = (3, 4, 4) if name == "single-path" else (4,)
+    task, method = Task(batches(5, *shape), batches(3, *shape), loss=F.cross_entropy), STRATEGIES[name]
+    build = {"build": lambda **more: supernet(name)} if method.builds else {}
+    strategy: Any = method.load()(supernet(name), task, **{**build, **settings})
+    said: list[str] = []
+    epochs = 6 if method.builds else 4
+    for done in range(epochs + 1):
+        if strategy.epoch(done, epochs, {}) or done == epochs:
+            break
+        strategy.step(task.data)
+        said.append(str({k: v for k, v in strategy.facts().items() if k != "mixture"}))
+    if hasattr(strategy, "finish"):
+        strategy.finish(task.data)
+    if hasattr(strategy, "architecture"):
+        said.append(str(strategy.architecture()))
+    return [*strategy.supernet.state_dict().values(), *getattr(strategy, "alphas", {}).values(), torch.tensor([*"".join(said).encode()])]
+
+
+def same(a: list[Tensor], b: list[Tensor]) -> bool:
+    return len(a) == len(b) and all(x.shape == y.shape and torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def class_of(name: str) -> Any:
+    return STRATEGIES[name].load().func
+
+
+NAMES = {**{class_of(name).__name__: name for name in reversed(STRATEGIES)}, "second order": "darts-2nd", "attack": "sdarts-adv"}
+
+
+@pytest.mark.parametrize("name", NAMES.values())
+def test_every_setting_acts_or_is_refused_with_the_reason(name: str) -> None:
+    able = {n for level in _parameters(class_of(name)) for n in level} - {*NOT_FOR_USERS}
+    changed = {n: v for n, v in {**COMMON, **OWN.get(class_of(name).__name__, {})}.items() if n in able}
+    assert able == set(changed), "a setting without a case"
+    usual, idle = outcome(name), []
+    cases = {n: {n: v} for n, v in changed.items()} | {f"weights.{n}": {"weights": {n: v}} for n, v in WEIGHTS.items()}
+    for what, settings in cases.items():
+        refused = False
+        for tried in (settings, {n: OTHER[n] for n in settings if n in OTHER}):
+            try:
+                if not same(outcome(name, **tried), usual):
+                    break
+            except InputError as error:
+                refused = True
+                assert any(reason in str(error) for reason in ("would have no effect", "excludes", "needs", "must")), error
+        else:
+            idle += [] if refused else [what]
+    assert not idle, f"taken and not followed: {', '.join(idle)}"
