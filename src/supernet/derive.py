@@ -11,6 +11,7 @@ from torch import nn
 
 from supernet.layers.base import Searchable, Supernet
 from supernet.mixture import one_hot
+from supernet.modes import evaluating
 from supernet.space import Architecture
 
 
@@ -66,18 +67,15 @@ def recalibrate(model: nn.Module, forward: Callable[[Any], Any], batches: Iterab
     estimate needs this first: Guo et al. 2020 (SPOS), section 3.4, https://arxiv.org/abs/1904.00420. Modes are put back.
     """
     norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats]
-    modes = [(m, m.training) for m in model.modules()]
     momenta = [m.momentum for m in norms]
-    model.eval()
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.train()
-        norm.momentum = None
-    try:
-        for batch in batches:
-            forward(batch)
-    finally:
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
-        for module, mode in modes:
-            module.training = mode
+    with evaluating(model):
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.train()
+            norm.momentum = None
+        try:
+            for batch in batches:
+                forward(batch)
+        finally:
+            for norm, momentum in zip(norms, momenta, strict=True):
+                norm.momentum = momentum

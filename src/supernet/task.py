@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from supernet.data.streams import Data
 from supernet.errors import InputError
 from supernet.mixture import Mixture
+from supernet.modes import evaluating
 
 Measure = Callable[[Any, Any], Tensor]
 
@@ -90,23 +91,17 @@ class Task:
     @torch.no_grad()
     def evaluate(self, model: nn.Module, stream: str = "validation", mixture: Mixture | None = None) -> dict[str, float]:
         """Loss and metrics over one pass of a stream, in evaluation mode; of a supernet under ``mixture``."""
-        modes = [(m, m.training) for m in model.modules()]
-        model.eval()
         network = model if mixture is None else partial(model, mixture)
-        totals: dict[str, Tensor] = {}
-        count = 0
-        try:
+        found: dict[str, list[Tensor]] = {}
+        sizes: list[int] = []
+        with evaluating(model):
             for batch in self.data.each(stream):
                 outputs = self.predict(network, batch)
-                n = len(batch[-1])
+                sizes.append(len(batch[-1]))
                 for name, value in {"loss": self.loss(outputs, batch), **self.measure(outputs, batch)}.items():
-                    totals[name] = totals.get(name, 0) + value.detach().double() * n
-                count += n
-            self._examples[stream] = count
-        finally:
-            for module, mode in modes:
-                module.training = mode
-        return {name: float(total) / count for name, total in totals.items()}
+                    found.setdefault(name, []).append(value.detach())
+        self._examples[stream] = sum(sizes)
+        return {name: mean(values, sizes) for name, values in found.items()}
 
     def examples(self, stream: str = "validation") -> int:
         """How many examples one pass of a stream has; 0 of one that is not there."""
@@ -118,6 +113,11 @@ class Task:
         if x.dim() == 4:
             return x.to(self.device, non_blocking=True, memory_format=torch.channels_last)
         return x.to(self.device, non_blocking=True)
+
+
+def mean(values: list[Tensor], sizes: list[int]) -> float:
+    """The mean over all examples of what was measured on batches of so many: 0-d tensors on a device, which may have no float64."""
+    return float(sum(value * n for value, n in zip(torch.stack(values).tolist(), sizes, strict=True))) / sum(sizes)
 
 
 def usable(device: str | torch.device) -> torch.device:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import torch
@@ -27,6 +28,9 @@ class Strategy(Protocol):
 
     def steps(self, data: Data) -> int:
         """How many steps make an epoch."""
+
+    def training(self) -> AbstractContextManager[None]:
+        """What is trained is in training mode meanwhile; ``fit`` takes an epoch's steps in it."""
 
     def epoch(self, done: int, of: int, metrics: dict[str, Any]) -> bool:
         """Called before the first epoch (``done`` = 0) and after each: schedules, stages; True stops."""
@@ -93,17 +97,18 @@ def fit(
             while not stop and done < epochs:
                 began, examples = time.monotonic(), 0
                 until = length if steps is None else min(length, steps - spent + at)
-                while at < until:
-                    for name, value in strategy.step(data).items():
-                        totals[name] = totals.get(name, torch.zeros((), device=value.device)).to(value.device) + value
-                    at, spent, examples = at + 1, spent + 1, examples + 1
-                    progress.advance(**({"epoch": f"{done + 1}/{epochs}", "loss": float(totals["loss"]) / at} if progress.due else {}))
-                    if asked:
-                        save()
-                        raise Interrupted("stopped; everything is saved: go on with --resume" if run else "stopped")
-                    if run and time.monotonic() - saved > save_every:
-                        save()
-                        saved = time.monotonic()
+                with strategy.training():
+                    while at < until:
+                        for name, value in strategy.step(data).items():
+                            totals[name] = totals.get(name, torch.zeros((), device=value.device)).to(value.device) + value
+                        at, spent, examples = at + 1, spent + 1, examples + 1
+                        progress.advance(**({"epoch": f"{done + 1}/{epochs}", "loss": float(totals["loss"]) / at} if progress.due else {}))
+                        if asked:
+                            save()
+                            raise Interrupted("stopped; everything is saved: go on with --resume" if run else "stopped")
+                        if run and time.monotonic() - saved > save_every:
+                            save()
+                            saved = time.monotonic()
                 seconds = time.monotonic() - began
                 line: dict[str, Any] = {"epoch": done + 1, **{n: float(t) / max(at, 1) for n, t in totals.items()}}
                 if not all(value == value for value in line.values()):

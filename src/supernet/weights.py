@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from supernet.errors import RunError
+from supernet.modes import evaluating
 
 KEY = "supernet"  # of the metadata
 FORMAT = 1  # of what stands there
@@ -135,12 +136,8 @@ def drawn(inputs: Sequence[Mapping[str, Any]]) -> list[Tensor]:
 @torch.no_grad()
 def answer(network: nn.Module, inputs: Sequence[Mapping[str, Any]]) -> list[list[float]]:
     """Some values of each output of a network on the CPU for drawn inputs, in evaluation mode; its modes are put back."""
-    modes = [(m, m.training) for m in network.modules()]
-    try:
-        outputs = tree_leaves(network.eval()(*drawn(inputs)))
-    finally:
-        for module, mode in modes:
-            module.training = mode
+    with evaluating(network):
+        outputs = tree_leaves(network(*drawn(inputs)))
     flat = [x.flatten() for x in outputs if isinstance(x, Tensor) and x.numel()]
     return [[float(v) for v in x[:: -(-len(x) // VALUES)]] for x in flat]
 

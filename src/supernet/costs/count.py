@@ -11,6 +11,8 @@ from torch import nn
 from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from supernet.modes import evaluating
+
 aten = torch.ops.aten
 
 
@@ -41,15 +43,9 @@ def work(module: nn.Module, *inputs: Any) -> Work:
     Nothing is computed: the module runs on tensors without storage in the place of its own.
     """
     state = {name: tensor.to("meta") for name, tensor in (*module.named_parameters(), *module.named_buffers())}
-    modes = [(m, m.training) for m in module.modules()]
     count = _Count()
-    module.eval()
-    try:
-        with torch.no_grad(), count:
-            functional_call(module, state, inputs)
-    finally:
-        for part, mode in modes:
-            part.training = mode
+    with evaluating(module), torch.no_grad(), count:
+        functional_call(module, state, inputs)
     return Work(count.total, count.written)
 
 

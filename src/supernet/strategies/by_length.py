@@ -5,6 +5,7 @@ Merity et al. 2018, section 4.1, https://arxiv.org/abs/1708.02182; DARTS' recurr
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 from torch import Tensor
@@ -35,6 +36,11 @@ class ByLength:
             for group, lr in zip(groups, before, strict=True):
                 group["lr"] = lr
         return measured
+
+    def training(self) -> AbstractContextManager[None]:
+        """The strategy's own."""
+        found: AbstractContextManager[None] = self.strategy.training()
+        return found
 
     def steps(self, data: Data) -> int:
         """How many steps make an epoch."""

@@ -91,8 +91,9 @@ class DARTSPT(Gradient):
 
     def _tune(self, data: Data) -> None:
         """Train the weights under what is settled and the blends that are left."""
-        for _ in range(self.tune_epochs * self.steps(data)):
-            self.weight_step(self.batches(data))
+        with self.training():
+            for _ in range(self.tune_epochs * self.steps(data)):
+                self.weight_step(self.batches(data))
 
     def _taken(self) -> Architecture:
         space = self.supernet.space

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from itertools import chain
 from typing import Any, ClassVar
@@ -18,6 +19,7 @@ from supernet.derivation import within as changed_until
 from supernet.errors import InputError, without_effect
 from supernet.layers.base import Supernet
 from supernet.mixture import Mix, Mixture
+from supernet.modes import training
 from supernet.relaxations import Relaxation
 from supernet.space import Architecture, Choice, SearchSpace
 from supernet.strategies.early_stopping import Stop, stop_rule
@@ -187,6 +189,10 @@ class Gradient:
     def batches(self, data: Data) -> Iterator[Any]:
         """The training batches of one step, each pulled when the one before has been run: text goes on from where that ended."""
         return (data.next("train") for _ in range(self.weights.accumulate))
+
+    def training(self) -> AbstractContextManager[None]:
+        """What is trained is in training mode meanwhile."""
+        return training(self.supernet)
 
     def steps(self, data: Data) -> int:
         """How many steps make one pass of the training data."""

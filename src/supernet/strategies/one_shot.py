@@ -7,6 +7,7 @@ sharing), https://arxiv.org/abs/1902.07638
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from functools import partial
 from random import Random
 from typing import Any, ClassVar
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from supernet.data.streams import Data
 from supernet.layers.base import Supernet
 from supernet.mixture import one_hot
+from supernet.modes import training
 from supernet.searchers.state import random_state, restore_random
 from supernet.space import Architecture, SearchSpace
 from supernet.strategies.weights import Reduce, Weights, alone, over
@@ -65,6 +67,10 @@ class OneShot:
 
         self.weights.step(losses(), self.reduce)
         return measured
+
+    def training(self) -> AbstractContextManager[None]:
+        """What is trained is in training mode meanwhile."""
+        return training(self.supernet)
 
     def steps(self, data: Data) -> int:
         """How many steps make one pass of the training data."""

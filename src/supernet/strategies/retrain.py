@@ -7,12 +7,14 @@ growing linearly over the epochs, gradient clipping, SGD with a cosine.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
 
 from supernet.data.streams import Data
+from supernet.modes import training
 from supernet.ops import set_drop_path
 from supernet.strategies.weights import Reduce, Weights, alone
 from supernet.task import Task
@@ -54,6 +56,10 @@ class Retrain:
 
         self.weights.step(losses(), self.reduce)
         return measured
+
+    def training(self) -> AbstractContextManager[None]:
+        """What is trained is in training mode meanwhile."""
+        return training(self.model)
 
     def steps(self, data: Data) -> int:
         """How many steps make one pass of the training data."""

@@ -16,6 +16,7 @@ from supernet import relaxations
 from supernet.errors import InputError, without_effect
 from supernet.layers.base import Supernet
 from supernet.mixture import Mix, Mixture
+from supernet.modes import evaluating
 from supernet.strategies.gradient import Gradient
 from supernet.task import Task
 
@@ -65,9 +66,7 @@ class SDARTS(Gradient):
 
         The supernet is in evaluation mode meanwhile.
         """
-        modes = [(m, m.training) for m in self.supernet.modules()]
-        self.supernet.eval()
-        try:
+        with evaluating(self.supernet):
             with torch.no_grad():
                 mixture = self.mixture(self.relax)
                 before = self.objective(batch, mixture)
@@ -85,9 +84,6 @@ class SDARTS(Gradient):
             found = self._with(mixture, {n: w.detach() for n, w in moved.items()})
             with torch.no_grad():
                 return found if self.objective(batch, found) >= before else mixture
-        finally:
-            for module, mode in modes:
-                module.training = mode
 
     def _random(self, weights: Tensor, radius: float) -> Tensor:
         noise = 2 * torch.rand(weights.shape, generator=self.rng, dtype=weights.dtype) - 1

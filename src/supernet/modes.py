@@ -1,0 +1,33 @@
+"""Training and evaluation mode: whoever changes it puts it back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import nn
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """``module`` is in evaluation mode meanwhile; every part of it gets its own mode back."""
+    with _in_mode(module, False):
+        yield
+
+
+@contextmanager
+def training(module: nn.Module) -> Iterator[None]:
+    """``module`` is in training mode meanwhile, as its own ``train`` sets it; every part of it gets its own mode back."""
+    with _in_mode(module, True):
+        yield
+
+
+@contextmanager
+def _in_mode(module: nn.Module, mode: bool) -> Iterator[None]:
+    before = [(part, part.training) for part in module.modules()]
+    module.train(mode)
+    try:
+        yield
+    finally:
+        for part, own in before:
+            part.training = own
