@@ -27,7 +27,7 @@ FLOORS = [
     ("train", "explore", "searchers", "language", "data"),
     ("task", "run", "progress", "settings", "costs"),
     ("genotype", "ops", "weights", "mixture", "data.streams", "data.replayed", "data.batches", "data.augment"),
-    ("space", "memo", "decided", "modes"),
+    ("space", "memo", "decided", "modes", "convolutions"),
     ("errors", "files"),
 ]
 NEVER = [

@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import nn
 
+from supernet.convolutions import routed, strided
 from supernet.errors import InputError
 from supernet.memo import memo
 from supernet.mixture import Mix, Mixture
@@ -75,7 +76,7 @@ class Supernet(nn.Module):
     def __init__(self, model: nn.Module, *outside: Choice, share: bool = True):
         super().__init__()
         self.model, self.outside, self.share = model, outside, share
-        self.layers = searchable(model)
+        self.layers, self.strided = searchable(model), strided(model)
         for path, module in model.named_modules():
             if isinstance(module, Searchable) and module.choice and not module.choice.name:
                 module.choice = replace(module.choice, name=path or "choice")
@@ -91,7 +92,7 @@ class Supernet(nn.Module):
             raise InputError("the model has no choices: put OneOf, SomeOf, UpTo or an elastic layer in its __init__")
 
     def forward(self, mixture: Mixture, *inputs: Any) -> Any:
-        with self.blending(mixture), memo(self.share):
+        with self.blending(mixture), memo(self.share), routed(self.strided):
             return self.model(*inputs)
 
     @contextmanager

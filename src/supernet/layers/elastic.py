@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from supernet.convolutions import conv2d
 from supernet.errors import InputError
 from supernet.layers.base import Searchable
 from supernet.mixture import Mix
@@ -118,7 +119,7 @@ class ElasticConv2d(_Elastic):
         return self.plain.weight[: self.seen], None if bias is None else bias[: self.seen]
 
     def _run(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        convolve = F.conv2d if weight.dim() == 4 else F.conv1d
+        convolve = conv2d if weight.dim() == 4 else F.conv1d
         return convolve(x, weight, bias, groups=self.seen if self.depthwise else 1, **self.how)
 
     def _smaller(self, inputs: int, width: int | None) -> nn.Module:

@@ -13,6 +13,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from supernet.convolutions import routed, strided
 from supernet.data.streams import Data
 from supernet.modes import training
 from supernet.ops import set_drop_path
@@ -38,7 +39,7 @@ class Retrain:
         reduce: Reduce = alone,
     ):
         self.model, self.task, self.auxiliary, self.drop_path, self.reduce = model, task, auxiliary, drop_path, reduce
-        self.weights = (weights or partial(Weights, lr_min=0.0))(model)
+        self.weights, self.strided = (weights or partial(Weights, lr_min=0.0))(model), strided(model)
         self.done, self.of = 0, 1
 
     def step(self, data: Data) -> dict[str, Tensor]:
@@ -48,7 +49,8 @@ class Retrain:
         def losses() -> Iterator[Tensor]:
             for _ in range(self.weights.accumulate):
                 batch = data.next("train")
-                outputs = self.task.predict(self.model, batch)
+                with routed(self.strided):
+                    outputs = self.task.predict(self.model, batch)
                 outputs, extra = outputs if isinstance(outputs, tuple) else (outputs, None)
                 loss = self.task.loss(outputs, batch)
                 measured.update(loss=loss.detach(), **self.task.measure(outputs, batch))
