@@ -16,6 +16,7 @@ from supernet.costs.objective import Objective
 from supernet.costs.predictor import Predictor
 from supernet.decided import Verdict, by_alphas, by_trials, named
 from supernet.derive import derive
+from supernet.described import described, described_network
 from supernet.errors import InputError, RunError
 from supernet.estimators.shared import SharedWeights
 from supernet.explore import Exploration, Trial, explore
@@ -88,8 +89,9 @@ def search(
     method pays for what it expects to cost, ever more until the bound is kept, and derives within it; a searcher tries nothing
     beyond it. Found are ``costs`` too.
     ``watch(strategy, line)``: called at the end of every epoch with what the history line has so far, gives further entries of it.
-    ``out``: a folder to write as a run, to be killed and resumed, saved every ``save_every`` seconds; ``supernet.load`` gives the
-    derived network back. (A ``Run``: whoever opened it writes what was found.) The global seed is set where ``method`` is a name.
+    ``out``: a folder to write as a run, to be killed and resumed (``resume=True``, all else the same), saved every ``save_every`` seconds;
+    ``supernet.load`` gives the derived network back. (A ``Run``: whoever opened it writes what was found.) The global seed is set where
+    ``method`` is a name.
     Raises ``InputError`` for bad settings before any work, ``Interrupted`` after Ctrl-C.
     """
     if limits is not None and not isinstance(limits, Limits):
@@ -115,7 +117,11 @@ def search(
             objective, costs = replace(objective, limits={**limits.aims, **objective.limits}), costs or limits.costs
     own = isinstance(out, str | Path)
     about = {"method": method if isinstance(method, str) else type(method).__name__, "seed": seed, "epochs": epochs, "steps": steps}
-    with Run(out, about, resume) if isinstance(out, str | Path) else nullcontext(out) as run:
+    given: dict[str, Any] = {"save_every": save_every, "calibration": calibration, "limits": limits, "costs": costs, "watch": watch}
+    given |= {} if opinion else {"trials": trials, "searcher": asker, "objective": objective}
+    given |= {"settings": settings, "strategy": strategy}
+    config = {**about, **{name: described(value) for name, value in given.items()}, **_of(supernet, task)}
+    with Run(out, config, resume) if isinstance(out, str | Path) else nullcontext(out) as run:
         evaluated = hasattr(strategy, "evaluate") and task.data.has("validation")
 
         def evaluate() -> dict[str, Any]:
@@ -146,6 +152,17 @@ def search(
         if own and run:
             _deliver(found, about, run)
     return found
+
+
+def _of(supernet: Supernet, task: Task) -> dict[str, Any]:
+    """What a search works on and where, to be compared when it is resumed."""
+    return {
+        "supernet": {**described_network(supernet), "choices": described(supernet.space)},
+        "task": {"loss": described(task.criterion), "metrics": list(task.metrics), "autocast": described(task.autocast)},
+        "data": task.data.lengths(),
+        "device": str(task.device),
+        "threads": torch.get_num_threads(),
+    }
 
 
 def _measured(table: LatencyTable | Predictor | str | Path | None, space: SearchSpace) -> tuple[dict[str, Table | Costing], float]:

@@ -42,6 +42,10 @@ class Data:
         """Batches a pass."""
         return len(self._loader(name))
 
+    def lengths(self) -> dict[str, int]:
+        """Batches a pass, of every stream."""
+        return {name: len(loader) for name, loader in self._loaders.items()}
+
     def next(self, name: str) -> Any:
         """The next batch; a new pass begins where one has ended."""
         loader = self._loader(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -76,7 +77,7 @@ class Weights:
         self.clip, self.accumulate = clip, accumulate
         self.full = [float(g["lr"]) for g in self.optimiser.param_groups]
         last = how["lr_min"] / (how["lr"] if lr_min is None else self.full[0])  # of an optimiser of one's own: the usual share
-        self.schedule = schedule or (lambda done: cosine(1.0, last, done))
+        self.schedule = schedule or partial(cosine, 1.0, last)
 
     @property
     def lr(self) -> float:
