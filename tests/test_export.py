@@ -14,11 +14,15 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, load_model
 from torch import Tensor, nn
 
+import supernet
 from supernet.errors import InputError, RunError
 from supernet.export import Exported, export, try_export
+from supernet.version import VERSION
+from supernet.weights import checksum
 
 SHAPE = (1, 10, 14)  # one channel, not square
 
@@ -137,9 +141,51 @@ def test_description_holds_architecture_metadata_and_input_shape(exported: dict[
         "format": 1,
         "architecture": {"space": "darts"},
         "metadata": {"seed": 3},
-        "inputs": [{"shape": ["batch", 1, 10, 14], "dtype": "float32"}],
+        "inputs": [{"name": "input", "shape": ["batch", 1, 10, 14], "dtype": "float32"}],
+        "outputs": [{"name": "output", "shape": ["batch", 4], "dtype": "float32"}],
         "aliases": {},
+        "supernet": VERSION,
+        "checksum": checksum(load_file(exported["safetensors"].path)),
     }
+
+
+def test_every_file_says_itself_what_is_beside_it(exported: dict[str, Exported]) -> None:
+    beside = json.loads(exported["onnx"].path.with_name("model.json").read_text())
+    session = onnxruntime.InferenceSession(exported["onnx"].path, providers=["CPUExecutionProvider"])
+    assert json.loads(session.get_modelmeta().custom_metadata_map["supernet"]) == beside
+    with safe_open(str(exported["safetensors"].path), framework="pt") as file:
+        assert json.loads(file.metadata()["supernet"]) == beside
+    extra = {"supernet.json": ""}
+    torch.export.load(exported["torch"].path, extra_files=extra)
+    assert json.loads(extra["supernet.json"]) == beside
+
+
+def test_the_description_stands_beside_a_single_format_too(model: nn.Module, tmp_path: Path) -> None:
+    export(model, torch.randn(2, *SHAPE), tmp_path, ("onnx",))
+    assert {p.name for p in tmp_path.iterdir()} == {"model.onnx", "model.json"}
+
+
+def test_files_have_the_permissions_of_any_other_file(model: nn.Module, tmp_path: Path) -> None:
+    (tmp_path / "plain").write_text("")
+    export(model, torch.randn(2, *SHAPE), tmp_path)
+    assert {p.stat().st_mode for p in tmp_path.iterdir()} == {(tmp_path / "plain").stat().st_mode}
+
+
+@pytest.mark.parametrize("form", ["torch", "safetensors"])
+def test_a_full_disk_is_an_error_in_one_line_and_leaves_nothing(form: str, tmp_path: Path) -> None:
+    program = (
+        "import resource, sys, torch\n"
+        "from supernet import RunError, export\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))\n"  # as a disk that is full after 2,000 bytes
+        "try:\n"
+        "    export(torch.nn.Linear(40, 40), torch.randn(2, 40), 'out', (sys.argv[1],))\n"
+        "except RunError as error:\n"
+        "    print(error)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(supernet.__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-c", program, form], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, (done.returncode, done.stderr[-300:])
+    assert done.stdout == "cannot write to out: File too large\n" and not list((tmp_path / "out").iterdir())
 
 
 def test_model_of_the_caller_is_left_as_it_was(model: nn.Module, exported: dict[str, Exported], tmp_path: Path) -> None:

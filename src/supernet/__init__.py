@@ -29,9 +29,10 @@ from supernet.profile import profile, time_network
 from supernet.search import Found, search
 from supernet.space import Architecture, Choice, SearchSpace
 from supernet.task import Task
+from supernet.version import VERSION
 from supernet.workflow.delivery import load
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 __all__ = [
     "Architecture",
