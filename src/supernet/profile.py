@@ -7,7 +7,7 @@ from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from random import Random
-from statistics import fmean
+from statistics import fmean, median
 from typing import Any
 
 import torch
@@ -18,10 +18,10 @@ from supernet.costs.backends import Call, check_backend, prepare, torch_threads
 from supernet.costs.device import clock, machine
 from supernet.costs.latency import LatencyTable
 from supernet.costs.latency_measurement import latency_of, time_parts
-from supernet.costs.latency_validation import VISITS, kendall, time_networks, validate
+from supernet.costs.latency_validation import kendall, time_networks, validate
 from supernet.costs.parts import parts
 from supernet.costs.predictor import Predictor, fit_predictor
-from supernet.costs.timing import EFFORT, Effort, Timing, measure
+from supernet.costs.timing import EFFORT, Effort, Timing, loop
 from supernet.derive import derive
 from supernet.errors import InputError
 from supernet.layers.base import Supernet
@@ -128,7 +128,7 @@ def profile_networks(
     how: dict[str, Any] = {"backend": backend, "threads": threads, "device": device}
     chosen, prepared = list(drawn.values()), _prepared(supernet, example, network, batch, how)
     with torch_threads(threads):
-        times = [min(ms) for ms in time_networks(chosen, prepared, rng=rng, effort=FEW, clock=clock(threads, device))]
+        times = [median(ms) for ms in time_networks(chosen, prepared, rng=rng, effort=FEW, clock=clock(threads, device))]
     kept = networks - networks // 5
     guess = fit_predictor(space, chosen[:kept], times[:kept], kind=kind, seed=seed)
     seen = times[kept:]
@@ -153,7 +153,7 @@ def _prepared(
     """Architecture -> the call that runs its whole network once."""
     inputs = tree_map(lambda x: batched(x, batch), example)
     make = network or (lambda architecture: derive(supernet, architecture, *example))
-    return lambda architecture: prepare(module=make(architecture), inputs=inputs, **how)
+    return lambda architecture: prepare(module=make(architecture), inputs=inputs, whole=True, **how)
 
 
 def time_network(
@@ -163,14 +163,16 @@ def time_network(
     threads: int = 1,
     batch: int = 1,
     device: str = "cpu",
-    effort: Effort = VISITS,
+    seconds: float = 0.5,
 ) -> Timing:
-    """How long a whole network takes on this machine, in ms; it stays as it is. The rest as in ``profile``."""
+    """How long a whole network takes on this machine, in ms: median and minimum of a plain loop over the runtime. It stays as it is.
+
+    By the wall clock, with what a call costs in itself. ``seconds``: how long the loop lasts; the rest as in ``profile``.
+    """
     inputs = tree_map(lambda x: batched(x, batch), example)
-    call = prepare(backend, deepcopy(network), inputs, threads=threads, device=device)
+    call = prepare(backend, deepcopy(network), inputs, threads=threads, device=device, whole=True)
     with torch_threads(threads):
-        visits = measure({"network": call}, rng=Random(0), effort=effort, clock=clock(threads, device))
-    return Timing.of(visits["network"])
+        return loop(call, seconds=seconds)
 
 
 def batched(x: Any, batch: int) -> Any:

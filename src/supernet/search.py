@@ -43,6 +43,7 @@ class Found:
 
     ``costs``: what the architecture costs, by name, where there were limits. ``built``: the settings of that supernet; ``baseline``:
     random search of equal cost. Both where a command asked for them. ``network``: the derived network whose weights the run holds.
+    ``data``: what its inputs and outputs are, where a command knows.
     """
 
     architecture: Architecture
@@ -55,6 +56,7 @@ class Found:
     costs: dict[str, float] = field(default_factory=dict)
     decided: dict[str, Verdict] = field(default_factory=dict)
     network: torch.nn.Module | None = None
+    data: dict[str, Any] = field(default_factory=dict)
 
 
 def search(

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
 import supernet
+from supernet.data import images
 from supernet.errors import InputError, RunError
 from supernet.settings import resolve
 from supernet.workflow import delivery
@@ -87,6 +93,31 @@ def test_damaged_weights_end_every_command_in_one_line(damage: Any, tmp_path: Pa
         assert "\n" not in str(error.value)
     with pytest.raises(InputError, match=r"weights\.safetensors"):
         retrained(SAME, tmp_path / "again", initial=str(path))
+
+
+def test_the_script_of_the_guide_names_the_class_of_a_picture_without_supernet(tmp_path: Path) -> None:
+    retrained(SAME, tmp_path / "run", epochs=3)
+    delivery.export_run(tmp_path / "run", tmp_path / "exported", ("onnx",))
+    guide = (Path(__file__).parents[2] / "docs" / "guide.md").read_text()
+    (script,) = re.findall(r"^```python\n(# classify.py.*?)^```$", guide, re.DOTALL | re.MULTILINE)
+    (tmp_path / "classify.py").write_text("import sys\nsys.modules['supernet'] = sys.modules['torch'] = None  # not there\n" + script)
+    digits = images.load("digits")
+    network, (mean, std) = supernet.load(tmp_path / "run"), mean_std_of(tmp_path / "run")
+    answers = []
+    for i in (0, 7, 100):
+        Image.fromarray(digits.x_test[i, 0].numpy()).save(tmp_path / "picture.png")
+        environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+        done = subprocess.run([sys.executable, "classify.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+        with torch.no_grad():
+            expected = network((digits.x_test[i : i + 1] / 255 - mean) / std).argmax()
+        answers.append(done.stdout.strip())
+        assert answers[-1] == digits.classes[int(expected)]
+    assert len(set(answers)) > 1
+
+
+def mean_std_of(folder: Path) -> tuple[float, float]:
+    said = json.loads((folder / "architecture.json").read_text())["preprocessing"]
+    return said["mean"][0], said["std"][0]
 
 
 class Own(nn.Module):

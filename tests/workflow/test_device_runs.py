@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import json
 import math
+import statistics
+import time
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from subprocess import CompletedProcess
 from typing import Any
 
+import numpy
+import onnxruntime
 import pytest
+import torch
 
+from supernet import load, time_network
 from supernet.costs.latency import LatencyTable
+from supernet.costs.latency_onnx import onnx_bytes
 from supernet.costs.predictor import Predictor
 from supernet.errors import InputError
 from supernet.settings import resolve
+from supernet.weights import checksum, read
+from supernet.workflow.delivery import export_run
 from supernet.workflow.limits import limits_of, milliseconds, open_network
 from supernet.workflow.profiling import PROFILE, profile_run
+from supernet.workflow.retraining import RETRAIN, retrain_run
 from supernet.workflow.searching import SEARCH, check_search, search_run
 
 Run = Callable[..., CompletedProcess[str]]
@@ -71,6 +81,73 @@ def test_every_method_for_devices_finds_a_network_that_keeps_its_bound(method: s
     assert lines[-1]["price"]["latency"]["bound"] == pytest.approx(bound * (1 - LatencyTable.read(table).underestimate))
     assert "Bounds" in (tmp_path / "run" / "report.html").read_text()
     assert Path(result["exported"]).stat().st_size > 0
+
+
+@pytest.fixture(scope="module")
+def found(tables: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A search under a bound with a random search beside it: its folder, and what it gave."""
+    folder, table = tmp_path_factory.mktemp("found") / "run", tables["fbnet"]
+    more = {"epochs": 1, "baseline.name": "random", "baseline.trials": 2}
+    return folder, search_run(settings("fbnet", table, between(table), **more), folder)
+
+
+def test_what_is_exported_is_what_was_found_also_beside_a_random_search(found: tuple[Path, dict[str, Any]]) -> None:
+    folder, result = found
+    session = onnxruntime.InferenceSession(result["exported"], providers=["CPUExecutionProvider"])
+    about = json.loads(session.get_modelmeta().custom_metadata_map["supernet"])
+    tensors, bound = read(folder / "weights.safetensors")
+    assert about["checksum"] == bound["checksum"] == checksum(tensors)
+    x = torch.randn(3, 1, 8, 8)
+    with torch.no_grad():
+        expected = load(folder)(x)
+    torch.testing.assert_close(torch.from_numpy(session.run(None, {"input": x.numpy()})[0]), expected, rtol=1e-3, atol=1e-4)
+    said = about["metadata"]
+    assert said["layout"] == "NCHW" and said["size"] == [8, 8] and said["colours"] == "L" and said["scale"] == 255
+    assert len(said["mean"]) == len(said["std"]) == 1 and said["classes"] == [str(i) for i in range(10)]
+    limit, measured = said["bounds"]["latency"], result["measured"]["latency"]
+    assert limit["how"] == "median of a plain loop" and limit["unit"] == "ms" and limit["holds"] == measured["holds"]
+    assert limit["median"] == limit["value"] == measured["ms"] >= limit["minimum"] > 0
+    assert "validation_accuracy" in said["metrics"] and said["weights"].startswith("of the supernet")
+
+
+def test_a_search_that_trained_no_weights_of_what_it_found_exports_none(
+    tables: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = search_run(settings("random", tables["fbnet"], between(tables["fbnet"], 0.9), trials=2, steps=2), tmp_path / "run")
+    assert "exported" not in found and not (tmp_path / "run" / "exported").exists()
+    assert "no trained weights of this network: retrain" in capsys.readouterr().err and found["measured"]["latency"]["ms"] > 0
+
+
+def test_a_retraining_under_a_bound_is_delivered_with_it(found: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    folder, result = found
+    flags = {"architecture": str(folder), "epochs": 1, "data.limit": 96, "data.batch_size": 16, "threads": 1}
+    scores = retrain_run(resolve(RETRAIN, None, [], flags), tmp_path / "final")
+    export_run(tmp_path / "final", tmp_path / "out", ("safetensors",))
+    about = json.loads((tmp_path / "out" / "model.json").read_text())["metadata"]
+    assert about["bounds"]["latency"]["value"] == result["measured"]["latency"]["ms"]
+    assert about["metrics"]["test_accuracy"] == scores["test"]["accuracy"] and about["weights"] == "trained from nothing"
+    retrain_run(resolve(RETRAIN, None, [], {**flags, "network": {"head": 24}}), tmp_path / "wider")
+    export_run(tmp_path / "wider", tmp_path / "other", ("safetensors",))
+    assert json.loads((tmp_path / "other" / "model.json").read_text())["metadata"]["bounds"] == {}  # another network
+
+
+def test_the_latency_reported_is_that_of_a_plain_loop(tables: dict[str, Path]) -> None:
+    network = torch.nn.Sequential(torch.nn.Conv2d(1, 64, 3, padding=1), torch.nn.ReLU(), torch.nn.Conv2d(64, 64, 3, padding=1))
+    ratios = []
+    for _ in range(3):
+        timing = time_network(network, torch.zeros(1, 1, 24, 24), backend="onnxruntime", seconds=0.3)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        written = onnx_bytes(network, (torch.zeros(1, 1, 24, 24),))
+        session = onnxruntime.InferenceSession(written, options, providers=["CPUExecutionProvider"])
+        x, times = numpy.zeros((1, 1, 24, 24), numpy.float32), []
+        for _ in range(200):
+            before = time.perf_counter()
+            session.run(None, {"input_0": x})
+            times.append(1000 * (time.perf_counter() - before))
+        assert 0 < timing.minimum_ms <= timing.median_ms
+        ratios.append(timing.median_ms / statistics.median(times))
+    assert min(abs(math.log(ratio)) for ratio in ratios) < 0.2, ratios  # once of three times, on a machine that does other things too
 
 
 def test_a_random_search_tries_nothing_beyond_the_bound(tables: dict[str, Path], tmp_path: Path) -> None:

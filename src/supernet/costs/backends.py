@@ -39,14 +39,16 @@ def version(backend: str) -> str:
     return torch.__version__ if backend == "torch" else metadata.version(backend)
 
 
-def prepare(backend: str, module: nn.Module, inputs: Sequence[Any], *, threads: int = 1, device: str = "cpu") -> Call:
-    """A call that runs ``module`` once on ``inputs`` as they are: nothing is copied in or out.
-
-    The module is left in evaluation mode, on the device.
+def prepare(
+    backend: str, module: nn.Module, inputs: Sequence[Any], *, threads: int = 1, device: str = "cpu", whole: bool = False
+) -> Call:
+    """A call that runs ``module`` once on ``inputs``. The module is left in evaluation mode, on the device.
 
     Args:
         inputs: tensors, nested as the module takes them; their batch size is fixed.
         threads: of ONNX Runtime and OpenVINO. PyTorch has one number for the whole process, see ``torch_threads``.
+        whole: call the runtime as a program does, which hands inputs over and gets outputs back; a part of a network is
+            instead run on inputs and outputs that lie ready.
 
     Raises:
         InputError: the backend cannot be used, or the module cannot be converted.
@@ -59,8 +61,8 @@ def prepare(backend: str, module: nn.Module, inputs: Sequence[Any], *, threads: 
     tensors = [x.cpu() for x in tree_leaves(inputs) if isinstance(x, Tensor)]
     with torch.inference_mode():
         expected = [x for x in tree_leaves(module(*inputs)) if isinstance(x, Tensor)]
-    made = (_onnxruntime if backend == "onnxruntime" else _openvino)(onnx_bytes(module, inputs), tensors, expected, threads)
-    call, outputs = made
+    make = {"onnxruntime": _onnxruntime_whole if whole else _onnxruntime, "openvino": _openvino_whole if whole else _openvino}[backend]
+    call, outputs = make(onnx_bytes(module, inputs), tensors, expected, threads)
     call()
     for output, target in zip(outputs(), expected, strict=True):
         _compare(backend, output, target)
@@ -112,15 +114,7 @@ def _onnxruntime(model: bytes, inputs: list[Tensor], outputs: list[Tensor], thre
         memory = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
         ort.create_and_register_allocator(memory, ort.OrtArenaCfg(0, -1, -1, -1))
         _arena.append(memory)
-    options = ort.SessionOptions()
-    options.log_severity_level = 3  # errors only
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-    options.add_session_config_entry("session.use_env_allocators", "1")
-    try:
-        session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise InputError(f"ONNX Runtime cannot load a part: {line(error)}") from error
+    session = _session(model, threads, {"session.use_env_allocators": "1"})
     binding = session.io_binding()
     for put in session.get_inputs():  # those that the module does not use are not among them
         binding.bind_ortvalue_input(put.name, ort.OrtValue.ortvalue_from_numpy(inputs[_number(put.name)].contiguous().numpy()))
@@ -131,8 +125,46 @@ def _onnxruntime(model: bytes, inputs: list[Tensor], outputs: list[Tensor], thre
     return lambda: run(binding), lambda: [torch.from_numpy(x.numpy()) for x in out]
 
 
+def _onnxruntime_whole(model: bytes, inputs: list[Tensor], outputs: list[Tensor], threads: int) -> _Made:
+    """As a program runs it: arrays in, arrays out."""
+    session = _session(model, threads, {})
+    feed = {put.name: inputs[_number(put.name)].contiguous().numpy() for put in session.get_inputs()}
+    names = [f"output_{i}" for i in range(len(outputs))]
+    return lambda: session.run(names, feed), lambda: [torch.from_numpy(y) for y in session.run(names, feed)]
+
+
+def _session(model: bytes, threads: int, settings: dict[str, str]) -> Any:
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.log_severity_level = 3  # errors only
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    for name, value in settings.items():
+        options.add_session_config_entry(name, value)
+    try:
+        return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise InputError(f"ONNX Runtime cannot load a part: {line(error)}") from error
+
+
 def _openvino(model: bytes, inputs: list[Tensor], outputs: list[Tensor], threads: int) -> _Made:
-    """In float32: left alone, OpenVINO takes bfloat16 on processors that have it."""
+    request, puts = _request(model, threads)
+    openvino = import_module("openvino")  # has no types
+    for put in puts:
+        request.set_tensor(put, openvino.Tensor(inputs[_number(put.any_name)].contiguous().numpy(), shared_memory=True))
+    return request.infer, lambda: [torch.from_numpy(request.get_output_tensor(i).data.copy()) for i in range(len(outputs))]
+
+
+def _openvino_whole(model: bytes, inputs: list[Tensor], outputs: list[Tensor], threads: int) -> _Made:
+    """As a program runs it: arrays in, arrays out."""
+    request, puts = _request(model, threads)
+    feed = {put.any_name: inputs[_number(put.any_name)].contiguous().numpy() for put in puts}
+    return lambda: request.infer(feed), lambda: [torch.from_numpy(request.get_output_tensor(i).data.copy()) for i in range(len(outputs))]
+
+
+def _request(model: bytes, threads: int) -> tuple[Any, Any]:
+    """What runs a model, in float32 (left alone, OpenVINO takes bfloat16 on processors that have it), and its inputs."""
     openvino = import_module("openvino")  # has no types
     core = openvino.Core()
     settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"}
@@ -140,10 +172,7 @@ def _openvino(model: bytes, inputs: list[Tensor], outputs: list[Tensor], threads
         compiled = core.compile_model(core.read_model(model), "CPU", settings)
     except Exception as error:
         raise InputError(f"OpenVINO cannot load a part: {line(error)}") from error
-    request = compiled.create_infer_request()
-    for put in compiled.inputs:
-        request.set_tensor(put, openvino.Tensor(inputs[_number(put.any_name)].contiguous().numpy(), shared_memory=True))
-    return request.infer, lambda: [torch.from_numpy(request.get_output_tensor(i).data.copy()) for i in range(len(outputs))]
+    return compiled.create_infer_request(), compiled.inputs
 
 
 def _number(name: str) -> int:

@@ -49,7 +49,7 @@ def validate(
 
     Returns ``networks`` and ``fit_networks`` (numbers), ``range`` (ms), ``tau`` (Kendall's), ``pearson``, ``error`` (mean absolute, ms),
     ``error_percent``, ``repeat_tau`` (between two interleaved halves of the measurement) and ``points`` (predicted, measured), by
-    the networks' smallest times; what is not defined is None. Raises ``InputError`` for fewer than 3 networks of either kind.
+    the medians of the networks' times; what is not defined is None. Raises ``InputError`` for fewer than 3 networks of either kind.
     """
     if min(fit_networks, test_networks) < 3:
         raise InputError(f"a fit and a test need 3 networks or more each; got {fit_networks} and {test_networks}")
@@ -57,18 +57,18 @@ def validate(
     sums = [predicted(space, table, architecture) for architecture in chosen]
     times = time_networks(chosen, prepared, rng=rng, effort=effort, clock=clock)
     of_fit = {round(i * (len(chosen) - 1) / (fit_networks - 1)) for i in range(fit_networks)}  # both ends, and evenly between
-    fit = fitted([sums[i] for i in of_fit], [min(times[i]) for i in of_fit])
+    fit = fitted([sums[i] for i in of_fit], [statistics.median(times[i]) for i in of_fit])
     rest = [i for i in range(len(chosen)) if i not in of_fit]
-    guesses, seen = [fit.offset + fit.scale * sums[i] for i in rest], [min(times[i]) for i in rest]
+    guesses, seen = [fit.offset + fit.scale * sums[i] for i in rest], [statistics.median(times[i]) for i in rest]
     return fit, {
         "networks": len(rest),
         "fit_networks": len(of_fit),
-        "range": [short(min(map(min, times))), short(max(map(min, times)))],
+        "range": [short(min(map(statistics.median, times))), short(max(map(statistics.median, times)))],
         "tau": kendall(guesses, seen),
         "pearson": _pearson(guesses, seen),
         "error": short(statistics.fmean(abs(a - b) for a, b in zip(guesses, seen, strict=True))),
         "error_percent": short(100 * statistics.fmean(abs(a - b) / b for a, b in zip(guesses, seen, strict=True))),
-        "repeat_tau": kendall([min(times[i][::2]) for i in rest], [min(times[i][1::2]) for i in rest]),
+        "repeat_tau": kendall(*([statistics.median(times[i][half::2]) for i in rest] for half in (0, 1))),
         "points": [[short(a), short(b)] for a, b in zip(guesses, seen, strict=True)],
     }
 

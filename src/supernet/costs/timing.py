@@ -125,5 +125,21 @@ def visit(call: Callable[[], object], least: float, clock: Callable[[], float]) 
     return best * 1000
 
 
+def loop(call: Callable[[], object], *, seconds: float = 1.0, least: int = 30, most: int = 2000) -> Timing:
+    """The time of a call in a plain loop, by the wall clock, with all that a call costs: what a program sees that does nothing else.
+
+    ``least`` calls or more, until ``seconds`` are over, after a tenth of them to warm up. ``visits`` of the result are calls.
+    """
+    for _ in range(max(3, least // 10)):
+        call()
+    times: list[float] = []
+    start = time.perf_counter()
+    while len(times) < least or (len(times) < most and time.perf_counter() - start < seconds):
+        before = time.perf_counter()
+        call()
+        times.append((time.perf_counter() - before) * 1000)
+    return Timing.of(times)
+
+
 def _duration(seconds: float) -> str:
     return f"{seconds:.0f} seconds" if seconds < 100 else f"{seconds / 60:.0f} minutes"

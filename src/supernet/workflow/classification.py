@@ -54,6 +54,7 @@ class ImageTask(Task):
         mean, std = KNOWN.get(found.name) or mean_std(found.x_train[kept])
         make = partial(Batches, size=settings["batch_size"], mean=mean, std=std)
         self.set, self.shape, self.classes = found, found.shape, len(found.classes)
+        self.mean, self.std = mean, std
         super().__init__(
             make(found.x_train[kept], found.y_train[kept], seed=seed, augment=augment),
             make(found.x_train[held], found.y_train[held], seed=seed + 1, augment=augment) if len(held) else None,
@@ -74,6 +75,15 @@ class ImageTask(Task):
     def about(self) -> Settings:
         """What a trained network's outputs stand for."""
         return {"classes": list(self.set.classes)}
+
+
+    @property
+    def preprocessing(self) -> Settings:
+        """What is done to an image before a network sees it: ``(pixels / scale - mean) / std``, by channel."""
+        grey, whole = self.shape[0] == 1, not self.set.x_train.is_floating_point()
+        colours = {"colours": "L" if grey else "RGB"} if self.shape[0] in (1, 3) else {}
+        kind = {"layout": "NCHW", "size": list(self.shape[1:]), **colours, "scale": 255 if whole else 1}
+        return {**kind, "mean": list(self.mean), "std": list(self.std)}
 
 
 def dtype_of(name: str | None) -> torch.dtype | None:

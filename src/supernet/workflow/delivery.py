@@ -20,6 +20,7 @@ from supernet.run import read_config
 from supernet.settings import accepted
 from supernet.spaces import space_module
 from supernet.weights import fill
+from supernet.workflow.description import description
 from supernet.workflow.language import TextTask
 from supernet.workflow.tasks import reads_text, task_of
 
@@ -73,7 +74,7 @@ def evaluate_run(folder: Path, data: str | None, split_name: str, batch_size: in
 
 
 def export_run(run: Path, out: Path, formats: tuple[str, ...]) -> dict[str, Any]:
-    """Export a run's network, each format checked against the network's outputs."""
+    """Export a run's network, each format checked against the network's outputs, with all that is known of it in each file."""
     network = load(run)
     there, generator = design(str(run)), torch.Generator().manual_seed(0)
     sizes, strands = there.stored["settings"], 1 if reads_text(there.space) else 0  # the dimension of the batch
@@ -81,7 +82,7 @@ def export_run(run: Path, out: Path, formats: tuple[str, ...]) -> dict[str, Any]
         example = torch.randint(sizes["tokens"], (read_config(run)["data"]["text"]["steps"], 2), generator=generator)
     else:
         example = torch.randn(2, *sizes["shape"], generator=generator)
-    written = export(network, example, out, formats, architecture=there.stored, batch_dimension=strands)
+    written = export(network, example, out, formats, architecture=there.stored, metadata=description(run, there), batch_dimension=strands)
     return {name: {"path": str(file.path), "difference": file.difference} for name, file in written.items()}
 
 

@@ -64,6 +64,11 @@ class TextTask(LanguageModelling):
         """What a trained network's outputs stand for."""
         return {"level": self.text.level, "tokens": len(self.text.vocabulary)}
 
+    @property
+    def preprocessing(self) -> Settings:
+        """What a network reads: the numbers of tokens, time first, as they stand in the vocabulary."""
+        return {"layout": "TB", "level": self.text.level}
+
 
 def keep_vocabulary(run: Run, task: ImageTask | TextTask) -> None:
     """Write what the tokens stand for, by number, into the run of a language model."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -10,17 +11,19 @@ from torch import nn
 
 from supernet.costs.latency import LatencyTable
 from supernet.costs.parts import parts, taken
-from supernet.derive import derive
 from supernet.designs import Design
 from supernet.errors import InputError, RunError
-from supernet.export import export
 from supernet.profile import time_network
 from supernet.run import Run
 from supernet.search import Found
-from supernet.settings import Settings
+from supernet.settings import Settings, json_ready
+from supernet.settings import taken as taken_by
 from supernet.space import Architecture
 from supernet.spaces import space_module
+from supernet.workflow.delivery import export_run
 from supernet.workflow.limits import HOW, here, open_network, own_table
+
+PLAIN = "median of a plain loop"  # over the runtime, a call after the other
 
 
 def measured_latency(settings: Settings, there: Design, network: nn.Module, predicted: float) -> dict[str, Any] | None:
@@ -36,25 +39,35 @@ def measured_latency(settings: Settings, there: Design, network: nn.Module, pred
     except InputError as error:  # a backend that is not here
         print(f"warning: the network was not measured: {error}", file=sys.stderr)
         return None
-    bound, ms = settings["limits"]["latency"], timing.minimum_ms
+    bound, ms = settings["limits"]["latency"], rounded(timing.median_ms)
     kept = {} if bound is None else {"bound": bound, "over": ms / bound - 1, "holds": ms <= bound}
+    named = {"unit": "ms", "median": ms, "minimum": rounded(timing.minimum_ms), "calls": timing.visits, "how": PLAIN}
     shown = {name: now[name] for name in ("processor", *HOW)}
-    return {"ms": ms, "median": timing.median_ms, "predicted": predicted, **kept, "machine": shown}
+    return {"ms": ms, **named, "predicted": predicted, **kept, "machine": shown}
 
 
-def delivered(there: Design, found: Found) -> nn.Module:
-    """The network that the bound is on: in spaces that build but one, with the weights of the supernet."""
-    if found.supernet is None or not getattr(space_module(there.space), "ONE_BUILD", False):
-        return there.network()
-    device = next(found.supernet.parameters()).device
-    return derive(found.supernet, found.architecture, torch.zeros(1, *there.sized({})["shape"], device=device)).cpu()
+def rounded(ms: float) -> float:
+    """Four digits: a loop that is run again does not give more."""
+    return float(f"{ms:.4g}")
 
 
-def exported(run: Run, there: Design, network: nn.Module) -> str | None:
-    """Write ``network`` as ONNX into the run, checked; None, with a warning, where that cannot be done."""
-    example = torch.randn(2, *there.sized({})["shape"], generator=torch.Generator().manual_seed(0))
+def holds_weights(there: Design, found: Found) -> bool:
+    """Whether the run has weights of the network that ``there`` is: in spaces that build but one, a supernet's of its sizes."""
+    module = space_module(there.space)
+    if found.network is None or not getattr(module, "ONE_BUILD", False):
+        return False
+    trained = replace(there, settings=taken_by(module.network, found.built))
+    return json_ready(trained.sized({})) == json_ready(there.sized({}))
+
+
+def exported(run: Run, there: Design, found: Found) -> str | None:
+    """Write the network that a bound is on as ONNX into the run, from the run's own weights; None where that cannot be done, and why."""
+    if not holds_weights(there, found):
+        reason = "the search has no trained weights of this network: retrain what it found"
+        print(f"note: {run.folder}: no ONNX file, as {reason}", file=sys.stderr)
+        return None
     try:
-        return str(export(network, example, run.folder / "exported", ("onnx",))["onnx"].path)
+        return str(export_run(run.folder, run.folder / "exported", ("onnx",))["onnx"]["path"])
     except (InputError, RunError) as error:
         print(f"warning: the network was not exported: {error}", file=sys.stderr)
         return None

@@ -101,6 +101,7 @@ def over_a_supernet(settings: Settings, run: Run) -> tuple[Found, Settings]:
         watch=watcher(settings, run, supernet),
     )
     assert found.supernet
+    found.data = {"preprocessing": task.preprocessing, **task.about}
     found.built = {**sizes, **getattr(strategy, "built", {})}
     if settings["baseline"]["name"]:
         searched = (steps or len(found.history) * strategy.steps(task.data)) * work(task, lambda: strategy.step(task.data))
@@ -156,6 +157,7 @@ def from_scratch(settings: Settings, run: Run) -> tuple[Found, Settings]:
     )
     found = Found(space.matters(trials[0].architecture), dict(trials[0].scores or {}), None, [], trials)
     found.decided = among(trials, objective, task)
+    found.data = {"preprocessing": task.preprocessing, **task.about}
     return found, network
 
 

@@ -9,13 +9,13 @@ from typing import Any
 
 from torch import nn
 
-from supernet.designs import design
+from supernet.designs import Design, design
 from supernet.errors import InputError
 from supernet.report.page import write_report
 from supernet.run import FORMAT, Run, seed_everything
 from supernet.search import warm_start
 from supernet.searchers.state import plain
-from supernet.settings import Settings, accepted
+from supernet.settings import Settings, accepted, json_ready
 from supernet.spaces import space_module
 from supernet.strategies.weights import Weights
 from supernet.train import fit, peak_memory
@@ -75,6 +75,8 @@ def retrain_run(settings: Settings, out: Path, resume: bool = False) -> dict[str
             "genotype": there.written(sizes),
             "found_by": there.stored.get("found_by", {"architecture": settings["architecture"]}),
             "trained": {"epochs": settings["epochs"], "data": settings["data"]["source"], **task.about},
+            "preprocessing": task.preprocessing,
+            **kept_bounds(there, described["settings"]),
             "scores": {**by_split(scores), **{f"LSTM_{k}": v for k, v in by_split(beside).items() if k.endswith("_perplexity")}},
             "costs": {k: described[k] for k in ("params", "macs")} | ({"LSTM_params": beside["params"]} if beside else {}),
         }
@@ -96,6 +98,12 @@ def train_network(model: nn.Module, run: Run, settings: Settings, space: str, ta
     run.write_weights(model, *task.example)
     last = {"validation": finite(history[-1]["validation"])} if watched == "validation" else {}
     return {"test": finite(task.evaluate(model, "test")), **last}
+
+
+def kept_bounds(there: Design, settings: Settings) -> dict[str, Any]:
+    """The bounds of the search that found the architecture and what was measured, where this is the network that they are on."""
+    same = there.stored.get("limits") and json_ready(there.sized({})) == json_ready(settings)
+    return {name: there.stored[name] for name in ("limits", "measured") if name in there.stored} if same else {}
 
 
 def by_split(scores: dict[str, Any]) -> dict[str, Any]:

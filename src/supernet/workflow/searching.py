@@ -27,7 +27,7 @@ from supernet.strategies.weights import Weights
 from supernet.train import peak_memory
 from supernet.workflow.classification import DATA, MACHINE, dtype_of, use_threads
 from supernet.workflow.limits import LIMITS, PRICE, bounds_of, limits_of, prices, warn_elsewhere
-from supernet.workflow.measuring import delivered, exported, measured_latency, milliseconds_by_part
+from supernet.workflow.measuring import exported, holds_weights, measured_latency, milliseconds_by_part
 from supernet.workflow.methods import from_scratch, on_a_table, over_a_supernet, space_of, supernet_settings
 from supernet.workflow.tasks import finite, main_score, reads_text, with_recipe
 from supernet.workflow.watching import ALARM, JUDGE, alarm_of, judge_of
@@ -165,10 +165,10 @@ def _finish(settings: Settings, run: Run, found: Found, network: Settings, secon
     holds = {k: bool(costs[k] <= bound) for k, bound in bounds.items()}
     for name in (k for k in bounds if not holds[k]):
         print(f"warning: the limit is missed: {name} {number(costs[name])} > {number(bounds[name])}", file=sys.stderr)
-    latency, written = None, None
+    latency = None
     if "latency" in costs:
-        whole = delivered(there, found)
-        latency, written = measured_latency(settings, there, whole, costs["latency"]), exported(run, there, whole)
+        whole = found.network if found.network is not None and holds_weights(there, found) else there.network()
+        latency = measured_latency(settings, there, whole, costs["latency"])
     measured, where = {"latency": latency} if latency else {}, milliseconds_by_part(settings, network, found.architecture)
     if latency and not latency.get("holds", True):
         print(f"warning: measured, the network takes {latency['ms']:.4g} ms, {latency['over']:.1%} over the limit", file=sys.stderr)
@@ -186,12 +186,14 @@ def _finish(settings: Settings, run: Run, found: Found, network: Settings, secon
         **({"limits": {k: {"bound": bounds[k], "holds": holds[k]} for k in bounds}} if bounds else {}),
         **({"where": {"latency": where}} if where else {}),
         **({"measured": measured} if measured else {}),
+        **found.data,
     }
     decided = found.decided | ranked(found)
     stored |= {"decided": decided} if decided else {}
     run.write_json("architecture.json", stored)
     for sentence in undecided(decided):
         print(f"undecided: {sentence}", file=sys.stderr)
+    written = exported(run, there, found) if "latency" in costs else None
     result = {"choices": stored["choices"], "genotype": there.written(), **costs}
     result["settings"] = described["settings"]  # of the network that params and macs are of
     result |= {"validation": validation, **({"limits": stored["limits"]} if bounds else {})}

@@ -1,0 +1,41 @@
+"""What is said of a delivered network, inside its files and beside them: how to feed it, what it gives, what it is worth."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from supernet.designs import Design
+from supernet.settings import Settings
+
+UNITS = {"latency": "ms", "energy": "mJ", "activations": "bytes", "storage": "bytes"}
+
+
+def description(folder: Path, there: Design) -> Settings:
+    """Preprocessing, classes or vocabulary, metrics, bounds, where the weights are from; what a run does not know is left out."""
+    stored = there.stored
+    known = {**stored, **stored.get("trained", {})}
+    found: Settings = {
+        "weights": "trained from nothing" if "trained" in stored else "of the supernet, as the search left them",
+        **stored.get("preprocessing", {}),
+        **{name: known[name] for name in ("classes", "level") if name in known},
+        "metrics": stored.get("scores", {}),
+        "bounds": {name: bound(name, stored) for name in stored.get("limits", {})},
+    }
+    vocabulary = folder / "vocabulary.json"
+    if vocabulary.exists():
+        found["vocabulary"] = json.loads(vocabulary.read_text())
+    return found
+
+
+def bound(name: str, stored: Settings) -> Settings:
+    """A bound, what the network has, whether it holds, and how that is known; a measurement counts more than a prediction."""
+    limit, value = stored["limits"][name], stored.get("costs", {}).get(name)
+    unit = {"unit": UNITS[name]} if name in UNITS else {}
+    real = stored.get("measured", {}).get(name)
+    if real is None:
+        how = "predicted by a table" if name in ("latency", "energy") else "counted"
+        return {"bound": limit["bound"], **unit, "value": value, "holds": limit["holds"], "how": how}
+    measured = {k: real[k] for k in ("holds", "how", "median", "minimum", "calls", "machine") if k in real}
+    return {"bound": limit["bound"], **unit, "value": real["ms"], "predicted": value, **measured}
+
