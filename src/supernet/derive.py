@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
 import torch
 from torch import nn
 
+from supernet.errors import InputError
 from supernet.layers.base import Searchable, Supernet
 from supernet.mixture import one_hot
 from supernet.modes import evaluating
+from supernet.ops import ONE_VALUE
 from supernet.space import Architecture
 
 
@@ -63,7 +65,8 @@ def _settle(module: nn.Module, arch: Architecture, done: dict[int, tuple[nn.Modu
 def recalibrate(model: nn.Module, forward: Callable[[Any], Any], batches: Iterable[Any]) -> None:
     """Replace the running statistics of ``model``'s batch norms by the plain average over ``batches``.
 
-    ``forward(batch)`` runs the model. Averages shared by many architectures mix all that were trained, so a shared-weight
+    ``forward(batch)`` runs the model. A batch that leaves a norm one value a channel, such as a last one of a single image, does not
+    count; raises ``InputError`` where none does. Averages shared by many architectures mix all that were trained, so a shared-weight
     estimate needs this first: Guo et al. 2020 (SPOS), section 3.4, https://arxiv.org/abs/1904.00420. Modes are put back.
     """
     norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats]
@@ -74,8 +77,23 @@ def recalibrate(model: nn.Module, forward: Callable[[Any], Any], batches: Iterab
             norm.train()
             norm.momentum = None
         try:
-            for batch in batches:
-                forward(batch)
+            counted = sum([_counts(norms, forward, batch) for batch in batches])
+            if norms and not counted:
+                raise InputError("batch statistics need a batch of at least 2 examples; there is none to recalibrate on")
         finally:
             for norm, momentum in zip(norms, momenta, strict=True):
                 norm.momentum = momentum
+
+
+def _counts(norms: Sequence[nn.Module], forward: Callable[[Any], Any], batch: Any) -> bool:
+    """Run one batch; where it leaves a norm one value a channel, take back what the norms before that have counted."""
+    before = [(buffer, buffer.clone()) for norm in norms for buffer in norm.buffers()]
+    try:
+        forward(batch)
+    except ValueError as error:
+        if ONE_VALUE not in str(error):
+            raise
+        for buffer, value in before:
+            buffer.copy_(value)
+        return False
+    return True

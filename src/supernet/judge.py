@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from itertools import islice
 from random import Random
@@ -75,7 +75,7 @@ class Judge:
     def _shared(self, supernet: Any, task: Task, architectures: list[Architecture]) -> list[float]:
         """The task's first metric (without metrics, minus the loss) of each by the shared weights, on a part of the validation data."""
         part: Any = copy.copy(task)
-        part.data = _Beginning(task.data, self.batches)
+        part.data, part._examples = _Beginning(task.data, self.batches), {}
         devices = [task.device] if task.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
             estimate = SharedWeights(supernet, part, batches=self.calibration)
@@ -94,12 +94,18 @@ class _Beginning:
     """The first batches of every stream, made once."""
 
     def __init__(self, data: Data, batches: int):
-        self.data, self.batches, self.made = data, batches, dict[str, list[Any]]()
+        self.data, self.batches, self.made = data, batches, dict[tuple[str, str], list[Any]]()
 
     def each(self, name: str) -> Iterator[Any]:
-        if name not in self.made:
-            self.made[name] = list(islice(self.data.each(name), self.batches))
-        return iter(self.made[name])
+        return self._first("each", name, self.data.each)
+
+    def calibrating(self, name: str) -> Iterator[Any]:
+        return self._first("calibrating", name, self.data.calibrating)
+
+    def _first(self, kind: str, name: str, make: Callable[[str], Iterator[Any]]) -> Iterator[Any]:
+        if (kind, name) not in self.made:
+            self.made[kind, name] = list(islice(make(name), self.batches))
+        return iter(self.made[kind, name])
 
 
 def _drawn(space: SearchSpace, count: int, rng: Random) -> list[Architecture]:

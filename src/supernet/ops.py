@@ -16,6 +16,8 @@ from torch.nn import functional as F
 from supernet.errors import InputError
 from supernet.memo import once
 
+ONE_VALUE = "more than 1 value per channel"  # in what torch says where a batch norm has nothing to take a variance of
+
 
 class ReLU(nn.Module):
     """Rectify."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import torch
@@ -21,7 +22,7 @@ from supernet.errors import InputError, RunError
 from supernet.estimators.shared import SharedWeights
 from supernet.explore import Exploration, Trial, explore
 from supernet.layers.base import Supernet
-from supernet.mixture import Costing, Table
+from supernet.mixture import Costing, Table, one_hot
 from supernet.progress import Progress
 from supernet.report.page import write_report
 from supernet.run import FORMAT, Interrupted, Run, interruptible, seed_everything
@@ -109,6 +110,7 @@ def search(
         if settings:
             raise InputError(f"settings ({', '.join(settings)}) go to a strategy's name; a strategy that is made already takes none")
         strategy = method
+    task.check(supernet, one_hot(supernet.space, supernet.space.sample(Random(0))))
     opinion = hasattr(strategy, "architecture")
     if not opinion:
         if not task.data.has("validation"):

@@ -14,6 +14,7 @@ from supernet.data.streams import Data
 from supernet.errors import InputError
 from supernet.mixture import Mixture
 from supernet.modes import evaluating
+from supernet.ops import ONE_VALUE
 
 Measure = Callable[[Any, Any], Tensor]
 
@@ -47,10 +48,9 @@ class Task:
         seed: int = 0,
     ):
         self.criterion, self.autocast, self.device = loss, autocast, usable(device)
-        if metrics is None:
-            plain = loss.func if isinstance(loss, partial) else loss
-            metrics = {"accuracy": accuracy} if plain is F.cross_entropy or isinstance(plain, nn.CrossEntropyLoss) else {}
-        self.metrics = dict(metrics)
+        plain = loss.func if isinstance(loss, partial) else loss
+        self.classifies = plain is F.cross_entropy or isinstance(plain, nn.CrossEntropyLoss)
+        self.metrics = dict({"accuracy": accuracy} if metrics is None and self.classifies else metrics or {})
         self._examples: dict[str, int] = {}  # how many a pass of a stream has
         given = {"train": train, "validation": validation, "test": test}
         self.data = Data(seed, self.prepare, **{n: loader for n, loader in given.items() if loader is not None})
@@ -72,7 +72,17 @@ class Task:
         return model.to(memory_format=torch.channels_last) if images else model  # type: ignore[call-overload]
 
     def predict(self, network: Callable[..., Any], batch: Any) -> Any:
-        """The network's outputs for one batch."""
+        """The network's outputs for one batch; raises ``InputError`` where training batch norms on it is impossible."""
+        try:
+            return self._outputs(network, batch)
+        except ValueError as error:
+            if ONE_VALUE not in str(error):
+                raise
+            raise InputError(
+                "a batch norm cannot learn from a batch of one example: use a larger batch size, and drop_last=True for a last batch of one"
+            ) from error
+
+    def _outputs(self, network: Callable[..., Any], batch: Any) -> Any:
         if self.autocast is None:
             return network(*batch[:-1])
         with torch.autocast(self.device.type, self.autocast):
@@ -80,8 +90,30 @@ class Task:
         return tuple(o.float() for o in outputs) if isinstance(outputs, tuple) else outputs.float()
 
     def loss(self, outputs: Any, batch: Any) -> Tensor:
-        """The mean loss over one batch: ()."""
-        return self.criterion(outputs, batch[-1])
+        """The mean loss over one batch: (); raises ``InputError`` with what was given where it cannot be taken."""
+        try:
+            return self.criterion(outputs, batch[-1])
+        except (InputError, torch.OutOfMemoryError):
+            raise
+        except (IndexError, RuntimeError, TypeError, ValueError) as error:
+            given = f"outputs ({what(outputs)}) and labels ({what(batch[-1], True)})"
+            raise InputError(f"the loss of {given} cannot be taken: {str(error).splitlines()[0] if str(error) else error!r}") from error
+
+    @torch.no_grad()
+    def check(self, model: nn.Module, mixture: Mixture | None = None) -> None:
+        """Run the first batch of the training and the validation data; raises ``InputError`` for labels that the loss cannot take.
+
+        Labels that are in memory are looked at to the last. ``model`` and the global random state are left as they were.
+        """
+        network = model if mixture is None else partial(model, mixture)
+        devices = [self.device] if self.device.type == "cuda" else []
+        with evaluating(model), torch.random.fork_rng(devices=devices):
+            for stream in filter(self.data.has, ("train", "validation")):
+                batch = next(self.data.each(stream))
+                outputs = self.predict(network, batch)
+                if self.classifies and type(self).loss is Task.loss and isinstance(outputs, Tensor) and outputs.dim() == 2:
+                    check_labels(batch[-1] if (whole := self.data.labels(stream)) is None else whole, outputs.shape[1], stream)
+                self.loss(outputs, batch)
 
     def measure(self, outputs: Any, batch: Any) -> dict[str, Tensor]:
         """Every metric over one batch, without gradients."""
@@ -118,6 +150,30 @@ class Task:
 def mean(values: list[Tensor], sizes: list[int]) -> float:
     """The mean over all examples of what was measured on batches of so many: 0-d tensors on a device, which may have no float64."""
     return float(sum(value * n for value, n in zip(torch.stack(values).tolist(), sizes, strict=True))) / sum(sizes)
+
+
+def what(x: Any, values: bool = False) -> str:
+    """A tensor's dtype and shape, and between which numbers its ``values`` are; of anything else, its type."""
+    if not isinstance(x, Tensor):
+        return type(x).__name__
+    ends = f", from {x.min().item()} to {x.max().item()}" if values and x.numel() and x.device.type == "cpu" and not x.is_complex() else ""
+    return f"{str(x.dtype).removeprefix('torch.')} of shape {tuple(x.shape)}{ends}"
+
+
+def check_labels(labels: Any, classes: int, stream: str) -> None:
+    """Raise ``InputError`` for labels (N,) that are no whole numbers from 0 to ``classes`` - 1; -100 is a label that does not count."""
+    if not isinstance(labels, Tensor) or labels.dim() != 1 or not labels.numel():
+        return  # probabilities, or what the loss itself must refuse
+    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+        raise InputError(f"labels of the {stream} data must be whole numbers (int64), one an example; got {what(labels)}")
+    known = labels[labels != -100]
+    low, high = (int(known.min()), int(known.max())) if known.numel() else (0, 0)
+    if low < 0 or high >= classes:
+        hint = ": number them from 0" if (low, high) == (1, classes) else ""
+        raise InputError(
+            f"labels of the {stream} data go from {low} to {high}, "
+            f"and the network has {classes} outputs, for labels 0 to {classes - 1}{hint}"
+        )
 
 
 def usable(device: str | torch.device) -> torch.device:

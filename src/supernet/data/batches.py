@@ -108,6 +108,14 @@ class Batches:
         other.train, other.turn, other.at = False, 0, 0
         return other
 
+    def calibrating(self) -> Batches:
+        """As ``in_order``, without the images beyond the last full batch where training leaves such out."""
+        other = self.in_order()
+        if self.train and self.drop_last:
+            kept = len(self) * self.size
+            other.x, other.y = self.x[:kept], self.y[:kept]
+        return other
+
     def to(self, device: torch.device | str) -> Batches:
         """The same batches, at the same place, with the tensors on ``device``."""
         other = copy.copy(self)

@@ -38,7 +38,10 @@ class Replayed:
         except TypeError:
             raise InputError(f"a loader must have a length, its batches a pass; {type(loader).__name__} has none") from None
         if self._length < 1:
-            raise InputError(f"the loader {type(loader).__name__} has no batches")
+            why = ""
+            if isinstance(loader, DataLoader) and loader.drop_last and loader.batch_size:
+                why = f": its batch size {loader.batch_size} is above what it has, and it drops a smaller last batch"
+            raise InputError(f"the loader {type(loader).__name__} has no batches{why}")
         self.loader, self.seed = loader, seed
         self.turn = self.at = 0
 

@@ -7,6 +7,10 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from torch import Tensor
+from torch.utils.data import TensorDataset
+
+from supernet.data.batches import Batches
 from supernet.data.replayed import Replayed
 from supernet.errors import InputError, unknown
 
@@ -15,7 +19,8 @@ class Data:
     """Streams of batches by name, ``Data(train=..., validation=...)``: endless for those who train, a pass for those who evaluate.
 
     A loader is a ``Batches``, or has ``__iter__`` (the rest of a pass), ``__len__`` (batches a pass), ``state_dict`` and
-    ``load_state_dict`` of its own, best also ``in_order``; any other is wrapped in ``Replayed`` with the ``seed`` and its name.
+    ``load_state_dict`` of its own, best also ``in_order`` and ``calibrating``; any other is wrapped in ``Replayed`` with the ``seed``
+    and its name.
     ``prepare``: applied to every batch that leaves, such as moving it to a device.
 
     Raises InputError for no loader, and for one that is empty or cannot be iterated again.
@@ -66,6 +71,19 @@ class Data:
         other = copy.copy(loader)
         other.load_state_dict(copy.deepcopy(self._first[name]))
         return map(self._prepare, other)
+
+    def calibrating(self, name: str) -> Iterator[Any]:
+        """One whole pass for batch statistics: as ``each``, without a last, smaller batch that training leaves out."""
+        loader = self._loader(name)
+        return map(self._prepare, loader.calibrating()) if hasattr(loader, "calibrating") else self.each(name)
+
+    def labels(self, name: str) -> Tensor | None:
+        """All labels of a stream, where they lie in memory as one tensor; else None."""
+        loader = self._loader(name)
+        if isinstance(loader, Batches):
+            return loader.y
+        dataset = getattr(loader.loader, "dataset", None) if isinstance(loader, Replayed) else None
+        return dataset.tensors[-1] if isinstance(dataset, TensorDataset) else None
 
     def state_dict(self) -> dict[str, Any]:
         """Where every stream is: the state of each loader by name."""

@@ -28,7 +28,7 @@ class SharedWeights:
 
     def __init__(self, supernet: Supernet, task: Task, *, batches: int = 20, stream: str = "validation"):
         self.supernet, self.task, self.stream = supernet, task, stream
-        self.calibration = list(islice(task.data.each("train"), batches))
+        self.calibration = list(islice(task.data.calibrating("train"), batches))
 
     def __call__(self, architecture: Architecture) -> dict[str, float]:
         mixture = one_hot(self.supernet.space, architecture)

@@ -63,7 +63,10 @@ class ImageTask(Task):
             device=device,
             autocast=dtype_of(autocast),
         )
-        for note in found.notes:
+        notes = list(found.notes)
+        if len(kept) < settings["batch_size"]:
+            notes.append(f"the batch size {settings['batch_size']} is above the {len(kept)} training images: all of them are one batch")
+        for note in notes:
             print(f"note: {note}", file=sys.stderr)
 
     @property
