@@ -201,7 +201,8 @@ def _finish(settings: Settings, run: Run, found: Found, network: Settings, secon
     if found.baseline:
         result["baseline"] = _finish_baseline(settings, run, found.baseline, network)
     result |= {"exported": written} if written else {}
-    return {**result, "out": str(run.folder), "measured": {"seconds": seconds, "peak_memory_mb": peak_memory(), **measured}}
+    took = {"seconds": seconds, "peak_memory_mb": peak_memory(settings["device"])}
+    return {**result, "out": str(run.folder), "measured": {**took, **measured}}
 
 
 def ranked(found: Found) -> dict[str, Verdict]:
