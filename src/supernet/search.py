@@ -158,7 +158,7 @@ def search(
             found.network = derive(supernet, found.architecture, *task.example)
             run.write_weights(found.network, *task.example)
         if own and run:
-            _deliver(found, about, run)
+            _deliver(found, about, run, limits)
     return found
 
 
@@ -183,11 +183,13 @@ def _measured(table: LatencyTable | Predictor | str | Path | None, space: Search
     return {name: read.table(space, name) for name in read.costs}, read.underestimate
 
 
-def _deliver(found: Found, about: Mapping[str, Any], run: Run) -> None:
+def _deliver(found: Found, about: Mapping[str, Any], run: Run, limits: Limits | None) -> None:
     """Write what was found: architecture and report. Commands write theirs with the sizes of a built-in space."""
     stored = {"format": FORMAT, "space": "own", "settings": {}, "choices": plain(found.architecture), "found_by": about}
     stored |= {"scores": {f"validation_{k}": v for k, v in found.scores.items()}, "costs": found.costs}
-    run.write_json("architecture.json", {**stored, **({"decided": found.decided} if found.decided else {})})
+    bounds = {name: {"bound": bound, "holds": found.costs[name] <= bound} for name, bound in (limits.bounds if limits else {}).items()}
+    further = {"limits": bounds, "decided": found.decided}
+    run.write_json("architecture.json", {**stored, **{name: entry for name, entry in further.items() if entry}})
     write_report(run.folder)
 
 
