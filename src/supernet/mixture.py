@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from supernet.space import Architecture, Choice, SearchSpace
+from supernet.space import Architecture, Choice, Pairs, SearchSpace
 
 
 class Mix(NamedTuple):
@@ -48,19 +48,39 @@ def taken_mix(choice: Choice, arch: Architecture) -> Mix:
     return Mix(None, tuple(choice.options.index(o) for o in options))
 
 
+Known = dict[object, Tensor | float]  # what was worked out of one mixture
+
+
 def reach(space: SearchSpace, mixture: Mixture) -> dict[str, Tensor | float]:
-    """How probable it is that each choice matters, by the weights of the choices that switch it on."""
-    known: dict[tuple[tuple[str, object], ...], Tensor | float] = {(): 1.0}
-    out: dict[str, Tensor | float] = {}
-    for name, c in space.items():
-        if c.when not in known:
-            total: Tensor | float = 0.0
-            for parent, option in c.when:
-                if option in space[parent].options:
-                    total = total + out[parent] * mixture[parent].weight(space[parent].options.index(option))
-            known[c.when] = total
-        out[name] = known[c.when]
-    return out
+    """How probable it is that each choice matters, by the weights of the choices that switch it on, each taken independently."""
+    known: Known = {}
+    return {name: _any(space, mixture, choice.conditions, known) for name, choice in space.items()}
+
+
+def _any(space: SearchSpace, mixture: Mixture, sets: tuple[Pairs, ...], known: Known) -> Tensor | float:
+    """The probability that all pairs of ANY of ``sets`` are taken, by choices that matter."""
+    if sets not in known:
+        total: Tensor | float = 0.0
+        for pairs, times in space.either(sets):
+            chance = _all(space, mixture, pairs, known)
+            total = total + (chance if times == 1 else times * chance)
+        known[sets] = total
+    return known[sets]
+
+
+def _all(space: SearchSpace, mixture: Mixture, pairs: Pairs, known: Known) -> Tensor | float:
+    """The probability that all ``pairs`` are taken, by choices that matter."""
+    if pairs not in known:
+        if not pairs:
+            return 1.0
+        name = max((n for n, _ in pairs), key=space.order)
+        own = sorted(space[name].options.index(option) for n, option in pairs if n == name)
+        rest = frozenset(pair for pair in pairs if pair[0] != name)
+        chance = _any(space, mixture, tuple(dict.fromkeys(rest | further for further in space[name].conditions)), known)
+        for i in own:
+            chance = chance * mixture[name].weight(i)
+        known[pairs] = chance
+    return known[pairs]
 
 
 def expected(space: SearchSpace, mixture: Mixture, table: Table | Costing) -> Tensor:
@@ -68,16 +88,17 @@ def expected(space: SearchSpace, mixture: Mixture, table: Table | Costing) -> Te
 
     Chained costs (blocks that lead to blocks) need no recursion of their own: they are what ``reach`` weighs. In a table over several
     choices, one that another of them switches on is weighed by that one's axis alone: where it does not run, the table holds 0.
+    Choices are taken independently of each other, as ``space.sample`` does under the blend's weights.
     """
     if not isinstance(table, dict):
         return table.expected(space, mixture)
-    on, total = reach(space, mixture), torch.zeros(())
+    known: Known = {}
+    total = torch.zeros(())
     for names, cost in table.items():
         cost_here = cost
         for name in reversed(names):
             weights = [mixture[name].weight(i) for i in range(len(space[name].options))]
             cost_here = cost_here @ torch.stack([torch.as_tensor(w).to(cost_here) for w in weights])
-        for name in {space[n].when: n for n in names if not {p for p, _ in space[n].when} & set(names)}.values():
-            cost_here = on[name] * cost_here
+        cost_here = _any(space, mixture, space.reached(names), known) * cost_here
         total = total.to(cost_here) + cost_here
     return total

@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from random import Random
 from typing import Any
 
@@ -15,6 +17,9 @@ from supernet.errors import InputError
 Option = str | int | float
 Taken = Option | tuple[Option, ...]
 Architecture = dict[str, Taken]  # choice name -> what is taken
+Pair = tuple[str, Option]  # a choice and one of its options
+Pairs = frozenset[Pair]  # all of them taken
+MOST = 1024  # sets of pairs that are told apart
 
 
 @dataclass(frozen=True)
@@ -22,7 +27,9 @@ class Choice:
     """One decision: take one of ``options``, or, where ``pick`` is (low, high), a subset of that many.
 
     ``when`` lists (choice, option) pairs: this choice matters where ANY of them is taken by a choice that itself
-    matters; empty: always. (Any, because a later block may be reached from several; all, by chaining.)
+    matters; empty: always. (Any, because a later block may be reached from several; all, by chaining.) ``together``: where
+    chaining does not say it, because a choice that switches this one on is shared and does so in one of its places only: sets of
+    pairs; this choice matters where all pairs of ANY set are taken.
     ``search_only`` options take part in a blend and can never be taken (the ``none`` of DARTS).
     """
 
@@ -31,6 +38,19 @@ class Choice:
     pick: tuple[int, int] | None = None
     when: tuple[tuple[str, Option], ...] = ()
     search_only: tuple[Option, ...] = ()
+    together: tuple[tuple[Pair, ...], ...] = ()
+
+    @cached_property
+    def conditions(self) -> tuple[Pairs, ...]:
+        """The sets of pairs of which ANY must be taken whole for this choice to matter; one empty set: it always does."""
+        if self.together:
+            return tuple(map(frozenset, self.together))
+        return tuple(frozenset((pair,)) for pair in self.when) or (frozenset(),)
+
+    @cached_property
+    def parents(self) -> frozenset[str]:
+        """The choices on which it depends whether this one matters."""
+        return frozenset(name for pairs in self.conditions for name, _ in pairs)
 
     @property
     def able(self) -> tuple[Option, ...]:
@@ -94,18 +114,22 @@ class SearchSpace(dict[str, Choice]):
             if known.setdefault(choice.name, choice) != choice:
                 raise InputError(f"two choices share the name {choice.name!r} but differ: {known[choice.name]} and {choice}")
         places = {name: i for i, name in enumerate(known)}
+        self._known: dict[Any, Any] = {}  # what was worked out of conditions
 
         def add(name: str, path: tuple[str, ...]) -> None:
             if name in path:
                 raise InputError(f"choices depend on each other in a circle: {' -> '.join((*path, name))}")
             if name in self:
                 return
-            for parent in sorted({p for p, _ in known[name].when}, key=places.__getitem__):
+            for parent in sorted(known[name].parents, key=places.__getitem__):
                 add(parent, (*path, name))
             self[name] = known[name]
 
         for name in known:
             add(name, ())
+
+    def __deepcopy__(self, memo: Any) -> SearchSpace:
+        return self  # nobody changes one
 
     def dependents(self, name: str, option: Option) -> list[Choice]:
         """The choices that ``option`` of choice ``name`` switches on."""
@@ -113,7 +137,7 @@ class SearchSpace(dict[str, Choice]):
 
     def size(self) -> int:
         """The number of architectures that differ in choices that matter; exact, without enumerating them."""
-        last_use = {parent: name for name, c in self.items() for parent, _ in c.when}
+        last_use = {parent: name for name, c in self.items() for parent in c.parents}
         states: dict[tuple[tuple[str, Taken], ...], int] = {(): 1}  # what is remembered of the parents -> count
         for name, choice in self.items():
             grown: dict[tuple[tuple[str, Taken], ...], int] = {}
@@ -210,4 +234,126 @@ class SearchSpace(dict[str, Choice]):
 
     def _on(self, choice: Choice, on: Architecture) -> bool:
         """Whether ``choice`` matters, given the choices before it that do."""
-        return not choice.when or any(p in on and self[p].holds(on[p], o) for p, o in choice.when)
+        return any(all(p in on and self[p].holds(on[p], o) for p, o in pairs) for pairs in choice.conditions)
+
+    def order(self, name: str) -> int:
+        """The place of a choice among all."""
+        if "order" not in self._known:
+            self._known["order"] = {n: i for i, n in enumerate(self)}
+        place: int = self._known["order"][name]
+        return place
+
+    def possible(self, pairs: Pairs) -> bool:
+        """Whether some architecture takes all of ``pairs``, by choices that matter in it."""
+        if pairs not in self._known:
+            self._known[pairs] = self._possible(pairs)
+        found: bool = self._known[pairs]
+        return found
+
+    def _possible(self, pairs: Pairs) -> bool:
+        if not pairs:
+            return True
+        choice = self[max((n for n, _ in pairs), key=self.order)]
+        options = {o for n, o in pairs if n == choice.name}
+        if len(options) > (1 if choice.pick is None else choice.pick[1]) or not options <= set(choice.options):
+            return False
+        rest = frozenset(pair for pair in pairs if pair[0] != choice.name)
+        return any(self.possible(rest | further) for further in choice.conditions)
+
+    def needs(self, name: str) -> Pairs:
+        """The pairs that are taken wherever a choice matters."""
+        if ("needs", name) not in self._known:
+            own = frozenset.intersection(*self[name].conditions)
+            self._known["needs", name] = own.union(*(self.needs(parent) for parent, _ in own))
+        found: Pairs = self._known["needs", name]
+        return found
+
+    def reduced(self, pairs: Pairs) -> Pairs:
+        """``pairs`` without those that are taken wherever the choices of the others matter, as far as ``reached`` allows."""
+        kept = pairs.difference(*(self.needs(name) for name, _ in pairs))
+        while True:
+            names = {name for name, _ in kept}
+            doubtful = [self[n].conditions for n in names if self[n].parents & names]
+            lost = [next((one for one in sets if one <= pairs), kept) for sets in doubtful if not any(one <= kept for one in sets)]
+            if all(one <= kept for one in lost):
+                return kept
+            kept = kept.union(*lost)
+
+    def either(self, sets: tuple[Pairs, ...]) -> tuple[tuple[Pairs, int], ...]:
+        """Sets of pairs, with how often each counts, so that what meets ANY of ``sets`` counts once (inclusion and exclusion).
+
+        Raises ``InputError`` where too many sets may be met together.
+        """
+        if sets not in self._known:
+            counts = Counter[Pairs]()
+            for pairs in sets:
+                both = [(pairs | other, -n) for other, n in counts.items() if self.possible(pairs | other)]
+                for merged, n in [*([(pairs, 1)] if self.possible(pairs) else []), *both]:
+                    counts[merged] += n
+                if len(counts) > MOST:
+                    raise InputError(f"one part runs where any of {len(sets)} choices says so, too many to tell what it costs")
+            self._known[sets] = tuple((pairs, n) for pairs, n in counts.items() if n)
+        found: tuple[tuple[Pairs, int], ...] = self._known[sets]
+        return found
+
+    def reached(self, names: tuple[str, ...]) -> tuple[Pairs, ...]:
+        """The sets of pairs of which ANY is taken where all ``names`` matter; one that another of them switches on counts as mattering."""
+        if ("reached", names) not in self._known:
+            roots = {self[n].conditions: None for n in names if not self[n].parents & set(names)}
+            self._known["reached", names] = tuple(dict.fromkeys(frozenset[Pair]().union(*one) for one in itertools.product(*roots)))
+        found: tuple[Pairs, ...] = self._known["reached", names]
+        return found
+
+
+Chain = tuple[tuple[Pair, ...], ...]  # where a part runs: of each of these pairs ANY must be taken
+
+
+def alternatives(chains: Iterable[Chain]) -> tuple[Pairs, ...]:
+    """The sets of pairs of which ANY is taken where one of ``chains`` holds."""
+    return tuple(dict.fromkeys(frozenset(pairs) for chain in chains for pairs in itertools.product(*chain)))
+
+
+def shortened(chain: Chain, choices: Mapping[str, Choice]) -> Chain:
+    """``chain`` without the conditions that hold wherever the choices of a later one matter."""
+
+    def implied(condition: tuple[Pair, ...], name: str) -> bool:
+        """Whether some pair of ``condition`` is taken wherever the choice ``name`` matters."""
+        if (condition, name) not in known:
+            sets = choices[name].conditions
+            known[condition, name] = all(any(pair in condition or implied(condition, pair[0]) for pair in pairs) for pairs in sets)
+        return known[condition, name]
+
+    known: dict[tuple[tuple[Pair, ...], str], bool] = {}
+    later = range(1, len(chain))
+    return tuple(
+        condition
+        for i, condition in enumerate(chain)
+        if not any(all(implied(condition, name) for name, _ in chain[j]) for j in later if j > i)
+    )
+
+
+def nested(choices: Iterable[Choice], places: Mapping[str, Sequence[Chain]]) -> dict[str, Choice]:
+    """``choices`` by name, each with the conditions of the places where it stands; those with conditions of their own keep these.
+
+    Raises ``InputError`` where choices depend on each other in a circle.
+    """
+    full: dict[str, Choice] = {}
+    for choice in choices:
+        chains = () if choice.when or choice.together else places.get(choice.name, ((),))
+        sets = alternatives(chains) if all(chains) else ()
+        full[choice.name] = replace(choice, together=tuple(map(tuple, sets)))
+    found: dict[str, Choice] = {}
+    needs: dict[str, Pairs] = {}  # what is taken wherever a choice matters
+    for name, choice in SearchSpace(full.values()).items():
+        if choice.together and not choice.when:
+            sets = alternatives(shortened(chain, found) for chain in places[name])
+            reduced = {pairs.difference(*(needs[parent] for parent, _ in pairs)) for pairs in sets}
+            least = [tuple(sorted(pairs, key=str)) for pairs in reduced if not any(other < pairs for other in reduced)]
+            last = {pair for chain in places[name] for pair in chain[-1]}
+            alone = all(len(pairs) == 1 for pairs in least)
+            choice = replace(choice, when=tuple(sorted(last, key=str)), together=() if alone else tuple(sorted(least, key=str)))
+            choice = replace(choice, when=tuple(sorted((pair for pairs in least for pair in pairs), key=str))) if alone else choice
+        own = frozenset.intersection(*choice.conditions)
+        needs[name] = own.union(*(needs[parent] for parent, _ in own))
+        found[name] = choice
+    return found

@@ -15,7 +15,6 @@ from supernet.catalogue import catalogue
 from supernet.designs import describe_space, design
 from supernet.estimators.shared import SharedWeights
 from supernet.settings import resolve
-from supernet.stopping import Interrupted
 from supernet.strategies import strategy
 from supernet.strategies.by_length import ByLength
 from supernet.strategies.clipped_darts import ClippedDARTS
@@ -91,7 +90,7 @@ def killed_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_killed_search_goes_on_to_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = settings("darts-2nd", save_every=0.0, steps=6)
     search_run(wanted, tmp_path / "whole")
-    with monkeypatch.context() as patched, pytest.raises(Interrupted):
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         killed_after(3, patched)
         search_run(wanted, tmp_path / "killed")
     search_run(wanted, tmp_path / "killed", resume=True)
@@ -102,7 +101,7 @@ def test_a_killed_search_goes_on_to_the_same_bits(tmp_path: Path, monkeypatch: p
 def test_a_killed_retraining_goes_on_to_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
     wanted = retraining(save_every=0.0)
     whole = retrain_run(wanted, tmp_path / "whole")
-    with monkeypatch.context() as patched, pytest.raises(Interrupted):
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         killed_after(steps, patched)
         retrain_run(wanted, tmp_path / "killed")
     assert (tmp_path / "killed" / "lstm" / "checkpoint.pt").exists() == (steps > 11)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from math import prod
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
-from torch.func import functional_call
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from supernet.modes import evaluating
@@ -37,25 +37,48 @@ class Work(NamedTuple):
     activations: int
 
 
-def work(module: nn.Module, *inputs: Any) -> Work:
+def work(module: nn.Module, *inputs: Any, count: Count | None = None) -> Work:
     """What convolutions and linear layers do on ``inputs`` (on the meta device), in evaluation mode.
 
-    Nothing is computed: the module runs on tensors without storage in the place of its own.
+    Nothing is computed: the module runs on tensors without storage in the place of its own. ``count``: what adds up; it may be looked
+    at while the module runs.
     """
-    state = {name: tensor.to("meta") for name, tensor in (*module.named_parameters(), *module.named_buffers())}
-    count = _Count()
-    with evaluating(module), torch.no_grad(), count:
-        functional_call(module, state, inputs)
-    return Work(count.total, count.written)
+    count = count or Count()
+    with evaluating(module), torch.no_grad(), without_storage(module), count:
+        module(*inputs)
+    return count.work
 
 
-class _Count(TorchDispatchMode):  # type: ignore[no-untyped-call]
+@contextmanager
+def without_storage(module: nn.Module) -> Iterator[None]:
+    """``module`` holds tensors of the meta device in the place of its own, and its own again after.
+
+    (``torch.func.functional_call`` puts back the wrong tensors where one module has two names.)
+    """
+    empty: dict[int, Tensor] = {}
+    stores: list[dict[str, Any]] = [store for m in module.modules() for store in (m._parameters, m._buffers)]
+    held = [(store, name, tensor) for store in stores for name, tensor in store.items() if tensor is not None]
+    try:
+        for store, name, tensor in held:
+            store[name] = empty.setdefault(id(tensor), tensor.detach().to("meta"))
+        yield
+    finally:
+        for store, name, tensor in held:
+            store[name] = tensor
+
+
+class Count(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Adds up the multiply-accumulates of what runs. Batch norm and ReLU are passed over: they keep shapes, and are slow here."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.total: int = 0
         self.written: int = 0
+
+    @property
+    def work(self) -> Work:
+        """What was done so far."""
+        return Work(self.total, self.written)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None) -> Any:
         if func is aten.relu.default:

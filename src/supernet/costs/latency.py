@@ -28,11 +28,14 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 @dataclass(frozen=True)
 class Entry:
-    """What taking ``options`` at ``choices`` costs; of no choices: what every network costs. ``spread``: a fraction of the value."""
+    """What taking ``options`` at ``choices`` costs; of no choices: what every network costs. ``spread``: a fraction of the value.
+
+    Of several choices it may be below 0: it takes back what each of them alone counts.
+    """
 
     choices: tuple[str, ...]
     options: tuple[Option, ...]
-    value: Amount
+    value: Finite
     spread: Amount = 0.0
 
 
@@ -155,7 +158,9 @@ class LatencyTable:
             first = error.errors()[0]
             raise InputError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
         for name, cost in found.costs.items():
-            for entry in cost.entries:
+            for i, entry in enumerate(cost.entries):
+                if entry.value < 0 and len(entry.choices) < 2:
+                    raise InputError(f"{path}: costs.{name}.entries.{i}.value: Input should be greater than or equal to 0")
                 if len(entry.choices) != len(entry.options):
                     raise InputError(f"{path}: an entry of {name} has {len(entry.options)} options for {len(entry.choices)} choices")
         return found

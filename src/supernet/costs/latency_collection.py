@@ -20,7 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from supernet.costs.latency import FORMAT, Cost, LatencyTable, cost_of, read_json, short, write_text
 from supernet.costs.latency_measurement import EMPTY, distinct, empty, identity
 from supernet.costs.latency_onnx import write_onnx
-from supernet.costs.parts import Part
+from supernet.costs.parts import Part, Place
 from supernet.errors import InputError, RunError, unknown
 from supernet.mixture import Table
 from supernet.progress import Progress
@@ -90,9 +90,10 @@ def emit(
     finally:
         progress.close()
     uses = tuple(
-        Use(part.name, files[identity(part)], part.calls, tuple(_place(space, *place) for place in part.places))
+        Use(part.name, files[identity(part)], part.calls * times, _of(space, [p for p in part.places if p.times == times]))
         for part in found
         if part.calls and part.inputs
+        for times in sorted({p.times for p in part.places})
     )
     choices = {n: c.options for n, c in space.items()}
     manifest = Manifest(name, dict(settings), tuple(shape), choices, batch, (EMPTY, *files.values()), uses)
@@ -102,8 +103,9 @@ def emit(
     return manifest
 
 
-def _place(space: SearchSpace, names: tuple[str, ...], at: tuple[int, ...]) -> tuple[tuple[str, ...], tuple[Option, ...]]:
-    return names, tuple(space[n].options[i] for n, i in zip(names, at, strict=True))
+def _of(space: SearchSpace, places: Sequence[Place]) -> tuple[tuple[tuple[str, ...], tuple[Option, ...]], ...]:
+    """Places by options, not by their indices."""
+    return tuple((p.names, tuple(space[n].options[i] for n, i in zip(p.names, p.at, strict=True))) for p in places)
 
 
 def collect(path: Path, manifest: Path | None = None, machine: Mapping[str, Any] | None = None) -> LatencyTable:
@@ -126,7 +128,7 @@ def collect(path: Path, manifest: Path | None = None, machine: Mapping[str, Any]
     for column, values in columns.items():
         own = {file: max(0.0, value - values.get(EMPTY, 0.0)) for file, value in values.items()}
         costs[COLUMNS[column]] = cost_of(space, _summed(space, about.uses, own), name=COLUMNS[column])
-        parts = parts or {use.part: short(use.times * own[use.file]) for use in about.uses}
+        parts = parts or {use.part: short(use.times * own[use.file]) for use in about.uses if use.times > 0}
     known = {"backend": "collected", "batch": about.batch, **(machine or {})}
     return LatencyTable(about.space, about.settings, about.shape, about.choices, known, costs, parts)
 

@@ -151,7 +151,7 @@ def _proxyless(entries: Lookup, space: SearchSpace, found: Sequence[Part]) -> Ta
 
 
 def _single_path(entries: Mapping[str, Mapping[str, float]], space: SearchSpace, found: Sequence[Part], interpolated: bool) -> Table:
-    fed = {name: part.inputs[0].shape for part in found for names, _ in part.places for name in names}
+    fed = {name: part.inputs[0].shape for part in found for place in part.places for name in place.names}
     table: Table = {(): torch.tensor(REST, dtype=torch.float64)}
     for i, (channels, side) in enumerate(SINGLE_PATH_INPUTS):
         names = (f"layer.{i}.expansion", f"layer.{i}.kernel")
@@ -179,7 +179,7 @@ def _dense(lists: Sequence[Any], space: SearchSpace, found: Sequence[Part]) -> T
     before, blocks, end, classifier = lists
     for part in found:
         shape = tuple(part.inputs[0].shape[1:]) if part.inputs else ()
-        width = next((name.split(".")[1] for names, _ in part.places for name in names if name.startswith("stack.")), None)
+        width = next((name.split(".")[1] for place in part.places for name in place.names if name.startswith("stack.")), None)
         if (part is found[0] and shape != (3, 224, 224)) or (width and str(shape[0]) != width):
             raise InputError("the table is of the paper's widths at 224x224 pixels, the network has others")
     table: Table = {(): torch.tensor(before + classifier, dtype=torch.float64)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from supernet.costs.count import Work, work
+from supernet.costs.count import work
 from supernet.costs.parts import Part, parts, tabulate
 from supernet.layers.base import Supernet
 from supernet.mixture import Table
@@ -24,9 +24,10 @@ def count_tables(supernet: Supernet, *example: Any) -> dict[str, Table]:
 
     def cost(name: str) -> Callable[[Part], float]:
         def of(part: Part) -> float:
-            if part.key not in counted:
-                counted[part.key] = count_part(part)
-            return counted[part.key][name]
+            key = f"{part.key} {part.calls} {part.holds} {part.besides}"
+            if key not in counted:
+                counted[key] = count_part(part)
+            return counted[key][name]
 
         return of
 
@@ -35,7 +36,8 @@ def count_tables(supernet: Supernet, *example: Any) -> dict[str, Table]:
 
 def count_part(part: Part) -> dict[str, float]:
     """The counts of one part, all its calls together."""
-    done = work(part.module, *part.inputs) if part.calls else Work(0, 0)
-    held = sum(t.numel() * t.element_size() for t in part.module.state_dict().values() if t.is_floating_point())
-    params = sum(p.numel() for p in part.module.parameters())
+    done = work(part.module, *part.inputs) if part.calls and not part.besides.macs else part.besides
+    state = {id(t): t for t in part.module.state_dict(keep_vars=True).values()} if part.holds else {}
+    held = sum(t.numel() * t.element_size() for t in state.values() if t.is_floating_point())
+    params = sum(p.numel() for p in part.module.parameters()) if part.holds else 0
     return {"params": params, "macs": part.calls * done.macs, "activations": part.calls * done.activations, "storage": held}

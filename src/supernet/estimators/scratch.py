@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from supernet.randomness import drawing_apart
 from supernet.space import Architecture
 from supernet.strategies.retrain import Retrain
 from supernet.task import Task
@@ -37,7 +36,8 @@ class FromScratch:
 
     def __call__(self, architecture: Architecture) -> dict[str, float]:
         before = self.task.data.state_dict()
-        with drawing_apart(self.task.device):
+        devices = [self.task.device] if self.task.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
             self.task.data.load_state_dict(self.start)
             try:
                 strategy = self.begin(architecture)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
@@ -12,10 +12,9 @@ from torch import nn
 
 from supernet.convolutions import routed, strided
 from supernet.errors import InputError
-from supernet.layers.blend import keep_input
 from supernet.memo import memo
 from supernet.mixture import Mix, Mixture
-from supernet.space import Choice, Option, SearchSpace, Taken
+from supernet.space import Chain, Choice, Option, SearchSpace, Taken, nested
 
 When = tuple[tuple[str, Option], ...]
 
@@ -32,13 +31,8 @@ class Searchable(nn.Module):
 
     def __init__(self, options: Sequence[Option], name: str | None = None, follows: tuple[str, ...] = (), **limits: Any):
         super().__init__()
-        for option in options:
-            if not isinstance(option, str | int | float):
-                raise InputError(f"an option of {type(self).__name__} is named by text or a number; got {option!r}")
         if len(set(options)) < len(options):
             raise InputError(f"the options of a choice must differ; got {tuple(options)}")
-        if name is not None and not isinstance(name, str):
-            raise InputError(f"the name of a choice is text; got {name!r}")
         self.choice = Choice(name or "", tuple(options), **limits) if options else None
         self.follows = follows
         self.mix: Mix | None = None
@@ -64,27 +58,6 @@ class Searchable(nn.Module):
         return self.choice, self.mix
 
 
-def modules_by_name(layer: str, modules: Any) -> dict[Any, nn.Module]:
-    """The options of a layer, whose names are given; raises ``InputError`` for what is not a dict of modules."""
-    if not isinstance(modules, Mapping):
-        raise InputError(f'{layer} takes a dict of modules by name, such as {{"a": module}}; got a {type(modules).__name__}')
-    return {name: _module(layer, f"option {name!r}", module) for name, module in modules.items()}
-
-
-def modules_in_order(layer: str, modules: Any) -> list[nn.Module]:
-    """The parts of a layer, in order; raises ``InputError`` for what is not a sequence of modules."""
-    if isinstance(modules, Mapping) or not isinstance(modules, Iterable):
-        raise InputError(f"{layer} takes a list of modules; got a {type(modules).__name__}")
-    return [_module(layer, f"number {i}", module) for i, module in enumerate(modules)]
-
-
-def _module(layer: str, which: str, module: Any) -> nn.Module:
-    if isinstance(module, nn.Module):
-        return keep_input(module)
-    hint = ": put it in nn.Sequential(...)" if isinstance(module, list | tuple) else ""
-    raise InputError(f"{which} of {layer} must be a torch.nn.Module; got a {type(module).__name__}{hint}")
-
-
 def searchable(model: nn.Module) -> list[Searchable]:
     """The searchable layers of ``model``, each once."""
     return [m for m in model.modules() if isinstance(m, Searchable)]
@@ -107,20 +80,20 @@ class Supernet(nn.Module):
         for path, module in model.named_modules():
             if isinstance(module, Searchable) and module.choice and not module.choice.name:
                 module.choice = replace(module.choice, name=path or "choice")
-        places: dict[str, list[When]] = {}
-        _conditions(model, (), places, {})
+        places: dict[str, list[Chain]] = {}
+        _note_places(model, (), places, set())
+        choices = nested([*(layer.choice for layer in self.layers if layer.choice), *outside], places)
         for layer in self.layers:
             if layer.choice and not layer.choice.when:
-                here = places[layer.choice.name]
-                pairs = {pair for when in here for pair in when}
-                layer.choice = replace(layer.choice, when=() if () in here else tuple(sorted(pairs, key=str)))
+                found = choices[layer.choice.name]
+                layer.choice = replace(layer.choice, when=found.when, together=found.together)
         self.space = SearchSpace([*(layer.choice for layer in self.layers if layer.choice), *outside])
         if not self.space:
             raise InputError("the model has no choices: put OneOf, SomeOf, UpTo or an elastic layer in its __init__")
 
-    def forward(self, mixture: Mixture, *inputs: Any, **named: Any) -> Any:
+    def forward(self, mixture: Mixture, *inputs: Any) -> Any:
         with self.blending(mixture), memo(self.share), routed(self.strided):
-            return self.model(*inputs, **named)
+            return self.model(*inputs)
 
     @contextmanager
     def blending(self, mixture: Mixture) -> Iterator[None]:
@@ -144,20 +117,37 @@ class Supernet(nn.Module):
         return Supernet(model, *self.outside, share=self.share)
 
 
-def _conditions(module: nn.Module, when: When, places: dict[str, list[When]], seen: dict[tuple[int, When], nn.Module]) -> None:
-    """Note where each choice occurs: under which (choice, option) pairs, () where it always runs."""
-    if (id(module), when) in seen:
-        return
-    seen[id(module), when] = module
-    parts: dict[int, When] = {}
-    if isinstance(module, Searchable):
-        if module.choice:
-            places.setdefault(module.choice.name, []).append(when)
-        parts = {id(m): pairs for m, pairs in module.under()}
-    for child in module._modules.values():
+def placed(module: nn.Module) -> Iterator[tuple[str, nn.Module, When]]:
+    """The children of ``module``, parts in a list one by one, each with the pairs of which any must be taken for it to run; (): none."""
+    waiting = _conditions_of_parts(module)
+    for name, child in module._modules.items():
         if child is None:
             continue
-        inner = child._modules.values() if isinstance(child, nn.ModuleList) else ()
-        for part in inner if any(id(m) in parts for m in inner) else (child,):
-            if part is not None:
-                _conditions(part, parts.get(id(part)) or when, places, seen)
+        if isinstance(child, nn.ModuleList) and any(id(part) in waiting for part in child):
+            for i, part in enumerate(child):
+                yield f"{name}.{i}", part, (waiting.get(id(part)) or [()]).pop(0)
+        else:
+            yield name, child, (waiting.get(id(child)) or [()]).pop(0)
+
+
+def _conditions_of_parts(module: nn.Module) -> dict[int, list[When]]:
+    """By the id of each part of ``module``: the pairs of which any must be taken, for each place that it has there."""
+    places: dict[int, list[When]] = {}
+    for part, pairs in module.under() if isinstance(module, Searchable) else ():
+        places.setdefault(id(part), []).append(pairs)
+    children = [m for c in module._modules.values() for m in (c if isinstance(c, nn.ModuleList) else (c,))]
+    for i, conditions in places.items():
+        always = sum(id(child) == i for child in children) - len(conditions)
+        conditions[:0] = [()] * always  # the first blocks of an UpTo run at every depth, and may be one module
+    return places
+
+
+def _note_places(module: nn.Module, chain: Chain, places: dict[str, list[Chain]], seen: set[tuple[int, Chain]]) -> None:
+    """Note where each choice occurs: below which (choice, option) pairs, from the outside in."""
+    if (id(module), chain) in seen:
+        return
+    seen.add((id(module), chain))
+    if isinstance(module, Searchable) and module.choice:
+        places.setdefault(module.choice.name, []).append(chain)
+    for _, child, pairs in placed(module):
+        _note_places(child, (*chain, pairs) if pairs else chain, places, seen)

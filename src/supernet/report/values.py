@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -75,13 +74,13 @@ def plain(value: Any) -> str:
 
 
 def flat(entry: Mapping[Any, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested settings as dotted names and texts, without those that are not set."""
+    """Nested settings as dotted names and texts."""
     rows: list[tuple[str, str]] = []
     for name, value in entry.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and value:
             rows += flat(value, f"{prefix}{name}.")
-        elif value is not None:
-            rows.append((f"{prefix}{name}", plain(value)))
+        else:
+            rows.append((f"{prefix}{name}", "none" if isinstance(value, Mapping) else plain(value)))
     return rows
 
 
@@ -92,8 +91,6 @@ def spoken(name: str) -> str:
 
 
 def architecture_text(choices: Mapping[str, Any], most: int = 90) -> str:
-    """What is taken, in the order of the choices, shortened; by name where the names are more than numbers in a row."""
-    taken = {name: "+".join(map(str, t)) if isinstance(t, list | tuple) else str(t) for name, t in choices.items()}
-    alone = all(re.fullmatch(r"((layer|normal|reduce)\.)?\d+(<\d+)?", name) for name in taken)
-    text = " ".join(taken.values()) if alone else ", ".join(f"{name} {t}" for name, t in taken.items())
+    """What is taken, in the order of the choices, shortened."""
+    text = " ".join("+".join(map(str, t)) if isinstance(t, list | tuple) else str(t) for t in choices.values())
     return text if len(text) <= most else text[: most - 1] + "…"
