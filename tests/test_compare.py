@@ -66,6 +66,18 @@ def test_one_seed_has_no_deviation_and_no_interval(tmp_path):
     assert methods["darts"]["over_random"]["validation"] == {"mean": 2.0, "low": None, "high": None}
 
 
+def test_two_seeds_give_no_interval_and_say_so(tmp_path):
+    darts = run(tmp_path, ["darts"], seeds=range(2), method=counted(VALUES, []))["methods"]["darts"]
+    assert darts["over_random"]["validation"]["low"] is darts["over_random"]["validation"]["high"] is None
+    assert darts["decided"]["validation"]["decided"] is False and "2 seeds say nothing" in darts["decided"]["validation"]["says"]
+
+
+def test_a_difference_whose_interval_holds_zero_is_called_none(tmp_path):
+    darts = run(tmp_path, ["darts"], seeds=range(3), method=counted(VALUES, []))["methods"]["darts"]
+    assert darts["over_random"]["validation"]["low"] < 0
+    assert darts["decided"]["validation"]["says"].endswith("no difference is shown")
+
+
 def test_a_score_that_a_method_does_not_give_is_left_out():
     line = {"validation": 1.0, "evaluations": 3, "measured": {"seconds": 2.0}}
     methods = summary({"random": [{**line, "test": 2.0}], "darts": [line]})["methods"]

@@ -85,6 +85,13 @@ def test_a_search_of_ones_own_module_says_what_it_did_not_decide(tmp_path: Path)
     assert tried.decided["trials"]["decided"] is False and tried.decided["trials"]["examples"] == 64
 
 
+def test_a_bound_of_ones_own_module_is_kept_with_what_was_found(tmp_path: Path) -> None:
+    found = search(own(), digits(), "darts", epochs=1, out=tmp_path, limits={"params": 31})
+    stored = json.loads((tmp_path / "architecture.json").read_text())
+    assert stored["limits"] == {"params": {"bound": 31, "holds": found.costs["params"] <= 31}}
+    assert "The bound of 31 on parameters" in (tmp_path / "report.html").read_text()
+
+
 def test_selection_by_perturbation_is_not_judged_by_its_alphas() -> None:
     assert "alphas" not in search(own(), digits(), "darts-pt", epochs=1, tune_epochs=1).decided
 
@@ -96,5 +103,7 @@ def test_the_command_says_what_was_not_decided_in_every_place(tmp_path: Path, ca
     assert result["decided"]["alphas"]["decided"] is False and set(result["decided"]) == {"alphas", "baseline"}
     assert json.loads((tmp_path / "architecture.json").read_text())["decided"] == result["decided"]
     said = capsys.readouterr().err
+    assert "of the evaluation network with channels 16, cells 5; searched was one with channels 2, cells 1" in result["counted"]
     page = (tmp_path / "report.html").read_text()
+    assert "searched was one with channels 2, cells 1" in page
     assert "undecided: the alphas are nearly uniform" in said and "Undecided" in page and "the alphas are nearly uniform" in page

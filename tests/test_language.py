@@ -21,10 +21,11 @@ from supernet.errors import InputError
 from supernet.estimators.shared import SharedWeights
 from supernet.language import LanguageModelling, Prediction
 from supernet.mixture import one_hot
-from supernet.run import Interrupted, Run
+from supernet.run import Run
 from supernet.search import search
 from supernet.spaces import lstm, recurrent
 from supernet.spaces.published.recurrent import published_recurrent
+from supernet.stopping import Interrupted
 from supernet.strategies.averaged import Averaged
 from supernet.strategies.by_length import ByLength
 from supernet.strategies.clipped_darts import ClippedDARTS

@@ -15,7 +15,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 from supernet.errors import InputError, RunError
-from supernet.run import Run, random_states, read_history, set_random_states
+from supernet.randomness import random_states, set_random_states
+from supernet.run import Run, read_history
 
 
 def test_a_second_process_cannot_write_the_same_run(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ FLOORS = [
     ("task", "run", "progress", "settings", "costs"),
     ("genotype", "ops", "weights", "mixture", "data.streams", "data.replayed", "data.batches", "data.augment"),
     ("space", "memo", "decided", "modes", "convolutions"),
-    ("errors", "files", "described", "version"),
+    ("errors", "files", "described", "version", "randomness", "stopping", "tree"),
 ]
 NEVER = [
     ("spaces", "strategies"),

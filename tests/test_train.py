@@ -18,7 +18,9 @@ from torch.nn import functional as F
 
 from supernet import OneOf, Supernet, Task
 from supernet.errors import InputError, RunError
-from supernet.run import Interrupted, Run, seed_everything
+from supernet.randomness import seed_everything
+from supernet.run import Run
+from supernet.stopping import Interrupted
 from supernet.strategies import STRATEGIES
 from supernet.strategies.darts import DARTS
 from supernet.strategies.retrain import Retrain
@@ -117,7 +119,8 @@ def test_a_loss_that_is_not_a_number_ends_the_run_in_one_line() -> None:
         fit(strategy, task.data, 1)
 
 
-def test_ctrl_c_finishes_the_step_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_sigterm_finish_the_step_save_and_say_how_to_go_on(tmp_path: Path, number: int) -> None:
     whole, task = made()
     expected = fit(whole, task.data, 2)
     strategy, task = made()
@@ -125,7 +128,7 @@ def test_ctrl_c_finishes_the_step_saves_and_says_how_to_go_on(tmp_path: Path) ->
 
     def step(data: Any) -> Any:
         if task.data.state_dict()["train"]["at"] == 2:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
         return inner(data)
 
     strategy.step = step  # type: ignore[method-assign]

@@ -10,27 +10,30 @@
 
 from __future__ import annotations
 
-from supernet.derive import derive, recalibrate
-from supernet.errors import InputError, RunError
-from supernet.export import export
-from supernet.genotype import Genotype
-from supernet.layers import (
-    ElasticConv1d,
-    ElasticConv2d,
-    ElasticKernel2d,
-    ElasticLinear,
-    ElasticNorm,
-    OneOf,
-    SomeOf,
-    Supernet,
-    UpTo,
-)
-from supernet.profile import profile, time_network
-from supernet.search import Found, search
-from supernet.space import Architecture, Choice, SearchSpace
-from supernet.task import Task
-from supernet.version import VERSION
-from supernet.workflow.delivery import load
+from supernet.stopping import starting
+
+with starting():
+    from supernet.derive import derive, recalibrate
+    from supernet.errors import InputError, RunError
+    from supernet.export import export
+    from supernet.genotype import Genotype
+    from supernet.layers import (
+        ElasticConv1d,
+        ElasticConv2d,
+        ElasticKernel2d,
+        ElasticLinear,
+        ElasticNorm,
+        OneOf,
+        SomeOf,
+        Supernet,
+        UpTo,
+    )
+    from supernet.profile import profile, time_network
+    from supernet.search import Found, search
+    from supernet.space import Architecture, Choice, SearchSpace
+    from supernet.task import Task
+    from supernet.version import VERSION
+    from supernet.workflow.delivery import load
 
 __version__ = VERSION
 

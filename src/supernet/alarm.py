@@ -11,7 +11,6 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import torch
 from torch import nn
 
 from supernet.decided import entropies
@@ -19,6 +18,7 @@ from supernet.errors import InputError
 from supernet.estimators.shared import SharedWeights
 from supernet.layers.base import Supernet
 from supernet.layers.one_of import OneOf
+from supernet.randomness import drawing_apart
 from supernet.space import Architecture, Option
 from supernet.strategies.curvature import largest_eigenvalue
 from supernet.strategies.early_stopping import CurvatureGrowth, SkipConnects
@@ -66,8 +66,7 @@ class Alarm:
             self.records = [dict(line.get("alarm") or {}) for line in self.past() if "epoch" in line]
         record: Record = {}
         if len(self.records) % self.every == 0:
-            devices = [strategy.device] if strategy.device.type == "cuda" else []
-            with torch.random.fork_rng(devices=devices):
+            with drawing_apart(strategy.device):
                 record = self._measured(strategy, metrics, len(self.records))
             crossed = self.crossed([*self.records, record])
             before: Record = next((r for r in reversed(self.records) if r), {})

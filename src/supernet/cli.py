@@ -5,17 +5,35 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-import yaml
-
 from supernet.errors import InputError, RunError, unknown
+from supernet.stopping import AtOnce, starting
+
+with starting():
+    import typer
+    import yaml
+    from typer.core import TyperGroup
+
+
+class Commands(TyperGroup):
+    """The commands; one that is stopped outside of a run, which has nothing to save, says so and ends with exit code 130."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was given."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            print("stopped at once; the last checkpoint is whole" if isinstance(stop, AtOnce) else "stopped", file=sys.stderr)
+            raise typer.Exit(130) from None
+
 
 app = typer.Typer(
     name="supernet",
+    cls=Commands,
     help="Design neural networks by search.",
     no_args_is_help=True,
     add_completion=False,
@@ -365,7 +383,11 @@ def show(result: Any, as_json: bool) -> None:
 
 
 def main() -> None:
-    """The command ``supernet``: a user's mistake is one line and exit code 2, a failure one line and exit code 1."""
+    """The command ``supernet``: a user's mistake is one line and exit code 2, a failure one line and exit code 1.
+
+    SIGTERM is like Ctrl-C.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
     except InputError as error:

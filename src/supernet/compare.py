@@ -17,6 +17,7 @@ from time import perf_counter
 from typing import Any
 
 from supernet.costs.objective import Objective
+from supernet.decided import by_seeds
 from supernet.errors import InputError, RunError
 from supernet.estimators.tabular import Table
 from supernet.explore import explore
@@ -50,7 +51,8 @@ def compare(
     stop: called where one of them failed or Ctrl-C was pressed, to end those that still run.
 
     ``std`` is the sample standard deviation over seeds (n - 1 in the denominator; 0 of one seed). ``over_random`` is the mean paired
-    difference from random search with its 95 % confidence interval by Student's t (none of one seed).
+    difference from random search with its 95 % confidence interval by Student's t (none of fewer than three seeds); ``decided`` says
+    of each score whether the method and random search differ.
     Raises ``InputError`` where ``out`` holds something else, ``RunError`` where another process compares there or it cannot be written.
     """
     if not seeds:
@@ -154,6 +156,7 @@ def summary(results: Mapping[str, Sequence[Result]]) -> dict[str, Any]:
                 for score in SCORES
                 if score in entry and all(score in line for line in results["random"])
             }
+            entry["decided"] = {score: by_seeds(**paired, seeds=len(lines)) for score, paired in entry["over_random"].items()}
         methods[name] = entry
     return {"methods": methods}
 
@@ -163,9 +166,9 @@ def _spread(values: Sequence[float]) -> dict[str, float]:
 
 
 def _paired(differences: Sequence[float]) -> dict[str, float | None]:
-    """The mean difference and its 95 % confidence interval."""
+    """The mean difference and its 95 % confidence interval; none of two, whose quantile of 12.7 makes it say nothing."""
     mean, n = fmean(differences), len(differences)
-    if n < 2:
+    if n < 3:
         return {"mean": mean, "low": None, "high": None}
     stdtrit = import_module("scipy.special").stdtrit  # slow to import, and needed here only
     half = float(stdtrit(n - 1, 0.975)) * stdev(differences) / math.sqrt(n)

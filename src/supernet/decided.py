@@ -91,6 +91,16 @@ def by_ranking(tau: float | None, samples: int) -> Verdict:
     return {"decided": False, "says": f"the shared weights {what}, and chance alone gives up to {noise:.3f}", **facts}
 
 
+def by_seeds(mean: float, low: float | None, high: float | None, seeds: int) -> Verdict:
+    """Whether a method and random search differ over ``seeds``, by the mean paired difference and its interval, None of too few seeds."""
+    if low is None or high is None:
+        says = "one seed says nothing" if seeds == 1 else f"{seeds} seeds say nothing"
+        return {"decided": False, "says": f"{mean:+.4g} from random search, of which {says}"}
+    shown = f"{mean:+.4g} from random search, between {low:+.4g} and {high:+.4g} by {seeds} seeds"
+    decided = low > 0 or high < 0
+    return {"decided": decided, "says": f"{shown}: {'better' if mean > 0 else 'worse'}" if decided else f"{shown}: no difference is shown"}
+
+
 def named(by: str, verdict: Verdict | None) -> dict[str, Verdict]:
     """``verdict`` under the name of what it is by; nothing where there is none."""
     return {by: verdict} if verdict else {}

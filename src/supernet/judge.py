@@ -15,12 +15,11 @@ from random import Random
 from statistics import fmean
 from typing import Any
 
-import torch
-
 from supernet.data.streams import Data
 from supernet.errors import InputError
 from supernet.estimators.shared import SharedWeights
 from supernet.estimators.tabular import Table
+from supernet.randomness import drawing_apart
 from supernet.space import Architecture, SearchSpace
 from supernet.task import Task
 
@@ -76,8 +75,7 @@ class Judge:
         """The task's first metric (without metrics, minus the loss) of each by the shared weights, on a part of the validation data."""
         part: Any = copy.copy(task)
         part.data, part._examples = _Beginning(task.data, self.batches), {}
-        devices = [task.device] if task.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices):
+        with drawing_apart(task.device):
             estimate = SharedWeights(supernet, part, batches=self.calibration)
             scores = [estimate(supernet.space.check(arch)) for arch in architectures]
         metric = next(iter(task.metrics), None)

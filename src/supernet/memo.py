@@ -9,19 +9,31 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-Value = TypeVar("Value")
+from supernet.errors import InputError
+from supernet.tree import versions
 
-_seen: ContextVar[dict[tuple[Hashable, int], tuple[Tensor, Any]] | None] = ContextVar("seen", default=None)
+Value = TypeVar("Value")
+Seen = dict[tuple[Hashable, ...], tuple[Tensor, Any, list[int]]]  # (key, id and version of x) -> x, the value, its versions
+
+_seen: ContextVar[Seen | None] = ContextVar("seen", default=None)
 
 
 @contextmanager
 def memo(on: bool = True) -> Iterator[None]:
-    """Share results between calls of ``once`` while the context lasts; with ``on`` false, share nothing."""
-    token = _seen.set({} if on else None)
+    """Share results between calls of ``once`` while the context lasts; with ``on`` false, share nothing.
+
+    Raises ``InputError`` at its end where somebody changed a shared result in place.
+    """
+    seen: Seen | None = {} if on else None
+    token = _seen.set(seen)
     try:
         yield
     finally:
         _seen.reset(token)
+    for (key, *_), (_, value, before) in (seen or {}).items():
+        if versions([value]) != before:
+            name = key[0] if isinstance(key, tuple) else key
+            raise InputError(f"the result of {name!r}, which several options share, was changed in place: use inplace=False behind it")
 
 
 def once(key: Hashable, x: Tensor, compute: Callable[[Tensor], Value]) -> Value:
@@ -33,8 +45,9 @@ def once(key: Hashable, x: Tensor, compute: Callable[[Tensor], Value]) -> Value:
     seen = _seen.get()
     if seen is None:
         return compute(x)
-    full = (key, id(x))
+    full = (key, id(x), *versions([x]))
     if full not in seen:
-        seen[full] = (x, compute(x))  # holding x keeps its id from being used again
+        made = compute(x)
+        seen[full] = (x, made, versions([made]))  # holding x keeps its id from being used again
     value: Value = seen[full][1]
     return value

@@ -10,23 +10,21 @@ import itertools
 import json
 import math
 import os
-import random
-import signal
 import sys
 import time
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any, BinaryIO
 
 import filelock
-import numpy
 import torch
 import yaml
 
 from supernet.errors import InputError, RunError
 from supernet.files import write_whole
+from supernet.randomness import random_states, set_random_states
+from supernet.stopping import AtOnce, Interrupted
 from supernet.weights import pack
 
 FORMAT = 1
@@ -83,10 +81,12 @@ class Run:
     def __enter__(self) -> Run:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *reason: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, reason: BaseException | None, trace: object) -> None:
         if kind is not None and issubclass(kind, InputError):
             self._forget()
         self.close()
+        if isinstance(reason, Interrupted | KeyboardInterrupt) and not isinstance(reason, AtOnce):
+            raise Interrupted(f"stopped; {self.folder} holds what was done: go on with --resume (resume=True)") from None
 
     def _forget(self) -> None:
         """Leave no trace of a run that was refused before it began."""
@@ -300,60 +300,3 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
                 break
             raise InputError(f"{path}, line {number}, is not JSON: {error.msg}") from error
     return found
-
-
-def random_states() -> dict[str, Any]:
-    """Every global random state, as tensors and plain data."""
-    version, internal, gauss = random.getstate()
-    _, keys, *rest = numpy.random.get_state()
-    states: dict[str, Any] = {
-        "torch": torch.get_rng_state(),
-        "python": [version, list(internal), gauss],
-        "numpy": [torch.from_numpy(numpy.asarray(keys).astype("int64")), *rest],
-    }
-    if torch.cuda.is_available():
-        states["cuda"] = torch.cuda.get_rng_state_all()
-    return states
-
-
-def set_random_states(states: Mapping[str, Any]) -> None:
-    """Set what ``random_states`` gave."""
-    torch.set_rng_state(states["torch"].cpu())
-    version, internal, gauss = states["python"]
-    random.setstate((version, tuple(internal), gauss))
-    keys, *rest = states["numpy"]
-    numpy.random.set_state(("MT19937", keys.cpu().numpy().astype("uint32"), *rest))
-    if "cuda" in states and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all([s.cpu() for s in states["cuda"]])
-
-
-def seed_everything(seed: int) -> None:
-    """Seed Python, numpy and torch."""
-    random.seed(seed)
-    numpy.random.seed(seed % 2**32)
-    torch.manual_seed(seed)
-
-
-class Interrupted(RunError):
-    """The user asked to stop, and the run has been saved."""
-
-
-@contextlib.contextmanager
-def interruptible() -> Iterator[list[int]]:
-    """Collects Ctrl-C in the yielded list, so that a step is finished and saved before stopping; a second one stops at once."""
-    asked: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        if asked:
-            raise KeyboardInterrupt
-        asked.append(number)
-
-    try:
-        before = signal.signal(signal.SIGINT, note)
-    except ValueError:  # not the main thread: signals cannot be caught here
-        yield asked
-        return
-    try:
-        yield asked
-    finally:
-        signal.signal(signal.SIGINT, before)

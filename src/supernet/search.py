@@ -24,11 +24,13 @@ from supernet.explore import Exploration, Trial, explore
 from supernet.layers.base import Supernet
 from supernet.mixture import Costing, Table, one_hot
 from supernet.progress import Progress
+from supernet.randomness import seed_everything
 from supernet.report.page import write_report
-from supernet.run import FORMAT, Interrupted, Run, interruptible, seed_everything
+from supernet.run import FORMAT, Run
 from supernet.searchers import Searcher, make_searcher
 from supernet.searchers.state import plain
 from supernet.space import Architecture, SearchSpace
+from supernet.stopping import Interrupted, interruptible, one_at_a_time
 from supernet.strategies import strategy as strategy_named
 from supernet.task import Task
 from supernet.train import History, Strategy, fit
@@ -60,6 +62,7 @@ class Found:
     data: dict[str, Any] = field(default_factory=dict)
 
 
+@one_at_a_time()
 def search(
     supernet: Supernet,
     task: Task,
@@ -95,7 +98,8 @@ def search(
     ``out``: a folder to write as a run, to be killed and resumed (``resume=True``, all else the same), saved every ``save_every`` seconds;
     ``supernet.load`` gives the derived network back. (A ``Run``: whoever opened it writes what was found.) The global seed is set where
     ``method`` is a name.
-    Raises ``InputError`` for bad settings before any work, ``Interrupted`` after Ctrl-C.
+    Raises ``InputError`` for bad settings before any work, ``Interrupted`` after Ctrl-C or SIGTERM, ``RunError`` where another thread of
+    this process searches: searches draw from random states that a process has once.
     """
     if limits is not None and not isinstance(limits, Limits):
         measured, margin = _measured(latency_table, supernet.space)
@@ -154,7 +158,7 @@ def search(
             found.network = derive(supernet, found.architecture, *task.example)
             run.write_weights(found.network, *task.example)
         if own and run:
-            _deliver(found, about, run)
+            _deliver(found, about, run, limits)
     return found
 
 
@@ -179,11 +183,13 @@ def _measured(table: LatencyTable | Predictor | str | Path | None, space: Search
     return {name: read.table(space, name) for name in read.costs}, read.underestimate
 
 
-def _deliver(found: Found, about: Mapping[str, Any], run: Run) -> None:
+def _deliver(found: Found, about: Mapping[str, Any], run: Run, limits: Limits | None) -> None:
     """Write what was found: architecture and report. Commands write theirs with the sizes of a built-in space."""
     stored = {"format": FORMAT, "space": "own", "settings": {}, "choices": plain(found.architecture), "found_by": about}
     stored |= {"scores": {f"validation_{k}": v for k, v in found.scores.items()}, "costs": found.costs}
-    run.write_json("architecture.json", {**stored, **({"decided": found.decided} if found.decided else {})})
+    bounds = {name: {"bound": bound, "holds": found.costs[name] <= bound} for name, bound in (limits.bounds if limits else {}).items()}
+    further = {"limits": bounds, "decided": found.decided}
+    run.write_json("architecture.json", {**stored, **{name: entry for name, entry in further.items() if entry}})
     write_report(run.folder)
 
 

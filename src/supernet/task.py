@@ -15,6 +15,7 @@ from supernet.errors import InputError
 from supernet.mixture import Mixture
 from supernet.modes import evaluating
 from supernet.ops import ONE_VALUE
+from supernet.randomness import drawing_apart
 
 Measure = Callable[[Any, Any], Tensor]
 
@@ -106,8 +107,7 @@ class Task:
         Labels that are in memory are looked at to the last. ``model`` and the global random state are left as they were.
         """
         network = model if mixture is None else partial(model, mixture)
-        devices = [self.device] if self.device.type == "cuda" else []
-        with evaluating(model), torch.random.fork_rng(devices=devices):
+        with evaluating(model), drawing_apart(self.device):
             for stream in filter(self.data.has, ("train", "validation")):
                 batch = next(self.data.each(stream))
                 outputs = self.predict(network, batch)

@@ -14,7 +14,8 @@ from torch import Tensor
 from supernet.data.streams import Data
 from supernet.errors import InputError, RunError
 from supernet.progress import Progress
-from supernet.run import Interrupted, Run, interruptible
+from supernet.run import Run
+from supernet.stopping import Interrupted, interruptible, one_at_a_time
 
 FEWEST = 6  # epochs of a training that is given in steps
 History = list[dict[str, Any]]
@@ -43,6 +44,7 @@ class Strategy(Protocol):
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
 
+@one_at_a_time()
 def fit(
     strategy: Strategy,
     data: Data,
@@ -59,8 +61,9 @@ def fit(
     ``steps`` make at least ``FEWEST`` epochs, shorter than a pass of the data where need be: schedules and stages follow epochs.
 
     With a ``run``, go on from its checkpoint, append each line to its history, save every ``save_every`` seconds and after each
-    epoch. ``evaluate()``: further entries of a line. Raises ``Interrupted`` after Ctrl-C, the run saved; ``RunError`` where
-    the loss is no longer a number; ``InputError`` where the checkpoint is of another training.
+    epoch. ``evaluate()``: further entries of a line. Raises ``Interrupted`` after Ctrl-C or SIGTERM, the run saved; ``RunError``
+    where the loss is no longer a number, or another thread of this process trains; ``InputError`` where the checkpoint is of
+    another training.
     """
     done, at, totals, history = 0, 0, {}, []
     length = strategy.steps(data)
@@ -90,7 +93,7 @@ def fit(
 
     spent = done * length + at
     progress = Progress(what, steps or epochs * length, spent)
-    saved = time.monotonic()
+    saved, device = time.monotonic(), torch.device("cpu")
     stop = False
     try:
         with interruptible() as asked:
@@ -101,6 +104,7 @@ def fit(
                     while at < until:
                         for name, value in strategy.step(data).items():
                             totals[name] = totals.get(name, torch.zeros((), device=value.device)).to(value.device) + value
+                            device = value.device
                         at, spent, examples = at + 1, spent + 1, examples + 1
                         progress.advance(**({"epoch": f"{done + 1}/{epochs}", "loss": float(totals["loss"]) / at} if progress.due else {}))
                         if asked:
@@ -114,7 +118,8 @@ def fit(
                 if not all(value == value for value in line.values()):
                     raise RunError(f"the loss of epoch {done + 1} is not a number: lower the learning rate, or clip gradients")
                 line |= {**strategy.facts(), **(evaluate() if evaluate else {})}
-                line["measured"] = {"seconds": seconds, "steps_per_second": examples / max(seconds, 1e-9), "peak_memory_mb": peak_memory()}
+                line["measured"] = {"seconds": seconds, "steps_per_second": examples / max(seconds, 1e-9)}
+                line["measured"] |= {"peak_memory_mb": peak_memory(device)}
                 done, at, totals = done + 1, 0, {}
                 stop = strategy.epoch(done, epochs, line) or (steps is not None and spent >= steps)
                 history.append(line)
@@ -153,10 +158,12 @@ def said(line: dict[str, Any]) -> str:
     return "  ".join(parts)
 
 
-def peak_memory() -> float:
-    """The largest memory this process (or, with CUDA, this device) has held, in MB."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 2**20
+def peak_memory(device: torch.device | str = "cpu") -> float:
+    """The largest memory that this process has held, in MB: on ``device`` where that keeps count, else of the computer."""
+    kind = torch.device(device)
+    counted = None if kind.type in ("cpu", "meta") else getattr(torch.get_device_module(kind), "max_memory_allocated", None)
+    if counted is not None:
+        return float(counted(kind)) / 2**20
     try:
         import resource
     except ImportError:  # Windows

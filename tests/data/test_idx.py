@@ -63,7 +63,7 @@ def rewrite(name: str, change: Callable[[bytes], bytes]) -> Callable[[Path], Non
 
 @pytest.mark.parametrize(("name", "change", "said"), [
     ("train-images-idx3-ubyte", lambda b: b[:-1], "its head says 300 bytes, 299 follow"),
-    ("train-images-idx3-ubyte", lambda b: b + b"x", "301 follow"),
+    ("train-images-idx3-ubyte", lambda b: b + b"x", "its head says 300 bytes, more follow"),
     ("train-images-idx3-ubyte", lambda b: b[:9], "truncated within its head"),
     ("train-images-idx3-ubyte", lambda b: b"", "starts with "),
     ("train-images-idx3-ubyte", lambda b: b"\x89PNG" + b[4:], "starts with 89504e47"),

@@ -25,6 +25,10 @@ def test_ticks_are_few_round_and_around_the_data(low, high):
     assert len(set(readable(found))) == len(found)
 
 
+def test_one_point_far_from_zero_is_drawn():
+    assert len(circles(chart([Series("x", [(9007199254740996.0, 1.0)], "points")], "t", "epoch"))) == 1
+
+
 def test_ticks_of_epochs_are_whole():
     assert all(t == int(t) for high in range(1, 40) for t in ticks(1, high, whole=True))
 

@@ -296,3 +296,56 @@ def test_scores_of_a_table_in_percent_stay_as_they_are(tmp_path):
     found = page(write_report(write_run(tmp_path / "run", config, trials, {"choices": {"0": "id"}, "scores": scores})))
     facts = dict(zip(found.of("dt"), found.of("dd"), strict=True))
     assert facts["Validation"] == "90.8" and facts["Table"] == "nb201.npz" and "Data" not in facts
+
+
+def test_two_seeds_are_drawn_without_an_interval(tmp_path):
+    methods = {"darts": {"validation": {"mean": 0.9, "std": 0.02}}, "random": {"validation": {"mean": 0.88, "std": 0.01}}}
+    lines = [{"method": m, "seed": s, "validation": 0.9 - s / 100} for m in methods for s in range(3)]
+    for seeds, deviation in ((2, 0), (3, 2)):
+        folder = tmp_path / str(seeds)
+        folder.mkdir()
+        (folder / "results.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines if line["seed"] < seeds))
+        path = write_comparison({"methods": methods, "seeds": seeds}, folder)
+        bars = re.findall(r"h8M", path.read_text())
+        assert len(bars) == deviation and sum("±" in text for text in page(path).of("td")) == deviation
+        assert any("fewer than 3 seeds give no deviation" in text for text in page(path).of("p")) == (seeds < 3)
+
+
+def test_what_is_constant_is_said_and_has_no_axis(tmp_path):
+    lines = [{"epoch": e, "loss": 2 / e, "learning_rate": 0.025, "validation": {"accuracy": 0.5}} for e in (1, 2, 3)]
+    found = page(write_report(write_run(tmp_path / "run", {"method": "darts"}, lines, None)))
+    assert "Loss" in found.of("text") and "Learning rate" not in found.of("text")
+    assert {"Learning rate: 0.025 throughout.", "Accuracy (%), validation: 50 throughout."} <= set(found.of("p"))
+
+
+def test_shares_and_entropies_are_drawn_over_the_whole_axis(tmp_path):
+    cells = [{"all": {"operations": 6, "skips": n, "pooling": 0, "none": 0}} for n in (1, 2)]
+    lines = [{"epoch": e, "alarm": {"cells": c, "entropy": 0.9989 - e / 1e4}} for e, c in enumerate(cells, start=1)]
+    texts = page(write_report(write_run(tmp_path / "run", {"method": "darts"}, lines, None))).of("text")
+    entropy, skips = texts.index("Mean entropy of the choices (1: undecided)"), texts.index("Skip-connections in what would be derived (%)")
+    assert {"0.0", "1.0"} <= set(texts[entropy : entropy + 9])
+    assert {"0", "100"} <= set(texts[skips : skips + 9])
+
+
+def test_settings_that_are_not_set_are_not_listed(tmp_path):
+    config = {"method": "darts", "seed": 0, "steps": None, "supernet": {}, "table": {"file": None}, "weights": {"lr": 0.1, "clip": None}}
+    found = page(write_report(write_run(tmp_path / "run", config, [], None)))
+    assert found.of("td") == ["method", "darts", "seed", "0", "weights.lr", "0.1"]
+
+
+def test_a_module_of_ones_own_is_a_chain_of_named_blocks(tmp_path):
+    choices = {"block": "k3", "stage": 2, "stage.blocks.0.conv": "k7", "width": 16}
+    trials = [{"trial": 1, "architecture": choices, "scores": {"accuracy": 0.9}, "outcome": "scored"}]
+    found = {"space": "own", "choices": choices, "scores": {"validation_accuracy": 0.9}, "costs": {"params": 7386}}
+    found |= {"limits": {"params": {"bound": 8000, "holds": True}}}
+    read = page(write_report(write_run(tmp_path / "run", {"method": "one-shot"}, trials, found)))
+    assert read.of("h1") == ["one-shot in a module of one's own"]
+    assert {"block k3", "stage 2", "stage.blocks.0.conv k7", "width 16"} <= set(read.of("text"))
+    assert "block k3, stage 2, stage.blocks.0.conv k7, width 16" in read.of("td")
+    assert "at most 8,000; holds" in read.of("dd") and any("The bound of 8,000 on parameters is met" in text for text in read.of("p"))
+
+
+def test_what_was_not_decided_is_said_beside_the_summary(tmp_path):
+    verdicts = {"alphas": {"decided": False, "says": "the alphas are nearly uniform"}, "baseline": {"decided": True, "says": "better"}}
+    both = page(write_report(write_run(tmp_path / "run", {}, [], {"decided": verdicts, "choices": {"0": "a"}})))
+    assert both.of("h2")[:2] == ["Summary", "Decided in part"] and "the alphas are nearly uniform" in both.of("td")

@@ -21,6 +21,8 @@ from supernet.mixture import Table, expected, one_hot
 from supernet.space import Architecture, SearchSpace
 from supernet.spaces import cell, single_path
 from supernet.strategies import STRATEGIES
+from supernet.strategies.early_stopping import STOPS
+from supernet.strategies.regularisers import REGULARISERS
 
 SIZES = {"channels": 12, "cells": 3, "nodes": 1, "shape": (3, 8, 8), "classes": 3}
 CHAIN = {"stem": "cifar", "shape": (3, 8, 8), "classes": 3, "widths": (4, 8, 8, 8, 8), "depths": (2, 1, 1, 1, 1), "last": 8, "head": 8}
@@ -157,6 +159,25 @@ def test_search_that_is_killed_and_resumed_goes_on_bit_for_bit(name: str, cut: i
             one.finish(data)
     if hasattr(strategy, "architecture"):
         assert again.architecture() == strategy.architecture()
+
+
+@pytest.mark.parametrize("setting", [*({"stops": (name,)} for name in STOPS), *({"regularise": (name,)} for name in REGULARISERS)], ids=str)
+def test_every_stopping_rule_and_regulariser_goes_on_bit_for_bit(setting: dict[str, Any]) -> None:
+    def begun(seed: int) -> tuple[Any, Task]:
+        torch.manual_seed(seed)
+        task = Task(batches(2), batches(3), loss=F.cross_entropy, seed=seed)
+        return STRATEGIES["darts"].load()(Supernet(Own()), task, seed=seed, **setting), task
+
+    strategy, task = begun(0)
+    train(strategy, task, 0, 7)
+    state = saved(strategy, task)
+    train(strategy, task, 7, 2 * EPOCHS)
+    again, other = begun(5)
+    torch.set_rng_state(state["random"])
+    again.load_state_dict(state["strategy"])
+    other.data.load_state_dict(state["data"])
+    train(again, other, 7, 2 * EPOCHS)
+    assert_same(saved(again, other), saved(strategy, task))
 
 
 @pytest.mark.parametrize("name", STRATEGIES)

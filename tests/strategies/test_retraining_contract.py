@@ -18,7 +18,8 @@ from supernet.data.batches import Batches
 from supernet.data.text_streams import TextStream
 from supernet.language import LanguageModelling
 from supernet.ops import DropPath
-from supernet.run import Run, seed_everything
+from supernet.randomness import seed_everything
+from supernet.run import Run
 from supernet.space import Architecture, SearchSpace
 from supernet.spaces import SPACES, lstm, space_module
 from supernet.strategies.averaged import Averaged

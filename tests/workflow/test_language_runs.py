@@ -15,6 +15,7 @@ from supernet.catalogue import catalogue
 from supernet.designs import describe_space, design
 from supernet.estimators.shared import SharedWeights
 from supernet.settings import resolve
+from supernet.stopping import Interrupted
 from supernet.strategies import strategy
 from supernet.strategies.by_length import ByLength
 from supernet.strategies.clipped_darts import ClippedDARTS
@@ -90,7 +91,7 @@ def killed_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_killed_search_goes_on_to_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = settings("darts-2nd", save_every=0.0, steps=6)
     search_run(wanted, tmp_path / "whole")
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched, pytest.raises(Interrupted):
         killed_after(3, patched)
         search_run(wanted, tmp_path / "killed")
     search_run(wanted, tmp_path / "killed", resume=True)
@@ -101,7 +102,7 @@ def test_a_killed_search_goes_on_to_the_same_bits(tmp_path: Path, monkeypatch: p
 def test_a_killed_retraining_goes_on_to_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
     wanted = retraining(save_every=0.0)
     whole = retrain_run(wanted, tmp_path / "whole")
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched, pytest.raises(Interrupted):
         killed_after(steps, patched)
         retrain_run(wanted, tmp_path / "killed")
     assert (tmp_path / "killed" / "lstm" / "checkpoint.pt").exists() == (steps > 11)

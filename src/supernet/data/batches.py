@@ -29,8 +29,8 @@ def mean_std(x: Tensor) -> Statistics:
     """
     total = torch.zeros(2, x.shape[1], dtype=torch.float64)
     for start in range(0, len(x), 1000):
-        values = x[start : start + 1000].double()
-        total += torch.stack([values.sum((0, 2, 3)), values.square_().sum((0, 2, 3))]).cpu()
+        values = x[start : start + 1000].cpu().double()  # devices may have no float64
+        total += torch.stack([values.sum((0, 2, 3)), values.square_().sum((0, 2, 3))])
     mean, square = total / (x.numel() // x.shape[1])
     std = (square - mean.square()).clamp(min=0).sqrt()
     std[std <= 1e-8 * mean.abs()] = 0

@@ -13,7 +13,8 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
-from supernet.data.parts import Labelled, Parts, checked_labels
+from supernet.data.arrays import check_ordinary
+from supernet.data.parts import Given, Parts, labelled
 from supernet.errors import InputError
 
 TEN, HUNDRED = "cifar-10-batches-py", "cifar-100-python"
@@ -32,16 +33,15 @@ def is_hundred(folder: Path) -> bool:
 def read_ten(folder: Path) -> Parts:
     """CIFAR-10 from its six batches and ``batches.meta``; raises InputError that names the file at fault."""
     classes = _class_names(folder / "batches.meta", "label_names")
-    batches = [_batch(folder / f"data_batch_{i}", "labels", len(classes)) for i in range(1, 6)]
-    train = numpy.concatenate([x for x, _ in batches]), numpy.concatenate([y for _, y in batches])
-    return Parts("cifar10", classes, train, _batch(folder / "test_batch", "labels", len(classes)))
+    batches = [_batch(folder / f"data_batch_{i}", "labels") for i in range(1, 6)]
+    return labelled("cifar10", classes, batches, [_batch(folder / "test_batch", "labels")])
 
 
 def read_hundred(folder: Path) -> Parts:
     """CIFAR-100 with its 100 fine labels, from ``train``, ``test`` and ``meta``; raises InputError that names the file at fault."""
     classes = _class_names(folder / "meta", "fine_label_names")
-    train, test = (_batch(folder / name, "fine_labels", len(classes)) for name in ("train", "test"))
-    return Parts("cifar100", classes, train, test)
+    train, test = (_batch(folder / name, "fine_labels") for name in ("train", "test"))
+    return labelled("cifar100", classes, [train], [test])
 
 
 class _Array:
@@ -101,6 +101,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _load(path: Path) -> dict[str, Any]:
+    check_ordinary(path)
     try:
         with path.open("rb") as file:
             content = _Unpickler(file, encoding="bytes").load()
@@ -122,7 +123,7 @@ def _text(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-def _batch(path: Path, labels: str, classes: int) -> Labelled:
+def _batch(path: Path, labels: str) -> Given:
     content = _load(path)
     if missing := [key for key in ("data", labels) if key not in content]:
         raise InputError(f"{path}: not a CIFAR batch; it has no {missing[0]!r}")
@@ -133,7 +134,7 @@ def _batch(path: Path, labels: str, classes: int) -> Labelled:
     except (AttributeError, TypeError, ValueError) as error:
         raise InputError(f"{path}: 'data' must be bytes of shape (images, 3072): {error}") from None
     y = content[labels].value() if isinstance(content[labels], _Array) else content[labels]
-    return x.reshape(-1, 3, 32, 32), checked_labels(y, len(x), classes, path)
+    return Given(x.reshape(-1, 3, 32, 32), y, path)
 
 
 def _class_names(path: Path, key: str) -> tuple[str, ...]:

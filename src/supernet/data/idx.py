@@ -9,14 +9,14 @@ from __future__ import annotations
 import gzip
 import math
 import struct
-import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import numpy
 from numpy.typing import NDArray
 
-from supernet.data.parts import Labelled, Parts, checked_labels
+from supernet.data.arrays import check_fits, inflated
+from supernet.data.parts import Given, Parts, labelled
 from supernet.errors import InputError
 
 FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
@@ -34,13 +34,13 @@ def read(folder: Path, name: str | None = None) -> Parts:
     Raises InputError that names the file at fault.
     """
     name = name or _name(folder)
-    known = 10 if name in _NAMES.values() else None
-    train = _labelled(folder, "train", known)
-    classes = known or int(train[1].max()) + 1
-    test = _labelled(folder, "t10k", classes) if _find(folder, "t10k-images", 3) or _find(folder, "t10k-labels", 1) else None
-    if test is not None and test[0].shape[1:] != train[0].shape[1:]:
-        raise InputError(f"{folder}: training images are {train[0].shape[2:]}, test images {test[0].shape[2:]}; they must be alike")
-    return Parts(name, FASHION if name == "fashion-mnist" else tuple(map(str, range(classes))), train, test)
+    known = FASHION if name == "fashion-mnist" else tuple(map(str, range(10))) if name in _NAMES.values() else None
+    train = _given(folder, "train")
+    test = [_given(folder, "t10k")] if _find(folder, "t10k-images", 3) or _find(folder, "t10k-labels", 1) else []
+    if test and test[0].images.shape[1:] != train.images.shape[1:]:
+        sizes = [given.images.shape[2:] for given in (train, *test)]
+        raise InputError(f"{folder}: training images are {sizes[0]}, test images {sizes[1]}; they must be alike")
+    return labelled(name, known, [train], test)
 
 
 def _name(folder: Path) -> str:
@@ -54,30 +54,33 @@ def _find(folder: Path, part: str, axes: int) -> Path | None:
     return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
-def _labelled(folder: Path, part: str, classes: int | None) -> Labelled:
+def _given(folder: Path, part: str) -> Given:
     paths = [_find(folder, f"{part}-images", 3), _find(folder, f"{part}-labels", 1)]
     for path, name in zip(paths, (f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte"), strict=True):
         if path is None:
             raise InputError(f"{folder}: {name} (or {name}.gz) is missing; put it beside the other idx files")
     images, labels = (path for path in paths if path is not None)
-    x = _array(images, 3)
-    return x[:, None], checked_labels(_array(labels, 1), len(x), classes, labels)
+    return Given(_array(images, 3)[:, None], _array(labels, 1), labels)
 
 
 def _array(path: Path, axes: int) -> NDArray[Any]:
-    try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(f"{path}: truncated, or not a gzip file ({error})") from None
-    magic = bytes((0, 0, 8, axes))
-    if content[:4] != magic:
-        raise InputError(f"{path}: starts with {content[:4].hex()}, an idx file of {axes} axes of bytes with {magic.hex()}")
+    """The bytes of a file in its shape; no more is read than its head says, and no more than fits into memory."""
     start = 4 + 4 * axes
-    if len(content) < start:
-        raise InputError(f"{path}: truncated within its head of {start} bytes")
-    shape = struct.unpack(f">{axes}I", content[4:start])
-    if len(content) - start != math.prod(shape):
-        raise InputError(f"{path}: its head says {math.prod(shape)} bytes, {len(content) - start} follow; get the file again")
-    if math.prod(shape) == 0:
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as opened:
+        file = cast(BinaryIO, opened)
+        head = inflated(path, file, start)
+        magic = bytes((0, 0, 8, axes))
+        if head[:4] != magic:
+            raise InputError(f"{path}: starts with {head[:4].hex()}, an idx file of {axes} axes of bytes with {magic.hex()}")
+        if len(head) < start:
+            raise InputError(f"{path}: truncated within its head of {start} bytes")
+        shape = struct.unpack(f">{axes}I", head[4:])
+        size = math.prod(shape)
+        check_fits(size, path)
+        content = inflated(path, file, size + 1)
+    if len(content) != size:
+        follow = "more" if len(content) > size else str(len(content))
+        raise InputError(f"{path}: its head says {size} bytes, {follow} follow; get the file again")
+    if size == 0:
         raise InputError(f"{path}: holds no images")
-    return numpy.frombuffer(content, numpy.uint8, offset=start).reshape(shape)
+    return numpy.frombuffer(content, numpy.uint8).reshape(shape)

@@ -6,12 +6,14 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy
 from PIL import Image
 
 from supernet.data import SETS
-from supernet.data.parts import Labelled, Parts
+from supernet.data.arrays import check_fits, check_ordinary
+from supernet.data.parts import Given, Parts, labelled
 from supernet.errors import InputError
 
 Size = tuple[int, int]  # height, width
@@ -31,33 +33,54 @@ def read(folder: Path, size: Size | None = None) -> Parts:
     classes = tuple(sub.name for sub in _visible(training) if sub.is_dir())
     if not classes:
         raise InputError(f"{training}: no image set; it needs a folder of pictures for each class, class/picture.png")
-    if empty := [name for name in classes if not _pictures(training / name)]:
-        raise InputError(f"{training / empty[0]}: holds no images")
     splits = [_listed(training, classes)] + [_listed(folder / name, classes) for name in tests[:1]]
-    mode, size = _common([path for split in splits for path, _ in split], size)
-    arrays = [_decoded(split, mode, size) for split in splits]
+    if empty := [name for name in classes if name not in {picture.label for picture in splits[0]}]:
+        raise InputError(f"{training / empty[0]}: holds no images")
+    mode, size = _common([picture for split in splits for picture in split], size)
+    givens = [_decoded(split, mode, size, folder) for split in splits]
     notes = tuple(f"{folder / name} is not read; validation images are split off the training ones" for name in tests[1:])
     name = folder.resolve().name
     name = f"{name}-pictures" if name in SETS else name  # what is known of a set need not hold for pictures of it
-    return Parts(name, classes, arrays[0], arrays[1] if tests else None, notes)
+    return labelled(name, classes, givens[:1], givens[1:], notes)
 
 
 def _visible(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.name.lower() not in _IGNORED)
 
 
-def _pictures(folder: Path) -> list[Path]:
-    return [path for found in _visible(folder) for path in (_pictures(found) if found.is_dir() else [found])]
+def _pictures(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """Every file below a folder, folder after folder; raises InputError for a link that leads back to one above."""
+    own = folder.resolve()
+    if own in above:
+        raise InputError(f"{folder}: a link that leads back to {own}; folders of pictures must end")
+    for found in _visible(folder):
+        if found.is_dir():
+            yield from _pictures(found, (*above, own))
+        else:
+            yield found
 
 
-def _listed(folder: Path, classes: tuple[str, ...]) -> list[tuple[Path, int]]:
-    """Every picture below a split's folder, with the number of its class."""
+class Picture(NamedTuple):
+    """A picture of a class, and what its head says: mode, (width, height)."""
+
+    path: Path
+    label: str
+    mode: str
+    size: tuple[int, int]
+
+
+def _listed(folder: Path, classes: tuple[str, ...]) -> list[Picture]:
+    """Every picture below a split's folder. The head of each is looked at when it is met: a folder of something else is soon refused."""
     for sub in _visible(folder):
         if sub.is_dir() and sub.name not in classes:
             raise InputError(f"{sub}: a class that the training part does not have; it has {', '.join(classes[:10])}")
         if not sub.is_dir():
             raise InputError(f"{sub}: a file beside the class folders; pictures belong in class/picture.png")
-    found = [(path, label) for label, name in enumerate(classes) if (folder / name).is_dir() for path in _pictures(folder / name)]
+    found: list[Picture] = []
+    for name in classes:
+        for path in _pictures(folder / name) if (folder / name).is_dir() else ():
+            with _opened(path) as picture:
+                found.append(Picture(path, name, picture.mode, picture.size))
     if not found:
         raise InputError(f"{folder}: holds no images")
     return found
@@ -65,6 +88,7 @@ def _listed(folder: Path, classes: tuple[str, ...]) -> list[tuple[Path, int]]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
+    check_ordinary(path)
     try:
         with Image.open(path) as picture:
             yield picture
@@ -75,29 +99,27 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise InputError(f"{path}: {reason}") from None
 
 
-def _common(paths: list[Path], size: Size | None) -> tuple[str, Size]:
-    """The mode and the size that all pictures are read in; only their heads are looked at."""
-    mode, first = "L", None
-    for path in paths:
-        with _opened(path) as picture:
-            if picture.mode[0] in "IF":
-                raise InputError(f"{path}: has more than 8 bits a channel (mode {picture.mode}); convert it to 8 bits")
-            mode = mode if picture.mode in ("1", "L", "LA") else "RGB"
-            first = first or (path, picture.size)
-            if size is None and picture.size != first[1]:
-                (w, h), (v, g) = picture.size, first[1]
-                raise InputError(f"{path} is {h}x{w} but {first[0]} is {g}x{v}; give size=(height, width) to resize all to one size")
-    assert first is not None  # a split without pictures was refused
-    return mode, size or (first[1][1], first[1][0])
+def _common(pictures: list[Picture], size: Size | None) -> tuple[str, Size]:
+    """The mode and the size that all pictures are read in."""
+    mode, first = "L", pictures[0]
+    for picture in pictures:
+        if picture.mode[0] in "IF":
+            raise InputError(f"{picture.path}: has more than 8 bits a channel (mode {picture.mode}); convert it to 8 bits")
+        mode = mode if picture.mode in ("1", "L", "LA") else "RGB"
+        if size is None and picture.size != first.size:
+            (w, h), (v, g) = picture.size, first.size
+            raise InputError(f"{picture.path} is {h}x{w} but {first.path} is {g}x{v}; give size=(height, width) to resize all to one size")
+    return mode, size or (first.size[1], first.size[0])
 
 
-def _decoded(split: list[tuple[Path, int]], mode: str, size: Size) -> Labelled:
+def _decoded(split: list[Picture], mode: str, size: Size, folder: Path) -> Given:
     channels = 1 if mode == "L" else 3
+    check_fits(len(split) * size[0] * size[1] * channels, folder)
     x = numpy.empty((len(split), *size, channels), numpy.uint8)
-    for row, (path, _) in zip(x, split, strict=True):
-        with _opened(path) as picture:
-            pixels = picture.convert(mode)
+    for row, picture in zip(x, split, strict=True):
+        with _opened(picture.path) as opened:
+            pixels = opened.convert(mode)
             if pixels.size != (size[1], size[0]):
                 pixels = pixels.resize((size[1], size[0]), Image.Resampling.BILINEAR)
             row[...] = numpy.asarray(pixels).reshape(*size, channels)
-    return numpy.ascontiguousarray(x.transpose(0, 3, 1, 2)), numpy.array([label for _, label in split], numpy.int64)
+    return Given(numpy.ascontiguousarray(x.transpose(0, 3, 1, 2)), [picture.label for picture in split], folder)

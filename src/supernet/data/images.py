@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from supernet.data import SETS, cifar, idx, npz
-from supernet.data.parts import Labelled, Parts, checked_labels
+from supernet.data.parts import Given, Labelled, Parts, labelled
 from supernet.data.split import split
 from supernet.errors import InputError, unknown
 
@@ -81,7 +81,7 @@ def _digits() -> Parts:
 
     bunch = load_digits()
     x = numpy.rint(bunch.images[:, None] * (255 / 16)).astype(numpy.uint8)  # its levels are 0 to 16
-    return Parts("digits", tuple(map(str, range(10))), (x, checked_labels(bunch.target, len(x), 10, "digits")))
+    return labelled("digits", tuple(map(str, range(10))), [Given(x, bunch.target, "digits")])
 
 
 def _named(name: str, folder: str | os.PathLike[str] | None, size: tuple[int, int] | None) -> Parts:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from supernet.data import KnownSet
+from supernet.data.arrays import check_ordinary
 from supernet.errors import InputError, unknown
 
 PARTS = ("train", "valid", "test")
@@ -131,6 +132,7 @@ def _found(name: str, folder: str | os.PathLike[str] | None) -> Path:
 
 
 def _read(path: Path) -> str:
+    check_ordinary(path)
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:

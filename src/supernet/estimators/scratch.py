@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from supernet.randomness import drawing_apart
 from supernet.space import Architecture
 from supernet.strategies.retrain import Retrain
 from supernet.task import Task
@@ -36,8 +37,7 @@ class FromScratch:
 
     def __call__(self, architecture: Architecture) -> dict[str, float]:
         before = self.task.data.state_dict()
-        devices = [self.task.device] if self.task.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices):
+        with drawing_apart(self.task.device):
             self.task.data.load_state_dict(self.start)
             try:
                 strategy = self.begin(architecture)

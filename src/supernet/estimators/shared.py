@@ -9,12 +9,12 @@ from __future__ import annotations
 from functools import partial
 from itertools import islice
 
-import torch
 from torch import nn
 
 from supernet.derive import recalibrate
 from supernet.layers.base import Supernet
 from supernet.mixture import one_hot
+from supernet.randomness import drawing_apart
 from supernet.space import Architecture
 from supernet.task import Task
 
@@ -34,9 +34,8 @@ class SharedWeights:
         mixture = one_hot(self.supernet.space, architecture)
         norms = [m for m in self.supernet.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
         before = [{n: b.clone() for n, b in m.named_buffers()} for m in norms]
-        devices = [self.task.device] if self.task.device.type == "cuda" else []
         try:
-            with torch.random.fork_rng(devices=devices):
+            with drawing_apart(self.task.device):
                 if self.calibration:
                     recalibrate(self.supernet, lambda batch: self.task.predict(partial(self.supernet, mixture), batch), self.calibration)
                 return self.task.evaluate(self.supernet, self.stream, mixture)

@@ -15,7 +15,6 @@ A table is an ``.npz`` file of plain arrays, one row an architecture:
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from math import prod
 from pathlib import Path
@@ -24,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from supernet.data.arrays import read_npz
 from supernet.errors import InputError
 from supernet.space import Architecture, Choice, SearchSpace, Taken
 
@@ -83,12 +83,11 @@ class Table:
     ) -> Table:
         """The table in the ``.npz`` file at ``path``; the other arguments as of the class."""
         try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
+            arrays = read_npz(Path(path))
         except FileNotFoundError:
             raise InputError(f"there is no table {path}") from None
-        except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
-            raise InputError(f"{path} is not an .npz file of plain arrays") from error
+        except OSError as error:
+            raise InputError(f"{path}: not an .npz file of plain arrays: {error.strerror or error}") from None
         return cls(arrays, search, report, dataset, space)
 
     def space(self) -> SearchSpace:

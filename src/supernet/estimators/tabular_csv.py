@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from supernet.data.arrays import check_ordinary
 from supernet.errors import InputError
 from supernet.files import write_whole
 
@@ -53,6 +54,7 @@ def from_csv(csv_path: str | Path, npz_path: str | Path) -> None:
 
 def _lines(path: Path) -> tuple[list[str], list[list[str]]]:
     """The headings and the lines below them, all of the same length."""
+    check_ordinary(path)
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             heads, *lines = csv.reader(file.read().strip().splitlines() or [""])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
@@ -12,6 +12,7 @@ from torch import nn
 
 from supernet.convolutions import routed, strided
 from supernet.errors import InputError
+from supernet.layers.blend import keep_input
 from supernet.memo import memo
 from supernet.mixture import Mix, Mixture
 from supernet.space import Chain, Choice, Option, SearchSpace, Taken, nested
@@ -31,8 +32,13 @@ class Searchable(nn.Module):
 
     def __init__(self, options: Sequence[Option], name: str | None = None, follows: tuple[str, ...] = (), **limits: Any):
         super().__init__()
+        for option in options:
+            if not isinstance(option, str | int | float):
+                raise InputError(f"an option of {type(self).__name__} is named by text or a number; got {option!r}")
         if len(set(options)) < len(options):
             raise InputError(f"the options of a choice must differ; got {tuple(options)}")
+        if name is not None and not isinstance(name, str):
+            raise InputError(f"the name of a choice is text; got {name!r}")
         self.choice = Choice(name or "", tuple(options), **limits) if options else None
         self.follows = follows
         self.mix: Mix | None = None
@@ -56,6 +62,27 @@ class Searchable(nn.Module):
             name = self.choice.name if self.choice else type(self).__name__
             raise RuntimeError(f"{name or type(self).__name__} ran outside a supernet: wrap the model in Supernet and give a mixture")
         return self.choice, self.mix
+
+
+def modules_by_name(layer: str, modules: Any) -> dict[Any, nn.Module]:
+    """The options of a layer, whose names are given; raises ``InputError`` for what is not a dict of modules."""
+    if not isinstance(modules, Mapping):
+        raise InputError(f'{layer} takes a dict of modules by name, such as {{"a": module}}; got a {type(modules).__name__}')
+    return {name: _module(layer, f"option {name!r}", module) for name, module in modules.items()}
+
+
+def modules_in_order(layer: str, modules: Any) -> list[nn.Module]:
+    """The parts of a layer, in order; raises ``InputError`` for what is not a sequence of modules."""
+    if isinstance(modules, Mapping) or not isinstance(modules, Iterable):
+        raise InputError(f"{layer} takes a list of modules; got a {type(modules).__name__}")
+    return [_module(layer, f"number {i}", module) for i, module in enumerate(modules)]
+
+
+def _module(layer: str, which: str, module: Any) -> nn.Module:
+    if isinstance(module, nn.Module):
+        return keep_input(module)
+    hint = ": put it in nn.Sequential(...)" if isinstance(module, list | tuple) else ""
+    raise InputError(f"{which} of {layer} must be a torch.nn.Module; got a {type(module).__name__}{hint}")
 
 
 def searchable(model: nn.Module) -> list[Searchable]:
@@ -91,9 +118,9 @@ class Supernet(nn.Module):
         if not self.space:
             raise InputError("the model has no choices: put OneOf, SomeOf, UpTo or an elastic layer in its __init__")
 
-    def forward(self, mixture: Mixture, *inputs: Any) -> Any:
+    def forward(self, mixture: Mixture, *inputs: Any, **named: Any) -> Any:
         with self.blending(mixture), memo(self.share), routed(self.strided):
-            return self.model(*inputs)
+            return self.model(*inputs, **named)
 
     @contextmanager
     def blending(self, mixture: Mixture) -> Iterator[None]:

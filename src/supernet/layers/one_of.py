@@ -5,43 +5,40 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from supernet.errors import InputError
-from supernet.layers.base import Searchable, When
-from supernet.memo import memo
+from supernet.layers.base import Searchable, When, modules_by_name
+from supernet.layers.blend import Guard, blended, idle_output
 from supernet.space import Option, Taken
 
 
 class OneOf(Searchable):
     """Runs a blend of its branches; the chosen branch is all that stays.
 
-    ``branches``: name -> module; all take the same inputs and give outputs of one shape. A branch whose module has
-    ``zero = True`` gives zeros: it takes its weight but is not run beside others.
+    ``branches``: name -> module; all take the same inputs, which they leave as they are, and give outputs of one structure and shape.
+    The first operation of a branch is made not to work in place. A branch whose module has ``zero = True`` gives zeros: it takes its
+    weight but is not run beside others.
     ``search_only``: branches that are blended in a search and can never be chosen.
+    Raises ``InputError`` for what is not a dict of modules, and in a search for branches that do not fit together.
     """
 
     def __init__(self, branches: Mapping[str, nn.Module], name: str | None = None, **limits: Any):
         if not branches:
             raise InputError("OneOf needs at least one branch")
-        super().__init__(tuple(branches), name, **limits)
-        self.branches = nn.ModuleList(branches.values())
+        modules = modules_by_name("OneOf", branches)
+        super().__init__(tuple(modules), name, **limits)
+        self.branches = nn.ModuleList(modules.values())
 
-    def forward(self, *inputs: Any) -> Tensor:
-        _, (weights, runs, idle) = self.own()
+    def forward(self, *inputs: Any, **named: Any) -> Any:
+        choice, (weights, runs, idle) = self.own()
         if len(runs) > 1:
             runs = tuple(i for i in runs if not getattr(self.branches[i], "zero", False)) or runs[:1]
-        outputs: list[Tensor] = [self._idle(i, *inputs) if i in idle else self.branches[i](*inputs) for i in runs]
-        if weights is not None:
-            outputs = [weights[i] * out for i, out in zip(runs, outputs, strict=True)]
-        return sum(outputs[1:], outputs[0])
-
-    def _idle(self, i: int, *inputs: Any) -> Tensor:
-        """The output of a branch of weight 0, without its graph: only its weight's gradient needs it. Nothing of it is shared."""
-        with torch.no_grad(), memo(False):
-            out: Tensor = self.branches[i](*inputs)
-        return out.detach()
+        unchanged, outputs = Guard(choice.name, *inputs, *named.values()), []
+        for i in runs:
+            outputs.append(idle_output(self.branches[i], *inputs, **named) if i in idle else self.branches[i](*inputs, **named))
+            unchanged(choice.options[i], self.branches[i])
+        return blended(choice.name, [choice.options[i] for i in runs], outputs, None if weights is None else [weights[i] for i in runs])
 
     def under(self) -> list[tuple[nn.Module, When]]:
         assert self.choice

@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from supernet.errors import InputError
+from supernet.layers.blend import keep_input
 from supernet.memo import once
 
 
 class Partial(nn.Module):
     """``edge`` on the first of ``parts`` equal shares of the channels; the rest passes, pooled where the edge strides; then a shuffle.
 
-    ``channels``: of the input (batch, channels, height, width) and of the output; must be a multiple of ``parts``.
+    ``channels``: of the input (batch, channels, height, width) and of the output; must be a multiple of ``parts``. Further arguments go
+    to the edge, whose first operation is made not to work in place.
     """
 
     def __init__(self, edge: nn.Module, channels: int, parts: int, stride: int = 1):
         super().__init__()
         if channels % parts:
             raise InputError(f"{channels} channels cannot be split into {parts} equal parts")
-        self.edge, self.parts, self.stride, self.head = edge, parts, stride, channels // parts
+        self.edge, self.parts, self.stride, self.head = keep_input(edge), parts, stride, channels // parts
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, *others: Any, **named: Any) -> Tensor:
         first = once(("first channels", self.head), x, lambda x: x[:, : self.head])
         rest = once(("other channels", self.head, self.stride), x, self._pass)
-        return shuffle(torch.cat([self.edge(first), rest], 1), self.parts)
+        return shuffle(torch.cat([self.edge(first, *others, **named), rest], 1), self.parts)
 
     def _pass(self, x: Tensor) -> Tensor:
         rest = x[:, self.head :]

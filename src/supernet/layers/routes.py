@@ -8,42 +8,39 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from supernet.errors import InputError
-from supernet.layers.base import Searchable, When
-from supernet.memo import memo
+from supernet.layers.base import Searchable, When, modules_by_name
+from supernet.layers.blend import Guard, added, idle_output, weighed
 from supernet.space import Option, Taken
 
-Sent = dict[Option, Tensor]  # where it goes -> what arrives there
+Sent = dict[Option, Any]  # where it goes -> what arrives there
 
 
 class Fork(Searchable):
     """Chooses which later place its input goes to; the probabilities of all of them add up to one.
 
-    ``heads``: place -> what the input passes on the way there. Gives ``Sent``: weighted outputs of the heads that run.
+    ``heads``: place -> what the inputs pass on the way there, which leaves them as they are; its first operation is made not to work in
+    place. Gives ``Sent``: weighted outputs of the heads that run.
     ``name``: of the choice, required, because joins refer to it.
     """
 
     def __init__(self, heads: Mapping[Option, nn.Module], name: str, **limits: Any):
         if not heads:
             raise InputError(f"the fork {name!r} leads nowhere: give it at least one head")
-        super().__init__(tuple(heads), name, **limits)
-        self.heads = nn.ModuleList(heads.values())
+        modules = modules_by_name("Fork", heads)
+        super().__init__(tuple(modules), name, **limits)
+        self.heads = nn.ModuleList(modules.values())
 
-    def forward(self, x: Tensor) -> Sent:
+    def forward(self, *inputs: Any, **named: Any) -> Sent:
         choice, (weights, runs, idle) = self.own()
-        outputs: list[Tensor] = [self._idle(i, x) if i in idle else self.heads[i](x) for i in runs]
-        if weights is not None:
-            outputs = [weights[i] * out for i, out in zip(runs, outputs, strict=True)]
-        return {choice.options[i]: out for i, out in zip(runs, outputs, strict=True)}
-
-    def _idle(self, i: int, x: Tensor) -> Tensor:
-        """The output of a head of weight 0, without its graph: only its weight's gradient needs it."""
-        with torch.no_grad(), memo(False):
-            out: Tensor = self.heads[i](x)
-        return out.detach()
+        unchanged, sent = Guard(choice.name, *inputs, *named.values()), Sent()
+        for i in runs:
+            out = idle_output(self.heads[i], *inputs, **named) if i in idle else self.heads[i](*inputs, **named)
+            unchanged(choice.options[i], self.heads[i])
+            sent[choice.options[i]] = out if weights is None else weighed(weights[i], out)
+        return sent
 
     def under(self) -> list[tuple[nn.Module, When]]:
         assert self.choice
@@ -63,6 +60,7 @@ class Fork(Searchable):
 class Join(Searchable):
     """Adds up what the forks before it send to ``place`` and runs ``body`` on the sum; where nothing arrives, gives None and runs nothing.
 
+    Further arguments go to the body.
     ``forks``: of the model; those that do not lead here are passed over. It has no choice of its own, and its body matters where a
     fork leads to it. Raises ``InputError`` where none does, also when the supernet is restricted so.
     """
@@ -72,8 +70,8 @@ class Join(Searchable):
         self.place, self.body = place, body
         self.forks = tuple(forks)  # a tuple hides them from torch: they are parts of other blocks
 
-    def forward(self, sent: Sequence[Sent]) -> Any:
-        return _joined(sent, self.place, self.body)
+    def forward(self, sent: Sequence[Sent], *others: Any, **named: Any) -> Any:
+        return _joined(sent, self.place, self.body, *others, **named)
 
     def under(self) -> list[tuple[nn.Module, When]]:
         return [(self.body, _leading(self.forks, self.place))]
@@ -89,8 +87,8 @@ class Sender(nn.Module):
         super().__init__()
         self.place, self.head = place, head
 
-    def forward(self, x: Tensor) -> Sent:
-        return {self.place: self.head(x)}
+    def forward(self, *inputs: Any, **named: Any) -> Sent:
+        return {self.place: self.head(*inputs, **named)}
 
 
 class Joined(nn.Module):
@@ -100,8 +98,8 @@ class Joined(nn.Module):
         super().__init__()
         self.place, self.body = place, body
 
-    def forward(self, sent: Sequence[Sent]) -> Any:
-        return None if self.body is None else _joined(sent, self.place, self.body)
+    def forward(self, sent: Sequence[Sent], *others: Any, **named: Any) -> Any:
+        return None if self.body is None else _joined(sent, self.place, self.body, *others, **named)
 
 
 def _leading(forks: Sequence[Fork], place: Option) -> When:
@@ -112,6 +110,8 @@ def _leading(forks: Sequence[Fork], place: Option) -> When:
     return pairs
 
 
-def _joined(sent: Sequence[Sent], place: Option, body: nn.Module) -> Any:
-    arrived = [outputs[place] for outputs in sent if place in outputs]
-    return body(sum(arrived[1:], arrived[0])) if arrived else None
+def _joined(sent: Sequence[Sent], place: Option, body: nn.Module, *others: Any, **named: Any) -> Any:
+    arrived = {f"input {i}": outputs[place] for i, outputs in enumerate(sent) if place in outputs}
+    if not arrived:
+        return None
+    return body(added(f"what leads to {place!r}", list(arrived), list(arrived.values())), *others, **named)

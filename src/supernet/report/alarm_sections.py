@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from supernet.report.chart import Point, Series, chart
+from supernet.report.chart import Point, Series, chart, constant
 from supernet.report.record import Line, Record, numbers
+from supernet.report.search_sections import throughout
 from supernet.report.sections import Pictures, Section, Table
 from supernet.report.values import scale
 
@@ -27,20 +28,23 @@ def alarm(record: Record) -> Section | None:
                 share = 100 * sum(held.get(k, 0.0) for k in kinds) / max(held.get("operations", 0.0), 1.0)
                 shares.setdefault(CELLS.get(kind, kind), []).append((float(epoch), share))
     titles = {"Skip-connections in what would be derived (%)": skips, "Skip-connections, pooling and none together (%)": idle}
-    svgs = [chart([Series(k, points) for k, points in shares.items()], title, "epoch") for title, shares in titles.items()]
+    drawn: list[tuple[str, list[Series], tuple[float, float] | None]]
+    drawn = [(title, [Series(k, points) for k, points in shares.items()], (0.0, 100.0)) for title, shares in titles.items()]
     series = {name: [(float(e), numbers(found)[name]) for e, found in lines if name in numbers(found)] for name in ALONE}
-    svgs += [chart([Series(name, points)], ALONE[name], "epoch") for name, points in series.items() if points]
+    drawn += [(ALONE[name][0], [Series(name, points)], ALONE[name][1]) for name, points in series.items() if points]
+    svgs = [chart(parts, title, "epoch", whole=whole) for title, parts, whole in drawn if not constant(parts)]
+    flat = [throughout(title, parts) for title, parts, _ in drawn if constant(parts)]
     rows = [[str(epoch), str(text)] for epoch, found in lines for text in _texts(found.get("warnings"))]
     text = "A search collapses where options without weights crowd out the others, and what is derived does not do what the supernet did."
     remark = f"Warnings: {len(rows)}, below the pictures." if rows else "No threshold was crossed."
     tables = [Table(["Epoch", "Warning"], rows, 2)] if rows else []
-    return Section("Collapse alarm", [text, remark], pictures=[Pictures(svgs)], tables=tables)
+    return Section("Collapse alarm", [text, remark, *flat], pictures=[Pictures(svgs)], tables=tables)
 
 
-ALONE = {
-    "entropy": "Mean entropy of the choices (1: undecided)",
-    "gap": "Score lost by discretising the supernet",
-    "eigenvalue": "Largest eigenvalue of the Hessian in the alphas",
+ALONE: dict[str, tuple[str, tuple[float, float] | None]] = {  # title, the axis that the measure has by itself
+    "entropy": ("Mean entropy of the choices (1: undecided)", (0.0, 1.0)),
+    "gap": ("Score lost by discretising the supernet", None),
+    "eigenvalue": ("Largest eigenvalue of the Hessian in the alphas", None),
 }
 
 
@@ -57,7 +61,7 @@ def judge(record: Record) -> Section | None:
         parts = [Series(names[n], [(e, times * v) for e, v in some]) for n, some in points.items() if some]
         svgs += [chart(parts, f"True {score} score" + (" (%)" if times == 100 else ""), "epoch")] if parts else []
     taus = [(e, numbers(found)["tau"]) for e, found in lines if "tau" in numbers(found)]
-    svgs += [chart([Series("tau", taus)], "Kendall's tau of the ranking by shared weights", "epoch")] if taus else []
+    svgs += [chart([Series("tau", taus)], "Kendall's tau of the ranking by shared weights", "epoch", whole=(-1, 1))] if taus else []
     text = f"What would have been derived after an epoch, looked up in {_file(record.config)}."
     return Section("Judged by the benchmark table", [text], pictures=[Pictures(svgs)])
 

@@ -41,8 +41,8 @@ def running_best(points: Sequence[Point], larger: bool = True) -> list[Point]:
 
 def ticks(low: float, high: float, whole: bool = False, count: int = 5) -> list[float]:
     """About ``count`` round numbers from below ``low`` to above ``high``; ``whole``: integers only."""
-    if high - low < 1e-9 * max(abs(low), abs(high), 1e-9):
-        room = 1.0 if whole else abs(high) * 0.05 or 0.5
+    if high - low < 1e-7 * max(abs(low), abs(high), 1e-9):
+        room = max(1.0, abs(high) * 1e-6) if whole else abs(high) * 0.05 or 0.5
         low, high = low - room, high + room
     rough = (high - low) / count
     power = 10.0 ** math.floor(math.log10(rough))
@@ -62,8 +62,18 @@ def readable(values: Sequence[float]) -> list[str]:
     return [f"{v:.{decimals}f}{suffix if v else ''}" for v in shown]
 
 
-def chart(series: Sequence[Series], title: str, x_title: str, names: Sequence[str] = ()) -> str:
-    """Several series over common axes; points that are not finite numbers are left out. ``names``: what x = 0, 1, ... stand for."""
+def constant(series: Sequence[Series]) -> bool:
+    """Whether an axis would show nothing: every series has one value throughout."""
+    return all(s.points and all(y == s.points[0][1] for _, y in s.points) and not any(s.spread) for s in series)
+
+
+def chart(
+    series: Sequence[Series], title: str, x_title: str, names: Sequence[str] = (), whole: tuple[float, float] | None = None
+) -> str:
+    """Several series over common axes; points that are not finite numbers are left out.
+
+    ``names``: what x = 0, 1, ... stand for. ``whole``: the ends of an axis that a measure has by itself, such as a share's 0 and 1.
+    """
     width, height = 540.0, 300.0
     data = [_finite(s) for s in series]
     if not any(s.points for s in data):
@@ -71,13 +81,14 @@ def chart(series: Sequence[Series], title: str, x_title: str, names: Sequence[st
         return document(words, width + 24, 70, title)
     xs, ys = zip(*[p for s in data for p in s.points], strict=True)
     reach = [y + sign * d for s in data for (_, y), d in zip(s.points, s.spread, strict=False) for sign in (-1, 1)]
-    y_ticks = ticks(min((*ys, *reach)), max((*ys, *reach)))
-    whole = all(float(x).is_integer() for x in xs)
-    x_ticks = [t for t in ticks(min(xs), max(xs), whole) if min(xs) <= t <= max(xs)] or [min(xs)]
+    y_ticks = ticks(min((*ys, *reach, *(whole or ()))), max((*ys, *reach, *(whole or ()))))
+    integers = all(float(x).is_integer() for x in xs)
+    x_ticks = [t for t in ticks(min(xs), max(xs), integers) if min(xs) <= t <= max(xs)] or [min(xs)]
     y_names = readable(y_ticks)
     key, top = _key(data, width) if len(data) > 1 else ("", 0.0)
     left, top, right, bottom = 14 + max(text_width(n, 11) for n in y_names), 30 + top, width - 16, height - 34
-    low, high = (min(xs), max(xs)) if max(xs) > min(xs) else (min(xs) - 1, max(xs) + 1)
+    room = max(1.0, abs(xs[0]) * 1e-6)
+    low, high = (min(xs), max(xs)) if max(xs) > min(xs) else (min(xs) - room, max(xs) + room)
     if names:
         x_ticks, low, high = [float(i) for i in range(len(names))], -0.5, len(names) - 0.5
     indent = 8.0 + (5 * len(data) if reach else 0)

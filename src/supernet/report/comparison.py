@@ -13,6 +13,7 @@ from supernet.report.sections import Pictures, Section, Table
 from supernet.report.values import COSTS, count, duration, plain, scale, spoken
 
 SCORES = ("validation", "test")
+FEWEST = 3  # seeds from which a deviation says something
 
 
 def comparison_sections(result: Mapping[str, Any], results: Sequence[Line] = ()) -> tuple[str, list[Section]]:
@@ -25,23 +26,37 @@ def comparison_sections(result: Mapping[str, Any], results: Sequence[Line] = ())
         raise InputError("this is not the result of a comparison: it needs 'methods' with names and values")
     title = f"Comparison in the space {plain(result['space'])}" if result.get("space") else "Comparison of methods"
     facts = [(spoken(n), plain(result[n])) for n in ("space", "budget", "seeds") if result.get(n) is not None]
+    several = numbers(result).get("seeds", FEWEST) >= FEWEST
     known = [s for s in SCORES if any("mean" in numbers(m.get(s)) for m in methods.values())]
     scales = {s: scale(s, [v for m in methods.values() for k, v in numbers(m.get(s)).items() if k == "mean"]) for s in known}
-    pictures = [svg for s in known for svg in (_by_method(methods, results, s, scales[s]), *_against_cost(methods, results, s, scales[s]))]
-    return title, [_table(methods, scales, facts), Section("Pictures", pictures=[Pictures(pictures)])]
+    pictures = []
+    for s in known:
+        pictures.append(_by_method(methods, results, s, scales[s], several))
+        pictures += _against_cost(methods, results, s, scales[s], several)
+    return title, [_table(methods, scales, facts, several), *_decided(methods), Section("Pictures", pictures=[Pictures(pictures)])]
 
 
-def _table(methods: Mapping[str, Any], scales: Mapping[str, float], facts: Sequence[tuple[str, str]]) -> Section:
+def _decided(methods: Mapping[str, Any]) -> list[Section]:
+    """Which methods differ from random search, score by score."""
+    known = {name: m["decided"] for name, m in methods.items() if isinstance(m.get("decided"), Mapping)}
+    verdicts = [(n, str(s), v) for n, scores in known.items() for s, v in scores.items() if isinstance(v, Mapping)]
+    rows = [[n, spoken(s), "yes" if v.get("decided") else "no", str(v.get("says", ""))] for n, s, v in verdicts]
+    return [Section("Differences from random search", tables=[Table(["Method", "Score", "Decided", "Why"], rows, 4)])] if rows else []
+
+
+def _table(methods: Mapping[str, Any], scales: Mapping[str, float], facts: Sequence[tuple[str, str]], several: bool) -> Section:
     """Mean and deviation of every method, and its paired difference from random search."""
     differences = [s for s in scales if any(_over_random(m, s) for m in methods.values())]
     header = ["Method", *(_titled(s, scales[s]) for s in scales), *(f"{spoken(s)} over random" for s in differences)]
     rows = []
     for name, m in methods.items():
-        cells = [_spread(numbers(m.get(s)), scales[s]) for s in scales] + [_interval(_over_random(m, s), scales[s]) for s in differences]
+        cells = [_spread(numbers(m.get(s)), scales[s], several) for s in scales]
+        cells += [_interval(_over_random(m, s), scales[s]) for s in differences]
         evaluations, seconds = numbers(m).get("evaluations"), numbers(m.get("measured")).get("seconds")
         rows.append([name, *cells, *(f(v) if v is not None else "" for f, v in ((count, evaluations), (duration, seconds)))])
-    text = ["Mean ± standard deviation over the seeds."]
-    if differences:
+    few = f"Means; fewer than {FEWEST} seeds give no deviation and no interval."
+    text = ["Mean ± standard deviation over the seeds." if several else few]
+    if differences and several:
         text.append("Over random: mean difference from random search with the same seed, and its 95 % confidence interval.")
     return Section("Results", text, facts, tables=[Table([*header, "Evaluations", "Time, all seeds"], rows)])
 
@@ -55,8 +70,8 @@ def _over_random(method: Mapping[str, Any], part: str) -> dict[str, float]:
     return numbers(differences.get(part)) if isinstance(differences, Mapping) else {}
 
 
-def _spread(value: Mapping[str, float], times: float) -> str:
-    deviation = f" ± {value['std'] * times:.2f}" if "std" in value else ""
+def _spread(value: Mapping[str, float], times: float, several: bool) -> str:
+    deviation = f" ± {value['std'] * times:.2f}" if "std" in value and several else ""
     return f"{value['mean'] * times:.2f}{deviation}" if "mean" in value else ""
 
 
@@ -65,13 +80,14 @@ def _interval(value: Mapping[str, float], times: float) -> str:
     return f"{value['mean'] * times:+.2f}{bounds}" if "mean" in value else ""
 
 
-def _by_method(methods: Mapping[str, Any], results: Sequence[Line], part: str, times: float) -> str:
+def _by_method(methods: Mapping[str, Any], results: Sequence[Line], part: str, times: float, several: bool) -> str:
     """Mean and deviation of every method side by side, and the score of every seed."""
     spreads = [(float(i), numbers(m.get(part))) for i, m in enumerate(methods.values())]
     spreads = [(i, v) for i, v in spreads if "mean" in v]
     points = [(float(i), v * times) for i, name in enumerate(methods) for v in _seeds(results, name, part)]
     mean = [(i, v["mean"] * times) for i, v in spreads]
-    series = [Series("mean ± standard deviation", mean, "points", spread=[v.get("std", 0.0) * times for _, v in spreads])]
+    spread = [v.get("std", 0.0) * times for _, v in spreads] if several else []
+    series = [Series("mean ± standard deviation" if several else "mean", mean, "points", spread=spread)]
     return chart([*series, *([Series("each seed", points, "points")] if points else [])], _titled(part, times), "method", list(methods))
 
 
@@ -79,7 +95,7 @@ def _seeds(results: Sequence[Line], name: str, part: str) -> list[float]:
     return [v for line in results if line.get("method") == name for v in numbers({part: line.get(part)}).values()]
 
 
-def _against_cost(methods: Mapping[str, Any], results: Sequence[Line], part: str, times: float) -> list[str]:
+def _against_cost(methods: Mapping[str, Any], results: Sequence[Line], part: str, times: float, several: bool) -> list[str]:
     """Score against the size of what each seed found; where that is not known, mean score against the time a method took."""
     lines = [line for line in results if line.get("method") in methods and part in numbers(line)]
     cost = next((c for c in COSTS if lines and all(c in numbers(line) for line in lines)), None)
@@ -92,5 +108,6 @@ def _against_cost(methods: Mapping[str, Any], results: Sequence[Line], part: str
     for name, m in methods.items():
         value, seconds = numbers(m.get(part)), numbers(m.get("measured")).get("seconds")
         if "mean" in value and seconds is not None:
-            series.append(Series(name, [(seconds, value["mean"] * times)], "points", spread=[value.get("std", 0.0) * times]))
+            spread = [value.get("std", 0.0) * times] if several else []
+            series.append(Series(name, [(seconds, value["mean"] * times)], "points", spread=spread))
     return [chart(series, _titled(part, times), "seconds, all seeds")] if series else []

@@ -8,9 +8,9 @@ from html import escape
 from typing import Any
 
 from supernet.costs.objective import pareto_front
-from supernet.report.chart import Point, Series, chart, ticks
+from supernet.report.chart import Point, Series, chart, constant, ticks
 from supernet.report.record import Record, numbers
-from supernet.report.search_sections import titled, trial_scores
+from supernet.report.search_sections import throughout, titled, trial_scores
 from supernet.report.sections import Pictures, Section, Table, found_scores
 from supernet.report.svg import document, moved, paint, text, text_width
 from supernet.report.values import COSTS as SHOWN
@@ -60,6 +60,7 @@ def against_cost(record: Record) -> Section | None:
     known = {cost: (_trials(record, cost), _epochs(record, cost, metric)) for cost in COSTS}
     known = {cost: found for cost, found in known.items() if any(found)}
     charted = [cost for i, cost in enumerate(known) if i == 0 or _bound(record, cost)]
+    charted = [cost for cost in charted if _bound(record, cost) or len({c for part in known[cost] for _, c, _ in part}) > 1]
     drawn = next((c for c in SHOWN if any(c in numbers(t.get("costs")) for t in record.trials)), "")  # among the trials, without a bound
     if not charted or (charted == [drawn] and not _bound(record, drawn) and not known[drawn][1]):
         return None
@@ -102,19 +103,22 @@ def _score_chart(record: Record, cost: str, metric: str, trials: Costed, epochs:
 def prices(record: Record) -> Section | None:
     """Of each priced cost, what would be derived over the epochs beside its bound, and beneath it the strength of the price."""
     lines = [(float(line["epoch"]), line["price"]) for line in record.epochs if line.get("price")]
-    derived, below, bounded = [], [], False
+    derived, below, flat, bounded = [], [], list[str](), False
     for cost in dict.fromkeys(name for _, price in lines for name in price):
         facts = [(epoch, numbers(price.get(cost))) for epoch, price in lines]
         paid, bound, strength = ([(e, f[name]) for e, f in facts if name in f] for name in ("cost", "bound", "strength"))
         parts = {"derived": paid, f"bound: {amount(cost, bound[-1][1])}" if bound else "": bound}
         series = [Series(name, [(e, v / _unit(cost)[1]) for e, v in points]) for name, points in parts.items() if points]
         if paid:
-            derived.append(chart(series, spoken(_with_unit(cost)), "epoch"))
-            below += [strengths(strength, f"Strength of the price on {_words(cost)}")] if strength else []
+            flat += [throughout(spoken(_with_unit(cost)), series)] if constant(series) else []
+            derived += [] if constant(series) else [chart(series, spoken(_with_unit(cost)), "epoch")]
+            power, title = [Series("strength", strength)], f"Strength of the price on {_words(cost)}"
+            flat += [throughout(title, power)] if strength and constant(power) else []
+            below += [strengths(strength, title)] if strength and not constant(power) else []
             bounded = bounded or bool(bound)
     words = ["The cost is that of the network that would be derived after an epoch without regard to bounds."]
     words += ["The strength grows while that network is beyond its bound and shrinks where there is room."] if bounded else []
-    return Section("Price", words, pictures=[Pictures(derived), Pictures(below)]) if derived else None
+    return Section("Price", [*words, *flat], pictures=[Pictures(derived), Pictures(below)]) if derived or below or flat else None
 
 
 def strengths(points: Sequence[Point], title: str) -> str:

@@ -7,7 +7,7 @@ from statistics import fmean, quantiles, stdev
 from typing import Any
 
 from supernet.costs.objective import pareto_front
-from supernet.report.chart import Point, Series, chart, running_best, shares
+from supernet.report.chart import Point, Series, chart, constant, running_best, shares
 from supernet.report.record import Options, Record, kept, numbers, over_time
 from supernet.report.sections import Pictures, Section, Table, found_scores, outcomes
 from supernet.report.svg import colours_of, document, kind_of, legend
@@ -25,13 +25,22 @@ def curves(record: Record) -> Section | None:
         for part, entry in (("training", own), ("validation", numbers(line.get("validation"))), ("test", numbers(line.get("test")))):
             for name, value in entry.items():
                 metrics.setdefault(name, {}).setdefault(part, []).append((float(line["epoch"]), value))
-    svgs = []
+    svgs, flat = [], []
     for name in sorted(metrics, key=lambda name: (name != "loss", name != "accuracy", name == "learning_rate")):
         times = scale(name, [v for points in metrics[name].values() for _, v in points])
         parts = [Series(part, [(e, v * times) for e, v in points]) for part, points in metrics[name].items()]
         where = f", {parts[0].name}" if len(parts) == 1 and parts[0].name != "training" else ""
-        svgs.append(chart(parts, titled(name, times) + where, "epoch"))
-    return Section("Learning curves", pictures=[Pictures(svgs)]) if svgs else None
+        if constant(parts):
+            flat.append(throughout(titled(name, times) + where, parts))
+        else:
+            svgs.append(chart(parts, titled(name, times) + where, "epoch"))
+    return Section("Learning curves", flat, pictures=[Pictures(svgs)]) if svgs or flat else None
+
+
+def throughout(title: str, series: Sequence[Series]) -> str:
+    """What has one value throughout, in words: it needs no axis."""
+    values = [f"{s.name} " * (len(series) > 1) + f"{s.points[0][1]:.6g}" for s in series]
+    return f"{title}: {', '.join(values)}{' throughout' if any(len(s.points) > 1 for s in series) else ''}."
 
 
 def titled(metric: str, times: float) -> str:
@@ -152,6 +161,8 @@ def _against_cost(scored: Scored, metric: str, times: float, name: str = "trial"
     points = [(c, v) for _, c, v in known]
     front = sorted(points[i] for i in pareto_front([(-c, v if larger_is_better(metric) else -v) for c, v in points]))
     notes = [f"trial {t['trial']}: {v:.4g}, {count(c)}" for t, c, v in known]
+    if len({c for c, _ in points}) == 1:  # all cost the same
+        return []
     series = [Series(name, points, "points", notes), Series("Pareto front", front, "front")]
     if found and cost in found:
         series.append(Series("found by the search", [(found[cost], found["score"] * times)], "stars"))

@@ -9,9 +9,11 @@ from statistics import median
 from typing import Any
 
 from supernet.decided import undecided
-from supernet.report.cell_drawing import draw
+from supernet.report.cell_drawing import draw, draw_chain
 from supernet.report.record import Options, Record, kept, numbers, over_time
 from supernet.report.values import COSTS, architecture_text, count, flat, measured, plain, score, spoken
+
+OWN = "own"  # the space that architecture.json names where the module is a user's own
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def heading(record: Record) -> str:
     """What the run did, in a few words."""
     method, space, architecture = (record.named(n) for n in ("method", "space", "architecture"))
     if method and space:
-        return f"{method} in the space {space}"
+        return f"{method} in a module of one's own" if space == OWN else f"{method} in the space {space}"
     if architecture:
         return f"Training of {architecture if len(architecture) < 60 else space or 'an architecture'}"
     return method or space or record.folder.resolve().name
@@ -115,7 +117,11 @@ def found_scores(record: Record) -> list[tuple[str, float]]:
 def limits(record: Record) -> list[tuple[str, str]]:
     """Each limit of the settings, and whether what was found keeps it."""
     facts, costs = [], numbers(record.found.get("costs"))
-    for name, bound in numbers(record.config.get("limits")).items():
+    asked = {name: numbers(entry).get("bound") for name, entry in (record.found.get("limits") or {}).items()}
+    bounds: dict[str, float | None] = {**asked, **numbers(record.config.get("limits"))}
+    for name, bound in bounds.items():
+        if name not in COSTS or bound is None:
+            continue
         verdict = ("; holds" if costs[name] <= bound else "; does not hold") if name in costs else ""
         facts.append((f"Limit on {COSTS.get(name, name)}", f"at most {count(bound, short=False)}{verdict}"))
     return facts
@@ -128,7 +134,10 @@ def drawing(record: Record) -> Section | None:
     genotype = record.found.get("genotype") or last.get("genotype")
     if not choices and not genotype:
         return None
-    svg = draw(record.named("space") or "the network", choices, genotype)
+    if choices and record.named("space") == OWN:
+        svg = draw_chain([architecture_text({name: taken}) for name, taken in choices.items()], "Blocks, as the choices come in the module")
+    else:
+        svg = draw(record.named("space") or "the network", choices, genotype)
     text = [] if record.found else [f"What would be derived after epoch {last.get('epoch')}."]
     return Section("Architecture", text, pictures=[Pictures([svg], "wide")])
 
@@ -145,14 +154,16 @@ def network(record: Record, options: Options) -> Section | None:
         if kept(name, choices):
             shares = over_time(record.epochs[-1:], name, options)[1].get(str(taken))
             rows.append([name, plain(taken), f"{100 * shares[-1]:.1f} %" if shares else ""])
+    said = record.found.get("counted")
     wide = 3 if any(row[2] for row in rows) else 2
     table = Table(["Choice", "Takes", "Its share at the end"][:wide], [row[:wide] for row in rows], 2)
-    return Section("Network", (), facts, tables=[table] if rows else [])
+    return Section("Network", [f"{spoken(said)}."] if isinstance(said, str) else [], facts, tables=[table] if rows else [])
 
 
 def settings(record: Record) -> Section | None:
-    """The resolved settings of the run."""
-    return Section("Settings", tables=[Table(["Setting", "Value"], flat(record.config), 2)]) if record.config else None
+    """The settings of the run that are set."""
+    rows = [(name, value) for name, value in flat(record.config) if ".space." not in name and not name.endswith(".is")]  # plain settings
+    return Section("Settings", tables=[Table(["Setting", "Value"], rows, 2)]) if rows else None
 
 
 def measurements(record: Record) -> Section | None:

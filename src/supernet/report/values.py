@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -74,13 +75,13 @@ def plain(value: Any) -> str:
 
 
 def flat(entry: Mapping[Any, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested settings as dotted names and texts."""
+    """Nested settings as dotted names and texts, without those that are not set."""
     rows: list[tuple[str, str]] = []
     for name, value in entry.items():
-        if isinstance(value, Mapping) and value:
+        if isinstance(value, Mapping):
             rows += flat(value, f"{prefix}{name}.")
-        else:
-            rows.append((f"{prefix}{name}", "none" if isinstance(value, Mapping) else plain(value)))
+        elif value is not None:
+            rows.append((f"{prefix}{name}", plain(value)))
     return rows
 
 
@@ -91,6 +92,8 @@ def spoken(name: str) -> str:
 
 
 def architecture_text(choices: Mapping[str, Any], most: int = 90) -> str:
-    """What is taken, in the order of the choices, shortened."""
-    text = " ".join("+".join(map(str, t)) if isinstance(t, list | tuple) else str(t) for t in choices.values())
+    """What is taken, in the order of the choices, shortened; by name where the names are more than numbers in a row."""
+    taken = {name: "+".join(map(str, t)) if isinstance(t, list | tuple) else str(t) for name, t in choices.items()}
+    alone = all(re.fullmatch(r"((layer|normal|reduce)\.)?\d+(<\d+)?", name) for name in taken)
+    text = " ".join(taken.values()) if alone else ", ".join(f"{name} {t}" for name, t in taken.items())
     return text if len(text) <= most else text[: most - 1] + "…"

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
+from supernet.randomness import drawing_apart
 from supernet.strategies.buffers import kept_buffers
 
 
@@ -23,9 +24,9 @@ def largest_eigenvalue(strategy: Any, batch: Any = None, iterations: int = 20) -
     task, supernet, alphas = strategy.task, strategy.supernet, list(strategy.alphas.values())
     if batch is None:
         batch = next(iter(task.data.each(strategy.alphas_on)))
-    state, devices = strategy.rng.get_state(), [strategy.device] if strategy.device.type == "cuda" else []
+    state = strategy.rng.get_state()
     try:
-        with kept_buffers(supernet), torch.random.fork_rng(devices=devices), torch.enable_grad():
+        with kept_buffers(supernet), drawing_apart(strategy.device), torch.enable_grad():
             loss = strategy.objective(batch, strategy.mixture(strategy.relax))
             slopes = flat(torch.autograd.grad(loss, alphas, create_graph=True, allow_unused=True), alphas)
 

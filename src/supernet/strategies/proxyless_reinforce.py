@@ -51,7 +51,7 @@ class ProxylessREINFORCE(DrawnPaths):
     @torch.no_grad()
     def rewards(self, paths: Sequence[Mixture], batch: Any) -> Tensor:
         """The score of each path on one batch, priced: (samples,), on the CPU."""
-        scores = torch.stack([self._score(path, batch) for path in paths]).double().cpu()
+        scores = torch.stack([self._score(path, batch) for path in paths]).cpu().double()
         self.reduce([scores])
         return torch.stack([self.price(score, path, self.space) for score, path in zip(scores, paths, strict=True)])
 

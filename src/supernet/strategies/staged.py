@@ -10,6 +10,7 @@ import torch
 from supernet.derivation import leading
 from supernet.errors import InputError
 from supernet.layers.base import Supernet
+from supernet.randomness import drawing_apart
 from supernet.space import Option
 from supernet.strategies.gradient import Gradient
 from supernet.task import Task
@@ -74,7 +75,7 @@ class Staged(Gradient):
         """Build the supernet of a stage with the given options; the same whenever it is built."""
         assert self.build is not None
         self.stage, self.options = stage, dict(options)
-        with torch.random.fork_rng(devices=[]):
+        with drawing_apart():
             torch.default_generator.manual_seed(self.seed + stage)
             supernet = self.build(**self.stages[stage]).restrict(options)
         self.task.place(supernet)

@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass
 from random import Random
 from typing import Any
 
-import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from supernet.costs.objective import Objective
 from supernet.estimators.scratch import FromScratch
+from supernet.randomness import drawing_apart
 from supernet.run import Run
 from supernet.search import Costs, try_architectures
 from supernet.searchers import make_searcher
@@ -36,8 +36,7 @@ class Budget:
 def work(task: Task, function: Callable[[], Any]) -> int:
     """The multiply-adds of calling ``function`` once; the task's streams and the global generator are put back."""
     before = task.data.state_dict()
-    devices = [task.device] if task.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices), FlopCounterMode(display=False) as counter:
+    with drawing_apart(task.device), FlopCounterMode(display=False) as counter:
         function()
     task.data.load_state_dict(before)
     return int(counter.get_total_flops()) // 2

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -17,6 +18,7 @@ from typing import Any
 import yaml
 
 from supernet.compare import compare, on_table
+from supernet.decided import undecided
 from supernet.errors import InputError, unknown
 from supernet.progress import Progress
 from supernet.report.page import write_comparison
@@ -87,6 +89,10 @@ def compare_run(methods: Sequence[str], settings: Settings, budget: str, seeds: 
             )
         finally:
             progress.close()
+        for name, found in result["methods"].items():
+            for score, verdict in found.get("decided", {}).items():
+                for sentence in undecided({score: verdict}):
+                    print(f"undecided: {name}, {score}: {sentence}", file=sys.stderr)
         if out:
             write_comparison(result, out)
     return result

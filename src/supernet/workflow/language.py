@@ -12,8 +12,9 @@ from torch import nn
 from supernet.data import text
 from supernet.data.text_streams import TextStream
 from supernet.language import LanguageModelling
+from supernet.randomness import seed_everything
 from supernet.report.page import write_report
-from supernet.run import FORMAT, Run, seed_everything
+from supernet.run import FORMAT, Run
 from supernet.settings import Settings, taken
 from supernet.spaces import lstm
 from supernet.spaces.recurrent_network import token_macs

@@ -18,7 +18,8 @@ from supernet.estimators.scratch import FromScratch
 from supernet.estimators.shared import SharedWeights
 from supernet.estimators.tabular import Table
 from supernet.layers.base import Supernet
-from supernet.run import Run, seed_everything
+from supernet.randomness import seed_everything
+from supernet.run import Run
 from supernet.search import Found, among, default_objective, search, try_architectures, warm_start
 from supernet.searchers import Searcher, make_searcher
 from supernet.settings import Settings, accepted, taken

@@ -11,8 +11,9 @@ from torch import nn
 
 from supernet.designs import Design, design
 from supernet.errors import InputError
+from supernet.randomness import seed_everything
 from supernet.report.page import write_report
-from supernet.run import FORMAT, Run, seed_everything
+from supernet.run import FORMAT, Run
 from supernet.search import warm_start
 from supernet.searchers.state import plain
 from supernet.settings import Settings, accepted, json_ready
@@ -82,7 +83,7 @@ def retrain_run(settings: Settings, out: Path, resume: bool = False) -> dict[str
         }
         run.write_json("architecture.json", stored)
         write_report(run.folder)
-    measured = {"seconds": time.monotonic() - began, "peak_memory_mb": peak_memory()}
+    measured = {"seconds": time.monotonic() - began, "peak_memory_mb": peak_memory(settings["device"])}
     found = {k: stored[k] for k in ("choices", "genotype")} | {k: described[k] for k in ("params", "macs")}
     return {**found, **scores, **({"lstm": beside} if beside else {}), "out": str(out), "measured": measured}
 

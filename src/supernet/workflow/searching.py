@@ -160,6 +160,7 @@ def _finish(settings: Settings, run: Run, found: Found, network: Settings, secon
     alike = {f"{k}_trained_alike": v for k, v in finite(found.baseline.get("found")).items()}
     bounds = bounds_of(settings)
     costs = {"params": described["params"], "macs": described["macs"]}
+    counted = counted_of(supernet_settings(settings), described["settings"])
     if prices(settings):
         costs |= {k: v for k, v in limits_of(settings, network).costs(found.architecture).items() if k not in costs}
     holds = {k: bool(costs[k] <= bound) for k, bound in bounds.items()}
@@ -182,6 +183,7 @@ def _finish(settings: Settings, run: Run, found: Found, network: Settings, secon
         "found_by": found_by,
         "scores": {"validation": validation, **{f"validation_{k}": v for k, v in score.items() if k != "validation"}, **alike},
         "costs": costs,
+        **counted,
         **({"supernet": json_ready(found.built)} if found.built else {}),
         **({"limits": {k: {"bound": bounds[k], "holds": holds[k]} for k in bounds}} if bounds else {}),
         **({"where": {"latency": where}} if where else {}),
@@ -195,13 +197,24 @@ def _finish(settings: Settings, run: Run, found: Found, network: Settings, secon
         print(f"undecided: {sentence}", file=sys.stderr)
     written = exported(run, there, found) if "latency" in costs else None
     result = {"choices": stored["choices"], "genotype": there.written(), **costs}
-    result["settings"] = described["settings"]  # of the network that params and macs are of
+    result |= {**counted, "settings": described["settings"]}  # of the network that params and macs are of
     result |= {"validation": validation, **({"limits": stored["limits"]} if bounds else {})}
     result |= {"decided": decided} if decided else {}
     if found.baseline:
         result["baseline"] = _finish_baseline(settings, run, found.baseline, network)
     result |= {"exported": written} if written else {}
-    return {**result, "out": str(run.folder), "measured": {"seconds": seconds, "peak_memory_mb": peak_memory(), **measured}}
+    took = {"seconds": seconds, "peak_memory_mb": peak_memory(settings["device"])}
+    return {**result, "out": str(run.folder), "measured": {**took, **measured}}
+
+
+def counted_of(searched: Settings, sized: Settings) -> dict[str, str]:
+    """What params and macs are of, said where the evaluation network has other sizes than the supernet."""
+    sizes = {k: v for k, v in sized.items() if k not in ("shape", "classes", "stem") and k in searched and json_ready(searched)[k] != v}
+    if not sizes:
+        return {}
+    larger, smaller = (", ".join(f"{k} {values[k]}" for k in sizes) for values in (sized, searched))
+    other = " and ".join(f"--set network.{k}=" for k in sizes)
+    return {"counted": f"params and macs are of the evaluation network with {larger}; searched was one with {smaller}. Another: {other}"}
 
 
 def ranked(found: Found) -> dict[str, Verdict]:
