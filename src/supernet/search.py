@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
@@ -23,7 +24,7 @@ from supernet.estimators.shared import SharedWeights
 from supernet.explore import Exploration, Trial, explore
 from supernet.layers.base import Supernet
 from supernet.mixture import Costing, Table, one_hot
-from supernet.progress import Progress
+from supernet.progress import Progress, within
 from supernet.randomness import seed_everything
 from supernet.report.page import write_report
 from supernet.run import FORMAT, Run
@@ -209,7 +210,12 @@ def try_architectures(
     ``searcher`` must be at its start.
     """
     past = run.trials() if run else []
+    estimated = itertools.count(1 + sum(line["scores"] is not None or line["outcome"] == "failed" for line in past))
     progress = Progress(what, budget, len(past), unit="trials")
+
+    def numbered(architecture: Architecture) -> Mapping[str, float]:
+        with within(f"{what}, trial {next(estimated)} of {budget}"):
+            return estimate(architecture)
 
     def after(exploration: Exploration) -> None:
         best = exploration.leader
@@ -223,7 +229,7 @@ def try_architectures(
 
     try:
         with interruptible() as asked:
-            return explore(space, searcher, estimate, budget, objective, costs=costs, record=record, past=past, progress=after)
+            return explore(space, searcher, numbered, budget, objective, costs=costs, record=record, past=past, progress=after)
     finally:
         progress.close()
 
