@@ -15,13 +15,17 @@ setup: $(READY)
 # What was installed, with its local version, is then written down as a constraint, so that nothing replaces it.
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "supernet needs Python 3.10 or newer; choose one with: make PYTHON=python3.11")'
-	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { echo "making a virtual environment in .venv"; $(PYTHON) -m venv --clear .venv; }
+	@echo "installing $(TORCH) into .venv: the largest part, some minutes where it is not in pip's cache"
 	$(PIP) $(TORCH)
+	@echo "installing Supernet and what it needs (constraints.txt)"
 	@$(BIN)/python -c 'from importlib.metadata import version; print("torch==" + version("torch"))' > .venv/torch.txt
 	$(PIP) -c constraints.txt -c .venv/torch.txt -e '.[export,dev]'
 	@touch $@
+	@echo "installed; to use it in a shell: . $(BIN)/activate"
 
 $(DOCS_READY): $(READY)
+	@echo "installing what the documentation is built with"
 	$(PIP) -c constraints.txt -c .venv/torch.txt -e '.[docs]'
 	@touch $@
 
