@@ -327,3 +327,25 @@ def test_snas_steps_weights_and_alphas_by_one_training_batch() -> None:
     assert seen == ["train"]
     assert not torch.equal(weight, strategy.weights.parameters[0]) and not torch.equal(alpha, next(iter(strategy.alphas.values())))
     assert temperatures == pytest.approx([1.0, 0.665, 0.33])
+
+
+@pytest.mark.parametrize(
+    ("channels", "said"),
+    [
+        (4, "4 channels cannot be split into 6 equal parts, of which operations see one: take 6"),
+        (6, r"the stage \{'partial': 4\} cannot be built: 6 channels cannot be split into 4 .*: take 4 or 8"),
+    ],
+)
+def test_channels_that_a_stage_cannot_share_out_are_refused_before_the_search(channels: int, said: str) -> None:
+    sizes = {"channels": channels, "cells": 3, "nodes": 1, "shape": (3, 8, 8), "operations": "s5"}
+    batch = [(torch.randn(2, 3, 8, 8), torch.tensor([0, 1]))]
+    with pytest.raises(InputError, match=said):
+        net = cell.supernet(**sizes, partial=6)
+        DrNAS(net, Task(batch, batch, loss=F.cross_entropy), build=lambda **more: cell.supernet(**{**sizes, **more}))
+
+
+def test_a_stage_with_other_choices_is_refused_before_the_search() -> None:
+    sizes = {"channels": 12, "cells": 3, "nodes": 1, "shape": (3, 8, 8), "operations": "s5", "partial": 6}
+    batch = [(torch.randn(2, 3, 8, 8), torch.tensor([0, 1]))]
+    with pytest.raises(InputError, match=r"'normal\.3' is in one of them only"):
+        DrNAS(cell.supernet(**sizes), Task(batch, batch, loss=F.cross_entropy), build=lambda **more: cell.supernet(**{**sizes, "nodes": 2}))

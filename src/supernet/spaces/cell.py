@@ -75,6 +75,10 @@ def supernet(
     Raises ``InputError`` for sizes or operations that make no space.
     """
     check_sizes(shape, classes=(classes, 1), channels=(channels, 2), cells=(cells, 3), nodes=(nodes, 1), partial=(partial, 1))
+    if channels % partial:
+        multiples = [n for n in (channels // partial * partial, (channels // partial + 1) * partial) if n > 1]
+        able = " or ".join(map(str, multiples))
+        raise InputError(f"{channels} channels cannot be split into {partial} equal parts, of which operations see one: take {able}")
     if least_inputs not in (1, 2):
         raise InputError(f"least_inputs must be 1 or 2; got {least_inputs}")
 

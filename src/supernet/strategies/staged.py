@@ -24,7 +24,7 @@ class Staged(Gradient):
     ``build(**settings)``: the supernet of a stage with all operations, whose choices have the same names at every size.
     ``stages``: the settings of each stage; ``keep``: how many options every choice of one has in it. The supernet given is the
     first stage's, with all the options it has. Weights, alphas and optimisers are made anew (a method may hand some on: ``carry``).
-    Raises ``InputError`` where the stages cannot be built, and at the first epoch for fewer epochs than stages.
+    Raises ``InputError`` where a stage cannot be built or has other choices, and at the first epoch for fewer epochs than stages.
     """
 
     def __init__(
@@ -47,6 +47,8 @@ class Staged(Gradient):
             )
         if settings.get("stops"):
             raise InputError(f"the stages of {type(self).__name__} have fixed lengths: it excludes stops")
+        for stage in stages[1:]:
+            _check_stage(build, stage, supernet)
         self.build, self.stages, self.keep, self.seed = build, stages, tuple(keep), seed
         self.stage, self.options, self.total = 0, dict[str, tuple[Option, ...]](), 1
         super().__init__(supernet, task, *args, seed=seed, **settings)
@@ -96,3 +98,18 @@ class Staged(Gradient):
             self.enter(state["stage"], state["options"])
         self.total = state["total"]
         super().load_state_dict(state)
+
+
+def _check_stage(build: Build | None, settings: Mapping[str, Any], first: Supernet) -> None:
+    """Build the supernet of a later stage without memory; refuse what cannot be built and what has other choices than the first."""
+    assert build is not None
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        try:
+            names = set(build(**settings).space)
+        except InputError as error:
+            raise InputError(f"the stage {dict(settings)} cannot be built: {error}") from error
+        except (NotImplementedError, RuntimeError):  # it reads values, which tensors without memory do not have
+            return
+    if names != set(first.space):
+        other = sorted(names ^ set(first.space))[0]
+        raise InputError(f"the stage {dict(settings)} has other choices than the first supernet: {other!r} is in one of them only")
