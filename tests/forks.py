@@ -1,0 +1,136 @@
+"""Runs commands of Supernet in processes that are forked from one that has imported everything, and kills them.
+
+So a start takes milliseconds, not seconds. ``python tests/forks.py`` reads a request a line from standard input and answers each
+with a line; ``Forks`` is the other end of it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import supernet
+
+
+class Ended(NamedTuple):
+    """How a command ended: its exit code, or less a signal's number; how many seconds it took; its output, and what it said."""
+
+    code: int
+    seconds: float
+    output: str
+    said: str
+
+    @property
+    def killed(self) -> bool:
+        return self.code == -signal.SIGKILL
+
+
+class Forks:
+    """A process to fork from. ``hashing``: seeds the order of sets, which differs from process to process outside of tests too."""
+
+    def __init__(self, hashing: int) -> None:
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": str(hashing)}
+        environment["PYTHONPATH"] = str(Path(supernet.__file__).parents[1])
+        self._server = subprocess.Popen(
+            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True
+        )
+
+    def run(self, words: list[str], folder: Path, kill_after: float | None = None) -> Ended:
+        """``supernet`` with ``words`` in ``folder``; killed with SIGKILL after so many seconds."""
+        assert self._server.stdin and self._server.stdout
+        self._server.stdin.write(json.dumps({"words": words, "folder": str(folder), "kill_after": kill_after}) + "\n")
+        self._server.stdin.flush()
+        answer = json.loads(self._server.stdout.readline())
+        output, said = (folder / f"{folder.name}.{name}" for name in ("out", "err"))
+        return Ended(answer["code"], answer["seconds"], output.read_text(), said.read_text())
+
+    def close(self) -> None:
+        assert self._server.stdin
+        self._server.stdin.close()
+        self._server.wait()
+
+
+def serve() -> None:
+    """Answer requests until there are no more."""
+    import_everything()
+    for line in sys.stdin:
+        request = json.loads(line)
+        began = time.monotonic()
+        child = os.fork()
+        if not child:
+            command(request["words"], Path(request["folder"]))
+        code = wait(child, None if request["kill_after"] is None else began + request["kill_after"])
+        print(json.dumps({"code": code, "seconds": time.monotonic() - began}), flush=True)
+
+
+def import_everything() -> None:
+    """Import what commands import late; nothing is computed, so that no threads are begun before a fork."""
+    import importlib
+    import pkgutil
+
+    import onnx  # noqa: F401
+    import onnxruntime  # noqa: F401
+    import scipy.special  # noqa: F401
+    import sklearn.datasets  # noqa: F401
+
+    for module in pkgutil.walk_packages(supernet.__path__, "supernet."):
+        importlib.import_module(module.name)
+
+
+def command(words: list[str], folder: Path) -> None:
+    """Be the command; never returns."""
+    code = 1
+    try:
+        os.setsid()
+        os.chdir(folder)
+        random.seed()
+        for number, name in ((1, "out"), (2, "err")):
+            os.dup2(os.open(f"{folder.name}.{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        sys.argv = ["supernet", *words]
+        from supernet.cli import main
+
+        try:
+            main()
+            code = 0
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+        sys.stderr.flush()
+    finally:
+        os._exit(code)
+
+
+def wait(child: int, kill_at: float | None) -> int:
+    """The exit code of a process, or less the number of the signal that ended it; it is killed at a time of the monotonic clock."""
+    while True:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        if kill_at is not None and time.monotonic() >= kill_at:
+            os.kill(child, signal.SIGKILL)
+            kill_at = None
+        time.sleep(0.002)
+
+
+def plain(value: Any) -> Any:
+    """Plain data without what depends on the clock or the machine."""
+    if isinstance(value, dict):
+        return {k: plain(v) for k, v in value.items() if k != "measured"}
+    return [plain(v) for v in value] if isinstance(value, list) else value
+
+
+if __name__ == "__main__":
+    serve()
