@@ -16,6 +16,8 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy
+
 import supernet
 
 
@@ -79,6 +81,7 @@ def import_everything() -> None:
     import onnxruntime  # noqa: F401
     import scipy.special  # noqa: F401
     import sklearn.datasets  # noqa: F401
+    import torch._dynamo  # noqa: F401
 
     for module in pkgutil.walk_packages(supernet.__path__, "supernet."):
         importlib.import_module(module.name)
@@ -90,7 +93,8 @@ def command(words: list[str], folder: Path) -> None:
     try:
         os.setsid()
         os.chdir(folder)
-        random.seed()
+        random.seed()  # as in a process of its own; torch begins alike in all
+        numpy.random.seed()
         for number, name in ((1, "out"), (2, "err")):
             os.dup2(os.open(f"{folder.name}.{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
