@@ -47,7 +47,7 @@ SMALL = {
     "single-path": f"{NARROW} --set supernet.depths=[1,1,1,1,1]",
     "densenas": NARROW,
 }
-OWN = {"drnas": "--set supernet.channels=12", "p-darts": "--set supernet.cells=3"}  # of a method in its space
+WIDE = {"drnas": 12}  # channels of a method that divides them
 RNN = "--space darts-rnn --set supernet.hidden=8 --set supernet.nodes=3 --set network.hidden=8"
 TREES = "Genotype(normal=[('sep_conv_3x3', 1), ('skip_connect', 0), ('max_pool_3x3', 0), ('dil_conv_3x3', 2)], normal_concat=[2, 3], "
 TREES += "reduce=[('avg_pool_3x3', 0), ('sep_conv_3x3', 1), ('skip_connect', 2), ('max_pool_3x3', 0)], reduce_concat=[2, 3])"
@@ -69,7 +69,8 @@ def method_case(name: str) -> Words:
     method = STRATEGIES[name]
     space = HOME.get(name, ("darts",))[0]
     trials = "" if method.alphas else "--trials 6"
-    return search(name, f"--space {space} {IMAGES} --epochs 3 {SMALL[space]} {OWN.get(name, '')} {trials}")
+    small = SMALL[space].replace("--channels 4", f"--channels {WIDE.get(name, 4)}")
+    return search(name, f"--space {space} {IMAGES} --epochs 3 {small} {trials}")
 
 
 def options(what: Callable[..., Any]) -> dict[str, Any]:
