@@ -139,13 +139,13 @@ class LatencyTable:
         shared = [name for name in before if name in now and before[name] != now[name]]
         return [f"{name}: {before[name]} in the table, {now[name]} here" for name in shared]
 
-    def write(self, path: Path) -> None:
+    def write(self, path: str | Path) -> None:
         """Write the table whole or not at all."""
         content = {"format": FORMAT, "kind": KIND, **asdict(self)}
         write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
     @classmethod
-    def read(cls, path: Path) -> LatencyTable:
+    def read(cls, path: str | Path) -> LatencyTable:
         """Read what ``write`` wrote; raises ``InputError`` that names the place where a file is otherwise."""
         content = read_json(path)
         if not isinstance(content, dict) or content.get("kind") != KIND:
@@ -186,17 +186,17 @@ def _listed(options: tuple[Option, ...]) -> str:
     return ", ".join(map(str, options))
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: str | Path) -> Any:
     """The content of a JSON file; raises ``InputError``."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: str | Path, text: str) -> None:
     """Write a file whole or not at all; raises ``RunError``."""
     try:
-        write_whole(path, text)
+        write_whole(Path(path), text)
     except OSError as error:
         raise RunError(f"{path} cannot be written: {error.strerror or error}") from error

@@ -114,12 +114,12 @@ class Predictor:
             x = x.relu() if i < len(self.layers) else x
         return self._linear(encoded) + self.scale * x.sum()
 
-    def write(self, path: Path) -> None:
+    def write(self, path: str | Path) -> None:
         """Write the predictor whole or not at all."""
         write_text(path, json.dumps({"format": FORMAT, "unit": "ms", **asdict(self), "kind": KIND, "model": self.kind}) + "\n")
 
     @classmethod
-    def read(cls, path: Path) -> Predictor:
+    def read(cls, path: str | Path) -> Predictor:
         """Read what ``write`` wrote; raises ``InputError``."""
         content = read_json(path)
         if not isinstance(content, dict) or content.get("kind") != KIND or content.get("format") != FORMAT:
