@@ -76,10 +76,33 @@ def test_looking_at_the_data_first_changes_nothing_of_a_search(monkeypatch: pyte
     assert all(map(torch.equal, *found))
 
 
-def test_training_batch_norms_on_one_example_is_refused_in_one_line() -> None:
-    task = Task(loader(GOOD, size=11), loader(GOOD), loss=F.cross_entropy)  # 11 and 1
+def last_of_one() -> list[tuple[Tensor, Tensor]]:
+    return [(torch.randn(n, 4), torch.arange(n) % 3) for n in (4, 4, 1)]
+
+
+@pytest.mark.parametrize(
+    ("train", "before"),
+    [
+        (lambda: loader(GOOD, size=11), True),  # 11 and 1
+        (lambda: loader(GOOD, size=1), True),
+        (lambda: Batches(torch.randn(1, 4, 1, 1), torch.tensor([0]), 8, mean=(0,) * 4, std=(1,) * 4), True),
+        (last_of_one, False),
+    ],
+)
+def test_training_batch_norms_on_one_example_is_refused_in_one_line(train: Callable[[], Any], before: bool) -> None:
+    model = Supernet(nn.Sequential(nn.Flatten(), *net(norm=True).model))
+    task, stepped = Task(train(), loader(GOOD), loss=F.cross_entropy), []
+    measure = task.measure
+    task.measure = lambda *given: stepped.append(1) or measure(*given)  # type: ignore[func-returns-value, method-assign]
+    buffers = [b.clone() for b in model.buffers()]
     with pytest.raises(InputError, match="batch of one example: use a larger batch size"):
-        search(net(norm=True), task, "darts", epochs=1)
+        search(model, task, "darts", epochs=1)
+    assert bool(stepped) != before
+    assert not before or all(map(torch.equal, buffers, model.buffers()))
+
+
+def test_single_examples_train_a_network_without_batch_norm() -> None:
+    assert search(net(), Task(loader(GOOD, size=1), loader(GOOD), loss=F.cross_entropy), "darts", epochs=1).architecture
 
 
 def test_a_loader_that_drops_all_it_has_says_why() -> None:

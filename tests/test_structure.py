@@ -119,7 +119,6 @@ def test_no_strategy_imports_another_methods_file() -> None:
         "strategies.regularisers",
         "strategies.early_stopping",
         "strategies.curvature",
-        "strategies.buffers",
         "strategies.rms_prop",
     }
     for name, others in GRAPH.items():

@@ -1,10 +1,11 @@
-"""Training and evaluation mode: whoever changes it puts it back."""
+"""Training and evaluation mode, and what passes in training mode write: whoever changes it puts it back."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import nn
 
 
@@ -20,6 +21,18 @@ def training(module: nn.Module) -> Iterator[None]:
     """``module`` is in training mode meanwhile, as its own ``train`` sets it; every part of it gets its own mode back."""
     with _in_mode(module, True):
         yield
+
+
+@contextmanager
+def kept_buffers(module: nn.Module) -> Iterator[None]:
+    """Around passes in training mode that are to leave no trace: every buffer, such as a running mean, is put back as it was."""
+    before = [(buffer, buffer.clone()) for buffer in module.buffers()]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for buffer, value in before:
+                buffer.copy_(value)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from supernet.data.streams import Data
 from supernet.errors import InputError
 from supernet.mixture import Mixture
-from supernet.modes import evaluating
+from supernet.modes import evaluating, kept_buffers, training
 from supernet.ops import ONE_VALUE
 from supernet.randomness import drawing_apart
 
@@ -102,9 +102,10 @@ class Task:
 
     @torch.no_grad()
     def check(self, model: nn.Module, mixture: Mixture | None = None) -> None:
-        """Run the first batch of the training and the validation data; raises ``InputError`` for labels that the loss cannot take.
+        """Run the first batch of the training and the validation data; raises ``InputError`` for what a training could not take.
 
-        Labels that are in memory are looked at to the last. ``model`` and the global random state are left as they were.
+        That is labels that the loss cannot index, which are looked at to the last where they are in memory, and a batch of one example
+        where a batch norm would meet it. ``model`` and the global random state are left as they were.
         """
         network = model if mixture is None else partial(model, mixture)
         with evaluating(model), drawing_apart(self.device):
@@ -114,6 +115,9 @@ class Task:
                 if self.classifies and type(self).loss is Task.loss and isinstance(outputs, Tensor) and outputs.dim() == 2:
                     check_labels(batch[-1] if (whole := self.data.labels(stream)) is None else whole, outputs.shape[1], stream)
                 self.loss(outputs, batch)
+                if stream == "train" and self.data.smallest(stream) == 1 and all(isinstance(x, Tensor) for x in batch):
+                    with training(model), kept_buffers(model):
+                        self.predict(network, tuple(x[:1] for x in batch))
 
     def measure(self, outputs: Any, batch: Any) -> dict[str, Tensor]:
         """Every metric over one batch, without gradients."""

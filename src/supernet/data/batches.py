@@ -80,6 +80,12 @@ class Batches:
         full, rest = divmod(len(self.x), self.size)
         return max(full, 1) if self.train and self.drop_last else full + (rest > 0)
 
+    @property
+    def smallest(self) -> int:
+        """The images in the smallest batch of a pass."""
+        n = len(self.x)
+        return min(n, self.size) if self.train and self.drop_last else n % self.size or self.size
+
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         turn, order = self.turn, self._order()
         while self.turn == turn:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import copy
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
 from typing import Any
 
 from torch import Tensor
-from torch.utils.data import TensorDataset
+from torch.utils.data import DataLoader, TensorDataset
 
 from supernet.data.batches import Batches
 from supernet.data.replayed import Replayed
@@ -76,6 +76,16 @@ class Data:
         """One whole pass for batch statistics: as ``each``, without a last, smaller batch that training leaves out."""
         loader = self._loader(name)
         return map(self._prepare, loader.calibrating()) if hasattr(loader, "calibrating") else self.each(name)
+
+    def smallest(self, name: str) -> int | None:
+        """The examples in the smallest batch of a pass; None where that is known by going through it alone."""
+        loader = self._loader(name)
+        if isinstance(loader, Batches):
+            return loader.smallest
+        inner = loader.loader if isinstance(loader, Replayed) else None
+        if not isinstance(inner, DataLoader) or inner.batch_size is None or not isinstance(inner.sampler, Sized):
+            return None
+        return inner.batch_size if inner.drop_last else len(inner.sampler) % inner.batch_size or inner.batch_size
 
     def labels(self, name: str) -> Tensor | None:
         """All labels of a stream, where they lie in memory as one tensor; else None."""

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
+from supernet.modes import kept_buffers
 from supernet.randomness import drawing_apart
-from supernet.strategies.buffers import kept_buffers
 
 
 def largest_eigenvalue(strategy: Any, batch: Any = None, iterations: int = 20) -> float:

@@ -16,7 +16,7 @@ from torch.func import functional_call
 from supernet import relaxations
 from supernet.errors import InputError, without_effect
 from supernet.layers.base import Supernet
-from supernet.strategies.buffers import kept_buffers
+from supernet.modes import kept_buffers
 from supernet.strategies.gradient import Gradient
 from supernet.task import Task
 
