@@ -349,3 +349,9 @@ def test_what_was_not_decided_is_said_beside_the_summary(tmp_path):
     verdicts = {"alphas": {"decided": False, "says": "the alphas are nearly uniform"}, "baseline": {"decided": True, "says": "better"}}
     both = page(write_report(write_run(tmp_path / "run", {}, [], {"decided": verdicts, "choices": {"0": "a"}})))
     assert both.of("h2")[:2] == ["Summary", "Decided in part"] and "the alphas are nearly uniform" in both.of("td")
+
+
+def test_a_constant_cost_is_said_beside_its_bound(tmp_path):
+    lines = [{"epoch": e, "loss": 2 / e, "price": {"params": {"cost": 13834, "bound": 8000, "strength": 10.0**e}}} for e in (1, 2)]
+    found = page(write_report(write_run(tmp_path / "run", {"method": "darts"}, lines, None)))
+    assert "Parameters: derived 13,834, bound: 8,000 throughout." in found.of("p")

@@ -39,7 +39,7 @@ def curves(record: Record) -> Section | None:
 
 def throughout(title: str, series: Sequence[Series]) -> str:
     """What has one value throughout, in words: it needs no axis."""
-    values = [f"{s.name} " * (len(series) > 1) + f"{s.points[0][1]:.6g}" for s in series]
+    values = [s.name if ": " in s.name else f"{s.name} " * (len(series) > 1) + f"{s.points[0][1]:,.6g}" for s in series]
     return f"{title}: {', '.join(values)}{' throughout' if any(len(s.points) > 1 for s in series) else ''}."
 
 
@@ -209,7 +209,7 @@ def _main_score(record: Record, metric: str) -> float | None:
 def _row(name: str, record: Record, metric: str, scored: Scored) -> list[str]:
     """A line of the table: trials, their mean, deviation and best, the result's score and size, the time taken."""
     values, result = [v for _, v in scored], _main_score(record, metric)
-    texts = [score(metric, v) for v in (fmean(values), stdev(values) if len(values) > 1 else 0.0)] if values else ["", ""]
+    texts = [score(metric, fmean(values)), score(metric, stdev(values)) if len(values) > 2 else ""] if values else ["", ""]
     texts.append(score(metric, max(values) if larger_is_better(metric) else min(values)) if values else "")
     texts.append(score(metric, result) if result is not None else "")
     params = numbers(record.found.get("costs")).get("params")
