@@ -15,7 +15,10 @@ import pytest
 
 from supernet.errors import InputError, RunError
 from supernet.run import Run
+from supernet.settings import resolve
+from supernet.stopping import Interrupted
 from supernet.workflow.children import Children
+from supernet.workflow.comparing import COMPARE, compare_run
 
 SEARCH = ["search", "darts", "--space", "nasbench201", "--data", "digits", "--limit-data", "64", "--batch-size", "16", "--epochs", "5000"]
 SEARCH += ["--channels", "4", "--cells", "1", "--threads", "1", "--set", "alarm.every=0", "--json"]
@@ -52,6 +55,12 @@ def test_one_ended_by_a_signal_says_which_run_it_was_and_where_its_log_is(tmp_pa
     assert (tmp_path / "search.log").read_text() == "getting on\n"
 
 
+def test_without_a_folder_that_is_kept_no_log_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    instead(monkeypatch, tmp_path, "kill -9 $$")
+    with pytest.raises(RunError, match=r"want of memory; nothing is kept without --out$"):
+        Children(kept=False).run(["search", "darts"], tmp_path / "search.log", "darts with seed 3")
+
+
 def test_what_a_command_says_is_said_again_and_a_mistake_stays_a_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     instead(monkeypatch, tmp_path, "echo out; echo 'warning: x' >&2")
     assert Children().run(["search"], tmp_path / "log", "darts with seed 0") == "out\n"
@@ -82,6 +91,21 @@ def test_stopped_all_end_and_no_other_is_begun(tmp_path: Path, monkeypatch: pyte
     assert len(said) == 1 and "ended by SIGTERM" in said[0]
     run()
     assert "not begun" in said[1]
+
+
+@pytest.mark.parametrize(
+    ("out", "said"), [("c", "c holds what was done, and the same command goes on"), (None, "nothing is kept without --out")]
+)
+def test_a_comparison_stopped_by_a_person_says_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str | None, said: str
+) -> None:
+    def stopped(self: Children, words: list[str], log: Path, who: str) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Children, "run", stopped)
+    settings = resolve(COMPARE, None, [], {"space": "nasbench201", "data.source": "digits", "supernet.channels": 4, "supernet.cells": 1})
+    with pytest.raises(Interrupted, match=rf"^stopped; .*{said}$"):
+        compare_run(["darts"], settings, "1epochs", 1, tmp_path / out if out else None)
 
 
 def test_a_command_ends_and_frees_its_folder_when_the_process_that_began_it_is_killed(tmp_path: Path) -> None:

@@ -11,9 +11,10 @@ from supernet.errors import InputError, RunError
 
 
 class Children:
-    """Commands that were begun here. Several threads may run one each."""
+    """Commands that were begun here. Several threads may run one each. ``kept``: whether their folders outlive this process."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept: bool = True) -> None:
+        self.kept = kept
         self.running: set[subprocess.Popen[str]] = set()
         self.stopped = False
 
@@ -60,7 +61,8 @@ class Children:
         if code == 2:
             raise InputError(f"{who}: {verb}: {last}")
         how = f"failed (exit code {code})" if code > 0 else f"was ended by {_name(-code)}"
-        raise RunError(f"{who}: {verb} {how}{': ' + last if last else ''}; its log is {log}; the same command goes on from there")
+        rest = f"; its log is {log}; the same command goes on from there" if self.kept else "; nothing is kept without --out"
+        raise RunError(f"{who}: {verb} {how}{': ' + last if last else ''}{rest}")
 
 
 def _name(number: int) -> str:

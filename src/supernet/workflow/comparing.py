@@ -24,6 +24,7 @@ from supernet.progress import Progress
 from supernet.report.page import write_comparison
 from supernet.searchers import SEARCHERS
 from supernet.settings import Settings, overlaid
+from supernet.stopping import Interrupted
 from supernet.strategies import STRATEGIES
 from supernet.workflow.children import Children
 from supernet.workflow.classification import use_threads
@@ -58,7 +59,7 @@ def compare_run(methods: Sequence[str], settings: Settings, budget: str, seeds: 
         raise InputError(f"--seeds must be at least 1; got {seeds}")
     use_threads(settings)
     wanted = list(dict.fromkeys(methods)) + ([] if "random" in methods else ["random"])
-    children = Children()
+    children = Children(kept=out is not None)
     with tempfile.TemporaryDirectory() as temporary:
         folder = out or Path(temporary)
         if settings["table"]["file"]:
@@ -87,6 +88,9 @@ def compare_run(methods: Sequence[str], settings: Settings, budget: str, seeds: 
                 workers=settings["workers"],
                 stop=children.stop,
             )
+        except KeyboardInterrupt:
+            said = f"{out} holds what was done, and the same command goes on" if out else "nothing is kept without --out"
+            raise Interrupted(f"stopped; {said}") from None
         finally:
             progress.close()
         for name, found in result["methods"].items():
