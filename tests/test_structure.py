@@ -22,7 +22,7 @@ FLOORS = [
     ("search", "profile"),
     ("estimators", "export", "report", "compare", "alarm", "judge"),
     ("costs.limits", "costs.latency_measurement", "costs.latency_collection", "costs.published_tables"),
-    ("costs.parts", "costs.table", "spaces", "strategies", "derive"),
+    ("costs.parts", "costs.table", "spaces", "strategies", "derive", "plain"),
     ("layers", "relaxations", "derivation"),
     ("train", "explore", "searchers", "language", "data"),
     ("task", "run", "progress", "settings", "costs"),

@@ -14,32 +14,27 @@ from supernet.layers.base import Searchable, Supernet
 from supernet.mixture import one_hot
 from supernet.modes import evaluating
 from supernet.ops import ONE_VALUE
+from supernet.plain import Absent, plain
 from supernet.space import Architecture
 
 
 def derive(supernet: Supernet, architecture: Mapping[str, Any], *example: Any) -> nn.Module:
     """A plain module, in evaluation mode, that computes what ``supernet`` computes under ``architecture``, with its weights.
 
-    ``example``: inputs of one forward pass, by which elastic layers learn their input sizes. Nothing searchable is left.
+    ``example``: inputs of one forward pass, by which elastic layers learn their input sizes. Nothing of this package is left in it: see
+    ``supernet.plain``, also for what is an exception.
     Raises ``InputError`` where the architecture is not one of the supernet's space.
     """
     arch = supernet.space.check(architecture)
     twin = deepcopy(supernet).eval()
     with torch.no_grad():
         twin(one_hot(twin.space, arch), *example)
-    return settle(twin.model, twin.space.matters(arch))
+    return plain(settle(twin.model, twin.space.matters(arch)), *example)
 
 
 def settle(module: nn.Module, taken: Architecture) -> nn.Module:
     """The plain module that stays of one run under the one-hot mixture of ``taken``; it is changed in place and must not be used again."""
     return _settle(module, taken, {})
-
-
-class Absent(nn.Module):
-    """Stands where a choice was left undecided because it cannot matter; running it raises."""
-
-    def forward(self, *inputs: Any) -> Any:
-        raise RuntimeError("a part ran that the architecture says cannot matter: the condition (`when`) of its choice is wrong")
 
 
 def _settle(module: nn.Module, arch: Architecture, done: dict[int, tuple[nn.Module, nn.Module]]) -> nn.Module:

@@ -66,6 +66,13 @@ class PoolNorm(nn.BatchNorm2d):
             self.running_var.lerp_(var, factor)
         return out
 
+    def settle(self) -> nn.Module:
+        """The plain batch norm that it is outside a supernet."""
+        norm = nn.BatchNorm2d(self.num_features, self.eps, self.momentum, affine=False)
+        norm.load_state_dict(self.state_dict())
+        device = self.running_mean.device if self.running_mean is not None else None
+        return norm.to(device).train(self.training)
+
     def _normalise(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The normalised input with the mean and the unbiased variance of each channel."""
         mean, var = torch.zeros_like(self.running_mean), torch.zeros_like(self.running_var)  # type: ignore[arg-type]
@@ -136,9 +143,7 @@ class FactorizedReduce(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.relu(x)
-        height, width = x.shape[2:]
-        if height % 2 or width % 2:
-            x = F.pad(x, (0, width % 2, 0, height % 2))
+        x = F.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2))
         return self.norm(torch.cat([self.even(x), self.odd(x[:, :, 1:, 1:])], 1))  # type: ignore[no-any-return]
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from safetensors import safe_open
 from safetensors.torch import save
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_leaves
 
 from supernet.errors import RunError
@@ -68,7 +68,8 @@ def structure(network: nn.Module) -> str:
         if one != path:
             parts.append([path, one])
             continue
-        attributes = {k: _plain(v) for k, v in vars(module).items() if not k.startswith("_") and k not in IN_TRAINING}
+        code = {"code": module.code} if isinstance(module, fx.GraphModule) else {}
+        attributes = code | {k: _plain(v) for k, v in vars(module).items() if not k.startswith("_") and k not in IN_TRAINING}
         own = [(n, x) for held in (module._parameters, module._buffers) for n, x in held.items()]
         tensors = [[n, None if x is None else [seen.setdefault(id(x), f"{path}.{n}"), list(x.shape)]] for n, x in own]
         parts.append([path, type(module).__name__, sorted(attributes.items()), sorted(tensors)])

@@ -8,13 +8,14 @@ from contextvars import ContextVar
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from supernet.errors import InputError
 from supernet.memo import memo
 from supernet.space import Option
 from supernet.tree import leaves, mapped, versions
 
+WHOLE = "whole"  # of what stands for a tensor while a module is written out as a graph: its values are whole numbers, or truth values
 _comparing: ContextVar[bool] = ContextVar("comparing", default=False)
 
 
@@ -69,6 +70,8 @@ def idle_output(module: nn.Module, *inputs: Any, **named: Any) -> Any:
 
 
 def _adds(x: Any) -> bool:
+    if isinstance(x, fx.Proxy):
+        return not x.node.meta.get(WHOLE)
     return isinstance(x, Tensor) and (x.is_floating_point() or x.is_complex())
 
 

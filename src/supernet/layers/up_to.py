@@ -50,6 +50,8 @@ class UpTo(Searchable):
 
     def derive(self, taken: Taken | None, *others: Taken | None) -> nn.Module:
         assert isinstance(taken, int)
+        if not taken and self.alone:
+            return nn.Identity()
         return nn.Sequential(*self.blocks[:taken]) if self.alone else Chain(*self.blocks[:taken])
 
 
