@@ -38,7 +38,7 @@ GOOD = torch.arange(12) % 3
         (GOOD + 1, "go from 1 to 3, .*: number them from 0"),
         (GOOD - 1, "go from -1 to 1"),
         (GOOD.float(), "must be whole numbers .*; got float32 of shape"),
-        (F.one_hot(GOOD), "loss of outputs .* and labels .int64 of shape .4, 3., from 0 to 1. cannot be taken"),
+        (F.one_hot(GOOD), "loss of outputs .* and labels .int64 of shape .2, 3., from 0 to 1. cannot be taken"),
     ],
 )
 def test_labels_that_a_loss_cannot_index_are_refused_before_the_search(labels: Tensor, said: str) -> None:

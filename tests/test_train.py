@@ -115,7 +115,7 @@ def test_a_loss_that_is_not_a_number_ends_the_run_in_one_line() -> None:
     strategy, task = made()
     with torch.no_grad():
         strategy.supernet.model.head.weight.fill_(float("nan"))
-    with pytest.raises(RunError, match="not a number"):
+    with pytest.raises(RunError, match="not a finite number"):
         fit(strategy, task.data, 1)
 
 

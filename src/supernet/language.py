@@ -72,11 +72,10 @@ class LanguageModelling(Task):
         rest = [TextStream(part, batch, steps, training=False, evaluation_batch=evaluation_batch) for part in (text.validation, text.test)]
         return cls(train, rest[0], rest[1] if testing else None, seed=seed, **settings)
 
-    @property
-    def example(self) -> tuple[Tensor]:
-        """Two strands of tokens, (T, 2): what ``derive`` and ``export`` run once."""
-        chunk: Chunk = next(iter(self.data.each("validation" if self.data.has("validation") else "train")))
-        return (chunk.tokens[:, :2],)
+    def sample(self, examples: int) -> tuple[Tensor]:
+        """So many strands of tokens: (T, examples)."""
+        chunk: Chunk = self._some_batch()
+        return (chunk.tokens[:, :examples],)
 
     def prepare(self, batch: Chunk) -> Chunk:
         """The same chunk, on the device."""

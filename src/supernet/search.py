@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import torch
@@ -23,7 +22,8 @@ from supernet.errors import InputError, RunError
 from supernet.estimators.shared import SharedWeights
 from supernet.explore import Exploration, Trial, explore
 from supernet.layers.base import Supernet
-from supernet.mixture import Costing, Table, one_hot
+from supernet.layers.blend import comparing
+from supernet.mixture import Costing, Mix, Table
 from supernet.progress import Progress, within
 from supernet.randomness import seed_everything
 from supernet.report.page import write_report
@@ -104,7 +104,7 @@ def search(
     """
     if limits is not None and not isinstance(limits, Limits):
         measured, margin = _measured(latency_table, supernet.space)
-        limits = Limits.of(supernet, [x[:1] for x in task.example], limits, measured, margin)
+        limits = Limits.of(supernet, task.sample(1), limits, measured, margin)
     task.place(supernet)
     if isinstance(method, str):
         seed_everything(seed)
@@ -115,7 +115,7 @@ def search(
         if settings:
             raise InputError(f"settings ({', '.join(settings)}) go to a strategy's name; a strategy that is made already takes none")
         strategy = method
-    task.check(supernet, one_hot(supernet.space, supernet.space.sample(Random(0))))
+    check_options(supernet, task)
     opinion = hasattr(strategy, "architecture")
     if not opinion:
         if not task.data.has("validation"):
@@ -161,6 +161,17 @@ def search(
         if own and run:
             _deliver(found, about, run, limits)
     return found
+
+
+def check_options(supernet: Supernet, task: Task) -> None:
+    """Run every option of every choice once on a few examples, before long work.
+
+    Raises ``InputError`` for options whose outputs are unlike or that change what others get, with the choice's name, and for what
+    ``Task.check`` refuses.
+    """
+    everything = {name: Mix(None, tuple(range(len(choice.options)))) for name, choice in supernet.space.items()}
+    with comparing():
+        task.check(supernet, everything)
 
 
 def _of(supernet: Supernet, task: Task) -> dict[str, Any]:

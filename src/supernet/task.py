@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.hooks import RemovableHandle
 
 from supernet.data.streams import Data
 from supernet.errors import InputError
@@ -16,6 +18,7 @@ from supernet.mixture import Mixture
 from supernet.modes import evaluating, kept_buffers, training
 from supernet.ops import ONE_VALUE
 from supernet.randomness import drawing_apart
+from supernet.tree import leaves, mapped, tensors
 
 Measure = Callable[[Any, Any], Tensor]
 
@@ -31,8 +34,10 @@ class Task:
     ``train``, ``validation``, ``test``: loaders of batches ``(*inputs, targets)``, whose passes can be repeated; a search
     never reads ``test``. ``loss(outputs, targets)`` -> scalar. ``metrics``: name -> function of (outputs, targets) -> the
     mean over the batch, larger is better; accuracy where the loss is cross-entropy and none are given.
-    ``autocast``: a dtype for mixed precision, such as ``torch.bfloat16``. Images (4-d inputs) run in channels_last.
-    For other batches override ``predict`` and ``loss``.
+    ``autocast``: a dtype for mixed precision, such as ``torch.bfloat16``. Images (4-d tensors) run in channels_last.
+    A metric may also return a Python number.
+    For other batches (any tree of tensors: dicts, lists, dataclasses) override ``predict`` and ``loss``; ``metrics`` get the batch's last
+    entry, so override ``measure`` where there are any. ``size`` counts the examples of a batch for means over a pass.
     Raises ``InputError`` where the device does not exist here.
     """
 
@@ -59,17 +64,35 @@ class Task:
     @property
     def example(self) -> tuple[Any, ...]:
         """The inputs of two examples, on the device: what ``derive`` and ``export`` run once."""
-        batch = next(iter(self.data.each("validation" if self.data.has("validation") else "train")))
-        return tuple(x[:2] for x in batch[:-1])
+        return self.sample(2)
+
+    def sample(self, examples: int) -> tuple[Any, ...]:
+        """What the network is given for so many examples, on the device; for a whole batch where it cannot be cut, see ``first``."""
+        return self.inputs(first(self._some_batch(), examples))
+
+    def inputs(self, batch: Any) -> tuple[Any, ...]:
+        """What ``predict`` gives the network for a batch, in order; raises ``InputError`` where it gives something by name."""
+        try:
+            self.predict(_given, batch)
+        except _Given as given:
+            if given.named:
+                raise InputError(f"predict gives the network {', '.join(given.named)} by name: override inputs(batch) too") from None
+            return given.inputs
+        raise InputError(f"{type(self).__name__}.predict does not call the network: override inputs(batch) too")
+
+    def size(self, batch: Any) -> int:
+        """How many examples a batch holds: the length of its last tensor, the targets."""
+        held = tensors(batch)
+        return len(held[-1]) if held and held[-1].dim() else 1
 
     def prepare(self, batch: Any) -> Any:
-        """``batch`` on the device; images in channels_last."""
-        return tuple(self._moved(x) if isinstance(x, Tensor) else x for x in batch)
+        """``batch``, a tree of tensors and other values, on the device; images in channels_last."""
+        return mapped(lambda x: self._moved(x) if isinstance(x, Tensor) else x, batch)
 
     def place(self, model: nn.Module) -> nn.Module:
-        """``model`` on the device; in channels_last where the inputs are images."""
+        """``model`` on the device; in channels_last where the batches hold images."""
         model = model.to(self.device)
-        images = any(isinstance(x, Tensor) and x.dim() == 4 for x in self.example)
+        images = any(x.dim() == 4 for x in tensors(self._some_batch()))
         return model.to(memory_format=torch.channels_last) if images else model  # type: ignore[call-overload]
 
     def predict(self, network: Callable[..., Any], batch: Any) -> Any:
@@ -84,11 +107,13 @@ class Task:
             ) from error
 
     def _outputs(self, network: Callable[..., Any], batch: Any) -> Any:
+        if not isinstance(batch, list | tuple):
+            raise InputError(f"a batch is (*inputs, targets), not a {type(batch).__name__}: else override predict and loss of Task")
         if self.autocast is None:
             return network(*batch[:-1])
         with torch.autocast(self.device.type, self.autocast):
             outputs = network(*batch[:-1])
-        return tuple(o.float() for o in outputs) if isinstance(outputs, tuple) else outputs.float()
+        return mapped(lambda x: x.float() if isinstance(x, Tensor) and x.is_floating_point() else x, outputs)
 
     def loss(self, outputs: Any, batch: Any) -> Tensor:
         """The mean loss over one batch: (); raises ``InputError`` with what was given where it cannot be taken."""
@@ -100,29 +125,52 @@ class Task:
             given = f"outputs ({what(outputs)}) and labels ({what(batch[-1], True)})"
             raise InputError(f"the loss of {given} cannot be taken: {str(error).splitlines()[0] if str(error) else error!r}") from error
 
-    @torch.no_grad()
     def check(self, model: nn.Module, mixture: Mixture | None = None) -> None:
-        """Run the first batch of the training and the validation data; raises ``InputError`` for what a training could not take.
+        """Run the first examples of the training and the validation data through ``model``, of a supernet under ``mixture``.
 
-        That is labels that the loss cannot index, which are looked at to the last where they are in memory, and a batch of one example
-        where a batch norm would meet it. ``model`` and the global random state are left as they were.
+        Raises ``InputError`` for inputs that are not finite or that the network cannot take, labels that the loss cannot take (all of them
+        are looked at where they are in memory), a loss or a metric that is no number, and a batch of one example where a batch norm
+        would meet it. ``model`` and the global random state are left as they were.
         """
         network = model if mixture is None else partial(model, mixture)
-        with evaluating(model), drawing_apart(self.device):
+        with evaluating(model), drawing_apart(self.device), _inside(model) as where:
             for stream in filter(self.data.has, ("train", "validation")):
                 batch = next(self.data.each(stream))
-                outputs = self.predict(network, batch)
+                if any(x.is_floating_point() and not x.isfinite().all() for x in tensors(batch)):
+                    raise InputError(f"the first batch of the {stream} data holds numbers that are not finite (NaN or infinite)")
+                part, outputs = self._tried(network, batch, stream, where)
                 if self.classifies and type(self).loss is Task.loss and isinstance(outputs, Tensor) and outputs.dim() == 2:
                     check_labels(batch[-1] if (whole := self.data.labels(stream)) is None else whole, outputs.shape[1], stream)
-                self.loss(outputs, batch)
-                if stream == "train" and self.data.smallest(stream) == 1 and all(isinstance(x, Tensor) for x in batch):
+                check_loss(self.loss(outputs, part), outputs)
+                if stream == "train" and self.data.smallest(stream) == 1 and self.size(one := first(batch, 1)) == 1:
                     with training(model), kept_buffers(model):
-                        self.predict(network, tuple(x[:1] for x in batch))
+                        self.predict(network, one)
+                self.measure(outputs, part)
+
+    def _tried(self, network: Callable[..., Any], batch: Any, stream: str, where: list[str]) -> tuple[Any, Any]:
+        """A few examples of a batch and the outputs for them; the whole batch where a network takes nothing less."""
+        few = first(batch, 2)
+        if few is not batch:
+            with contextlib.suppress(RuntimeError, ValueError, TypeError, IndexError):  # what is wrong the whole batch shows
+                return few, self._traced(network, few, where)
+        try:
+            return batch, self._traced(network, batch, where)
+        except (InputError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:  # whatever a module of the user's raises
+            held = ", ".join(what(x) for x in tensors(batch))
+            place = f" in {where[-1]!r}" if where and where[-1] else ""
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise InputError(f"the network fails{place} on a batch of the {stream} data ({held}): {reason}") from error
+
+    def _traced(self, network: Callable[..., Any], batch: Any, where: list[str]) -> Any:
+        where.clear()
+        return self.predict(network, batch)
 
     def measure(self, outputs: Any, batch: Any) -> dict[str, Tensor]:
-        """Every metric over one batch, without gradients."""
+        """Every metric over one batch, without gradients: (); raises ``InputError`` for one that returns no number."""
         with torch.no_grad():
-            return {name: metric(outputs, batch[-1]) for name, metric in self.metrics.items()}
+            return {name: scalar(metric(outputs, batch[-1]), f"the metric {name!r}", self.device) for name, metric in self.metrics.items()}
 
     @torch.no_grad()
     def evaluate(self, model: nn.Module, stream: str = "validation", mixture: Mixture | None = None) -> dict[str, float]:
@@ -133,7 +181,7 @@ class Task:
         with evaluating(model):
             for batch in self.data.each(stream):
                 outputs = self.predict(network, batch)
-                sizes.append(len(batch[-1]))
+                sizes.append(self.size(batch))
                 for name, value in {"loss": self.loss(outputs, batch), **self.measure(outputs, batch)}.items():
                     found.setdefault(name, []).append(value.detach())
         self._examples[stream] = sum(sizes)
@@ -142,13 +190,73 @@ class Task:
     def examples(self, stream: str = "validation") -> int:
         """How many examples one pass of a stream has; 0 of one that is not there."""
         if stream not in self._examples and self.data.has(stream):
-            self._examples[stream] = sum(len(batch[-1]) for batch in self.data.each(stream))
+            self._examples[stream] = sum(self.size(batch) for batch in self.data.each(stream))
         return self._examples.get(stream, 0)
+
+    def _some_batch(self) -> Any:
+        return next(iter(self.data.each("validation" if self.data.has("validation") else "train")))
 
     def _moved(self, x: Tensor) -> Tensor:
         if x.dim() == 4:
             return x.to(self.device, non_blocking=True, memory_format=torch.channels_last)
         return x.to(self.device, non_blocking=True)
+
+
+class _Given(Exception):
+    """What a network was called with."""
+
+    def __init__(self, inputs: tuple[Any, ...], named: Mapping[str, Any]):
+        super().__init__()
+        self.inputs, self.named = inputs, named
+
+
+def _given(*inputs: Any, **named: Any) -> Any:
+    raise _Given(inputs, named)
+
+
+@contextlib.contextmanager
+def _inside(model: nn.Module) -> Iterator[list[str]]:
+    """The paths of the modules that run at the moment, outermost first; where one fails, it stays the last."""
+    running: list[str] = []
+    handles: list[RemovableHandle] = []
+
+    def left(*_: Any) -> None:
+        running.pop()
+
+    for path, module in model.named_modules():
+        handles.append(module.register_forward_pre_hook(lambda module, inputs, path=path: running.append(path)))
+        handles.append(module.register_forward_hook(left))
+    try:
+        yield running
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def first(batch: Any, examples: int) -> Any:
+    """The first examples of a batch where all that it holds are tensors as long as each other; else, as of graphs, the batch itself."""
+    held = leaves(batch)
+    lengths = {len(x) if isinstance(x, Tensor) and x.dim() else 0 for x in held}
+    if len(lengths) != 1 or max(lengths) <= examples:
+        return batch
+    return mapped(lambda x: x[:examples], batch)
+
+
+def scalar(value: Any, whose: str, device: torch.device | str = "cpu") -> Tensor:
+    """A measured value as a tensor (); raises ``InputError`` for what is no single number."""
+    if isinstance(value, bool | int | float):
+        return torch.tensor(float(value), device=device)
+    if isinstance(value, Tensor) and value.numel() == 1 and not value.is_complex():
+        return value if value.is_floating_point() and not value.dim() else value.reshape(()).float()
+    raise InputError(f"{whose} must return a number or a tensor of one; got {what(value)}")
+
+
+def check_loss(loss: Any, outputs: Any) -> None:
+    """Raise ``InputError`` where a loss is not one number that depends on the outputs by a gradient."""
+    if not isinstance(loss, Tensor) or loss.dim() or not loss.is_floating_point():
+        raise InputError(f"the loss must return a floating-point tensor of no dimensions, a mean over the batch; got {what(loss)}")
+    if not loss.requires_grad and any(x.requires_grad for x in tensors(outputs)):
+        raise InputError("the loss has no gradient by the network's outputs: do not detach them, and use operations that have one")
 
 
 def mean(values: list[Tensor], sizes: list[int]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -115,8 +116,9 @@ def fit(
                             saved = time.monotonic()
                 seconds = time.monotonic() - began
                 line: dict[str, Any] = {"epoch": done + 1, **{n: float(t) / max(at, 1) for n, t in totals.items()}}
-                if not all(value == value for value in line.values()):
-                    raise RunError(f"the loss of epoch {done + 1} is not a number: lower the learning rate, or clip gradients")
+                if wrong := [name for name, value in line.items() if not math.isfinite(value)]:
+                    hint = ": lower the learning rate, or clip gradients" if "loss" in wrong else ""
+                    raise RunError(f"the {wrong[0]} of epoch {done + 1} is not a finite number ({line[wrong[0]]}){hint}")
                 line |= {**strategy.facts(), **(evaluate() if evaluate else {})}
                 line["measured"] = {"seconds": seconds, "steps_per_second": examples / max(seconds, 1e-9)}
                 line["measured"] |= {"peak_memory_mb": peak_memory(device)}

@@ -68,6 +68,9 @@ class Weights:
         how = {**self.usual, **given}
         check(how, clip, accumulate)
         self.parameters = [p for p in model.parameters() if p.requires_grad]
+        if not self.parameters:
+            why = "all of its parameters are frozen" if any(True for _ in model.parameters()) else "it has no parameters"
+            raise InputError(f"the network has no weights to train: {why}; leave requires_grad=True on those that are to learn")
         if optimiser is None:
             self.optimiser: torch.optim.Optimizer = torch.optim.SGD(
                 self.parameters, how["lr"], how["momentum"], weight_decay=how["decay"], nesterov=how["nesterov"]

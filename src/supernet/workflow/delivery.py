@@ -69,7 +69,7 @@ def evaluate_run(folder: Path, data: str | None, split_name: str, batch_size: in
         raise InputError(f"the run kept no {split_name} data: --split test")
     network = task.place(network)
     metrics = task.evaluate(network, split_name)
-    n = sum(len(batch[-1]) for batch in task.data.each(split_name))
+    n = task.examples(split_name)
     return {"split": split_name, **metrics, "n": n}
 
 
