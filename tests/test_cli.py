@@ -195,7 +195,7 @@ def test_searching_and_comparing_on_a_table(tmp_path: Path, table: Path) -> None
         (("search", "darts", "--space", "darts", "--set", "weights.learning=1"), "unknown setting of weights 'learning'"),
         (("search", "darts", "--space", "darts", "--set", "epochs"), "name=value"),
         (("search", "darts", "--space", "darts", "--set", "epoch=3"), "did you mean 'epochs'"),
-        (("search", "darts", "--space", "darts", "--set", "strategy.order=two"), "order = 'two' is wrong"),
+        (("search", "darts", "--space", "darts", "--set", "strategy.order=two"), "order must be a number; got 'two'"),
         (("search", "darts", "--space", "darts", "--epochs", 0), "epochs must be at least 1"),
         (("search", "darts", "--space", "darts", "--table", "x.npz"), "--table is for searchers"),
         (("search", "random", "--space", "nasbench201", "--table", "x.npz"), "there is no table x.npz"),

@@ -18,6 +18,7 @@ from supernet.errors import InputError
 from supernet.estimators.shared import SharedWeights
 from supernet.layers.base import Supernet
 from supernet.layers.one_of import OneOf
+from supernet.quantities import Count, CountOrNone
 from supernet.randomness import drawing_apart
 from supernet.space import Architecture, Option
 from supernet.strategies.curvature import largest_eigenvalue
@@ -45,10 +46,10 @@ class Alarm:
     def __init__(
         self,
         *,
-        every: int = 1,
+        every: Count = 1,
         gap: bool = True,
         curvature: bool = False,
-        calibration: int = 5,
+        calibration: CountOrNone = 5,
         past: Callable[[], Iterable[Mapping[str, Any]]] = list,
     ):
         if every < 1:

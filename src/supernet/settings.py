@@ -9,12 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, get_type_hints
 
-import yaml
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel
 
 from supernet.errors import InputError, unknown
+from supernet.readers import read_yaml, yaml_of
+from supernet.typed import typed, value_as
 
 Settings = dict[str, Any]
+DEEPEST = 8  # groups in the name of a setting
 OPEN = ("supernet", "network", "strategy", "weights", "searcher", "retrain", "methods")  # sections whose keys are those of what they set
 
 
@@ -41,12 +43,16 @@ def overlaid(settings: Mapping[str, Any], own: Mapping[str, Any], source: str = 
     return whole
 
 
+def checked(model: type[BaseModel], settings: Mapping[str, Any]) -> Settings:
+    """``settings`` of a command as its model has them, defaults where they lack one; raises ``InputError`` that names what is wrong."""
+    whole = overlaid(model().model_dump(), settings, "the settings")
+    found: BaseModel = typed(model, whole, "")
+    return found.model_dump()
+
+
 def value_of(text: str) -> Any:
     """A value as YAML writes it; also 1e-3, which YAML takes for a word."""
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"{text!r} is not a value: {str(error).splitlines()[0]}") from error
+    value = yaml_of(text, f"the value {text:.60}")
     if isinstance(value, str):
         try:
             return float(value)
@@ -60,20 +66,20 @@ def accepted(what: str, function: Callable[..., Any], given: Mapping[str, Any], 
 
     Raises ``InputError`` for a name that ``function`` does not take or a value of another type.
     """
-    hints: dict[str, Any] = {}
-    for level in _parameters(function):
-        hints = {**level, **hints}
-    able = {n: hint for n, hint in hints.items() if n not in set(fixed)}
-    checked = {}
+    able, found = keywords(function, fixed), {}
     for name, value in given.items():
         if name not in able:
             raise unknown(f"setting of {what}", name, able) if able else InputError(f"{what} has no settings, so no {name!r}")
-        try:
-            adapter = TypeAdapter(able[name], config=ConfigDict(arbitrary_types_allowed=True))
-            checked[name] = adapter.validate_python(value)
-        except ValidationError as error:
-            raise InputError(f"{what}: {name} = {value!r} is wrong: {error.errors()[0]['msg']}") from error
-    return checked
+        found[name] = value_as(able[name], value, f"{what}: {name}")
+    return found
+
+
+def keywords(function: Callable[..., Any], fixed: Iterable[str] = ()) -> dict[str, Any]:
+    """Name -> type of the keyword arguments of ``function``, but for ``fixed``."""
+    hints: dict[str, Any] = {}
+    for level in _parameters(function):
+        hints = {**level, **hints}
+    return {name: hint for name, hint in hints.items() if name not in set(fixed)}
 
 
 def taken(function: Callable[..., Any], given: Mapping[str, Any]) -> Settings:
@@ -95,7 +101,7 @@ def _parameters(function: Callable[..., Any]) -> list[dict[str, Any]]:
         target = function if cls is None else cls.__dict__.get("__init__")
         if target is None or not inspect.isfunction(target):
             continue
-        hints, signature = get_type_hints(target), inspect.signature(target)
+        hints, signature = get_type_hints(target, include_extras=True), inspect.signature(target)
         keywords = [n for n, p in signature.parameters.items() if p.kind is p.KEYWORD_ONLY]
         levels.append({n: hints.get(n, Any) for n in keywords})
         if not any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values()):
@@ -104,27 +110,24 @@ def _parameters(function: Callable[..., Any]) -> list[dict[str, Any]]:
 
 
 def _read(path: Path) -> Settings:
-    try:
-        found = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise InputError(f"the settings file {path} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"the settings file {path} is not YAML: {str(error).splitlines()[0]}") from error
+    found = read_yaml(path)
     if not isinstance(found, dict):
         raise InputError(f"the settings file {path} must hold names and values, as config.yaml of a run does")
     return found
 
 
 def _nested(name: str, value: Any) -> Settings:
-    for part in reversed(name.split(".")):
+    parts = name.split(".")
+    if len(parts) > DEEPEST:
+        raise InputError(f"{name:.60} is not the name of a setting: it has {len(parts)} groups")
+    for part in reversed(parts):
         value = {part: value}
     return value  # type: ignore[no-any-return]
 
 
 def _overlay(settings: Settings, given: Mapping[str, Any], source: str, path: str = "") -> None:
     for name, value in given.items():
-        group = path.split(".")[0]
-        if name not in settings and group not in OPEN:
+        if name not in settings and not any(group in OPEN for group in path.split(".")):
             raise unknown("setting", f"{path}{name}", [f"{path}{n}" for n in settings])
         if isinstance(settings.get(name), dict):
             if not isinstance(value, dict):

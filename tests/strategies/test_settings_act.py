@@ -14,10 +14,10 @@ from supernet import InputError, OneOf, Supernet, Task
 from supernet.layers.auxiliary_skip import AuxiliarySkip
 from supernet.layers.some_of import SomeOf
 from supernet.ops import SkipDropout
-from supernet.settings import _parameters
+from supernet.settings import keywords
 from supernet.spaces import single_path
 from supernet.strategies import STRATEGIES
-from supernet.workflow.searching import NOT_FOR_USERS
+from supernet.workflow.commands import NOT_FOR_USERS
 
 WEIGHTS = {"lr": 0.3, "lr_min": 0.02, "momentum": 0.5, "nesterov": True, "decay": 0.3, "clip": 0.01, "accumulate": 2}
 COMMON = {
@@ -113,7 +113,7 @@ NAMES = {**{class_of(name).__name__: name for name in reversed(STRATEGIES)}, "se
 
 @pytest.mark.parametrize("name", NAMES.values())
 def test_every_setting_acts_or_is_refused_with_the_reason(name: str) -> None:
-    able = {n for level in _parameters(class_of(name)) for n in level} - {*NOT_FOR_USERS}
+    able = {*keywords(class_of(name), NOT_FOR_USERS["strategy"])}
     changed = {n: v for n, v in {**COMMON, **OWN.get(class_of(name).__name__, {})}.items() if n in able}
     assert able == set(changed), "a setting without a case"
     usual, idle = outcome(name), []

@@ -10,6 +10,7 @@ from random import Random
 from typing import Any
 
 from supernet.errors import InputError
+from supernet.quantities import Count, Share
 from supernet.searchers import Outcome
 from supernet.searchers.state import from_plain, plain, random_state, restore_random
 from supernet.space import Architecture, SearchSpace
@@ -33,11 +34,11 @@ class Evolution:
         space: SearchSpace,
         seed: int = 0,
         *,
-        budget: int | None = None,
-        population: int | None = None,
-        tournament: int | None = None,
+        budget: Count | None = None,
+        population: Count | None = None,
+        tournament: Count | None = None,
         ageing: bool = True,
-        crossover: float = 0.0,
+        crossover: Share = 0.0,
         sample: Callable[[Random], Architecture] | None = None,
         mutate: Callable[[Architecture, Random], Architecture] | None = None,
         cross: Callable[[Architecture, Architecture, Random], Architecture] | None = None,

@@ -7,8 +7,8 @@ pooling) are different networks on purpose, as in https://github.com/quark0/dart
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 from torch import nn
 
@@ -21,6 +21,7 @@ from supernet.layers.base import Supernet
 from supernet.layers.one_of import OneOf
 from supernet.layers.partial import Partial
 from supernet.layers.some_of import SomeOf, SumOf
+from supernet.quantities import Channels, Classes, Layers, Nodes, Shape
 from supernet.space import Architecture
 from supernet.spaces.cell_network import Cell, CellNetwork, FixedReductionCell, Inputs, check_sizes
 from supernet.spaces.operation_sets import Noise, Operations, operations_of
@@ -49,15 +50,15 @@ BUILD: dict[str, Callable[[int, int, bool, bool], nn.Module]] = {
 
 def supernet(
     *,
-    classes: int = 10,
-    channels: int = 16,
-    cells: int = 8,
-    nodes: int = 4,
-    shape: Sequence[int] = (3, 32, 32),
+    classes: Classes = 10,
+    channels: Channels = 16,
+    cells: Layers = 8,
+    nodes: Nodes = 4,
+    shape: Shape = (3, 32, 32),
     stem: str = "cifar",
     operations: Operations = OPERATIONS,
-    least_inputs: int = 2,
-    partial: int = 1,
+    least_inputs: Literal[1, 2] = 2,
+    partial: Channels = 1,
     skip_dropout: bool = False,
     auxiliary_skip: bool = False,
     fixed_reduction: bool = False,
@@ -110,10 +111,10 @@ def supernet(
 def network(
     genotype: Genotype | Mapping[str, Any] | str,
     *,
-    classes: int | None = None,
-    channels: int | None = None,
-    cells: int | None = None,
-    shape: Sequence[int] | None = None,
+    classes: Classes | None = None,
+    channels: Channels | None = None,
+    cells: Layers | None = None,
+    shape: Shape | None = None,
     stem: str = "cifar",
     auxiliary: bool = False,
     auxiliary_norm: bool = False,

@@ -20,6 +20,7 @@ from torch import nn
 from supernet.errors import InputError, unknown
 from supernet.layers.base import Supernet
 from supernet.ops import conv_norm_act
+from supernet.quantities import Channels, Classes, CountOrNone, Layers, Multiplier, Shape, Widths
 from supernet.space import Architecture, Option
 from supernet.spaces import chain_network
 from supernet.spaces.chain_network import scaled
@@ -63,15 +64,15 @@ def supernet(
     *,
     base: str = "mobilenetv2",
     stem: str = "cifar",
-    shape: Sequence[int] | None = None,
-    classes: int | None = None,
-    width: float = 1.0,
-    widths: Sequence[int] | None = None,
-    sizes: Sequence[int] | None = None,
-    stages: Sequence[int] | None = None,
-    depths: Sequence[int] | None = None,
-    ahead: int | None = None,
-    last: int | None = None,
+    shape: Shape | None = None,
+    classes: Classes | None = None,
+    width: Multiplier = 1.0,
+    widths: Widths | None = None,
+    sizes: Widths | None = None,
+    stages: Sequence[CountOrNone] | None = None,
+    depths: Sequence[CountOrNone] | None = None,
+    ahead: Layers | None = None,
+    last: Channels | None = None,
     affine: bool = False,
 ) -> Supernet:
     """The network that is searched: images ``(batch, *shape)`` -> logits (batch, classes).
@@ -96,15 +97,15 @@ def network(
     *,
     base: str = "mobilenetv2",
     stem: str = "imagenet",
-    shape: Sequence[int] | None = None,
-    classes: int | None = None,
-    width: float = 1.0,
-    widths: Sequence[int] | None = None,
-    sizes: Sequence[int] | None = None,
-    stages: Sequence[int] | None = None,
-    depths: Sequence[int] | None = None,
-    ahead: int | None = None,
-    last: int | None = None,
+    shape: Shape | None = None,
+    classes: Classes | None = None,
+    width: Multiplier = 1.0,
+    widths: Widths | None = None,
+    sizes: Widths | None = None,
+    stages: Sequence[CountOrNone] | None = None,
+    depths: Sequence[CountOrNone] | None = None,
+    ahead: Layers | None = None,
+    last: Channels | None = None,
 ) -> DenseNet:
     """The stand-alone network of an architecture or its notation, with only the blocks on its route; settings as in ``supernet``.
 

@@ -17,6 +17,7 @@ from supernet import ops
 from supernet.errors import InputError
 from supernet.layers.base import Supernet
 from supernet.layers.one_of import OneOf
+from supernet.quantities import Channels, Classes, Depths, Multiplier, Shape, Share, Widths
 from supernet.space import Architecture
 from supernet.spaces import chain_network
 from supernet.spaces.chain_network import Chain, Place, chain_notation, decided, parse_chain, places, scaled, sizes
@@ -75,14 +76,14 @@ def build(option: str, place: Place) -> nn.Module:
 def supernet(
     *,
     stem: str = "cifar",
-    shape: Sequence[int] | None = None,
-    classes: int | None = None,
-    width: float = 1.0,
-    widths: Sequence[int] = WIDTHS,
-    depths: Sequence[int] = DEPTHS,
-    stem_channels: int = 16,
-    head: int = 1984,
-    dropout: float = 0.0,
+    shape: Shape | None = None,
+    classes: Classes | None = None,
+    width: Multiplier = 1.0,
+    widths: Widths = WIDTHS,
+    depths: Depths = DEPTHS,
+    stem_channels: Channels = 16,
+    head: Channels = 1984,
+    dropout: Share = 0.0,
 ) -> Supernet:
     """The network that is searched: images ``(batch, *shape)`` -> logits (batch, classes).
 
@@ -101,14 +102,14 @@ def network(
     architecture: Mapping[str, Any] | str,
     *,
     stem: str = "imagenet",
-    shape: Sequence[int] | None = None,
-    classes: int | None = None,
-    width: float = 1.0,
-    widths: Sequence[int] = WIDTHS,
-    depths: Sequence[int] = DEPTHS,
-    stem_channels: int = 16,
-    head: int = 1984,
-    dropout: float = 0.0,
+    shape: Shape | None = None,
+    classes: Classes | None = None,
+    width: Multiplier = 1.0,
+    widths: Widths = WIDTHS,
+    depths: Depths = DEPTHS,
+    stem_channels: Channels = 16,
+    head: Channels = 1984,
+    dropout: Share = 0.0,
 ) -> Chain:
     """The stand-alone network of an architecture or its notation; settings as in ``supernet``."""
     chosen = parse(architecture) if isinstance(architecture, str) else architecture

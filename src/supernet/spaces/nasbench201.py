@@ -20,6 +20,7 @@ from supernet.errors import InputError, unknown
 from supernet.genotype import whole_numbers
 from supernet.layers.base import Supernet
 from supernet.layers.one_of import OneOf
+from supernet.quantities import Channels, Classes, Layers, Shape
 from supernet.space import Architecture
 from supernet.spaces.cell_network import check_sizes, conv_norm
 
@@ -96,7 +97,7 @@ class Net(nn.Module):
 
 
 def supernet(
-    *, classes: int = 10, channels: int = 16, cells: int = 5, shape: Sequence[int] = (3, 32, 32), affine: bool = False
+    *, classes: Classes = 10, channels: Channels = 16, cells: Layers = 5, shape: Shape = (3, 32, 32), affine: bool = False
 ) -> Supernet:
     """The network that is searched: images ``(batch, *shape)`` -> logits (batch, classes); ``cells`` a stage."""
 
@@ -107,7 +108,7 @@ def supernet(
 
 
 def network(
-    architecture: Mapping[str, Any] | str, *, classes: int = 10, channels: int = 16, cells: int = 5, shape: Sequence[int] = (3, 32, 32)
+    architecture: Mapping[str, Any] | str, *, classes: Classes = 10, channels: Channels = 16, cells: Layers = 5, shape: Shape = (3, 32, 32)
 ) -> Net:
     """The stand-alone network of the benchmark, for an architecture or its string."""
     taken = _operations(parse(architecture) if isinstance(architecture, str) else architecture)

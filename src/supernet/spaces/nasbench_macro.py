@@ -17,6 +17,7 @@ from supernet.errors import InputError, unknown
 from supernet.genotype import whole_numbers
 from supernet.layers.base import Supernet
 from supernet.layers.one_of import OneOf
+from supernet.quantities import Channels, Classes, Shape
 from supernet.space import Architecture
 from supernet.spaces.cell_network import check_sizes
 
@@ -62,7 +63,7 @@ class Net(nn.Module):
         return logits
 
 
-def supernet(*, classes: int = 10, channels: int = 32, shape: Sequence[int] = (3, 32, 32)) -> Supernet:
+def supernet(*, classes: Classes = 10, channels: Channels = 32, shape: Shape = (3, 32, 32)) -> Supernet:
     """The network that is searched: images ``(batch, *shape)`` -> logits (batch, classes); ``channels`` of the stem."""
 
     def layer(i: int, inputs: int, outputs: int, stride: int) -> nn.Module:
@@ -71,7 +72,7 @@ def supernet(*, classes: int = 10, channels: int = 32, shape: Sequence[int] = (3
     return Supernet(Net(layer, classes, channels, shape))
 
 
-def network(architecture: Mapping[str, Any] | str, *, classes: int = 10, channels: int = 32, shape: Sequence[int] = (3, 32, 32)) -> Net:
+def network(architecture: Mapping[str, Any] | str, *, classes: Classes = 10, channels: Channels = 32, shape: Shape = (3, 32, 32)) -> Net:
     """The stand-alone network of the benchmark, for an architecture or its digits."""
     taken = _operations(parse(architecture) if isinstance(architecture, str) else architecture)
     return Net(lambda i, inputs, outputs, stride: build(taken[i], inputs, outputs, stride), classes, channels, shape)

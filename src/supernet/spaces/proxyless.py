@@ -21,6 +21,7 @@ from supernet.errors import InputError
 from supernet.layers.base import Supernet
 from supernet.layers.one_of import OneOf
 from supernet.memo import once
+from supernet.quantities import Channels, Classes, Depths, Multiplier, Pixels, Shape, Share, Widths
 from supernet.space import Architecture
 from supernet.spaces import chain_network
 from supernet.spaces.chain_network import Chain, Place, chain_notation, decided, parse_chain, places, scaled, sizes
@@ -118,16 +119,16 @@ def pyramid_places(inputs: int, growth: int, depths: Sequence[int]) -> list[Plac
 def supernet(
     *,
     stem: str = "cifar",
-    shape: Sequence[int] | None = None,
-    classes: int | None = None,
-    width: float = 1.0,
-    widths: Sequence[int] | None = None,
-    depths: Sequence[int] | None = None,
-    stem_channels: int = 32,
-    first: int = 16,
-    head: int = 1280,
-    dropout: float = 0.0,
-    growth: int | None = None,
+    shape: Shape | None = None,
+    classes: Classes | None = None,
+    width: Multiplier = 1.0,
+    widths: Widths | None = None,
+    depths: Depths | None = None,
+    stem_channels: Channels = 32,
+    first: Channels = 16,
+    head: Channels = 1280,
+    dropout: Share = 0.0,
+    growth: Pixels | None = None,
 ) -> Supernet:
     """The network that is searched: images ``(batch, *shape)`` -> logits (batch, classes).
 
@@ -150,16 +151,16 @@ def network(
     architecture: Mapping[str, Any] | str,
     *,
     stem: str = "imagenet",
-    shape: Sequence[int] | None = None,
-    classes: int | None = None,
-    width: float = 1.0,
-    widths: Sequence[int] | None = None,
-    depths: Sequence[int] | None = None,
-    stem_channels: int = 32,
-    first: int = 16,
-    head: int = 1280,
-    dropout: float = 0.0,
-    growth: int | None = None,
+    shape: Shape | None = None,
+    classes: Classes | None = None,
+    width: Multiplier = 1.0,
+    widths: Widths | None = None,
+    depths: Depths | None = None,
+    stem_channels: Channels = 32,
+    first: Channels = 16,
+    head: Channels = 1280,
+    dropout: Share = 0.0,
+    growth: Pixels | None = None,
 ) -> Chain:
     """The stand-alone network of an architecture or its notation; settings as in ``supernet``."""
     chosen = parse(architecture) if isinstance(architecture, str) else architecture

@@ -17,6 +17,7 @@ from supernet.errors import InputError, unknown
 from supernet.genotype import ACTIVATIONS, RecurrentGenotype
 from supernet.layers.base import Searchable, Supernet, When
 from supernet.mixture import Mix
+from supernet.quantities import Channels, Classes, Nodes, Share
 from supernet.space import Architecture, Option, Taken
 from supernet.spaces.recurrent_network import FixedCell, Group, LanguageModel, Plan, Recurrence, StateNorm, check, token_macs
 
@@ -112,19 +113,19 @@ def _group(activations: tuple[str, ...], edges: list[tuple[int, Tensor | None]],
 
 def supernet(
     *,
-    tokens: int = 10_000,
-    hidden: int = 300,
-    embedding: int | None = None,
-    nodes: int = 8,
+    tokens: Classes = 10_000,
+    hidden: Channels = 300,
+    embedding: Channels | None = None,
+    nodes: Nodes = 8,
     activations: Sequence[str] = ACTIVATIONS,
     shared_norm: bool = True,
     batch_statistics: bool = False,
     tied: bool = True,
-    embedding_dropout: float = 0.0,
-    input_dropout: float = 0.2,
-    cell_input_dropout: float = 0.75,
-    hidden_dropout: float = 0.25,
-    output_dropout: float = 0.75,
+    embedding_dropout: Share = 0.0,
+    input_dropout: Share = 0.2,
+    cell_input_dropout: Share = 0.75,
+    hidden_dropout: Share = 0.25,
+    output_dropout: Share = 0.75,
 ) -> Supernet:
     """The language model that is searched: tokens (T, B), hidden state (B, hidden) or None -> ``Reading``.
 
@@ -152,15 +153,15 @@ def supernet(
 def network(
     genotype: RecurrentGenotype | Mapping[str, Any] | str,
     *,
-    tokens: int = 10_000,
-    hidden: int = 850,
-    embedding: int | None = None,
+    tokens: Classes = 10_000,
+    hidden: Channels = 850,
+    embedding: Channels | None = None,
     tied: bool = True,
-    embedding_dropout: float = 0.1,
-    input_dropout: float = 0.2,
-    cell_input_dropout: float = 0.75,
-    hidden_dropout: float = 0.25,
-    output_dropout: float = 0.75,
+    embedding_dropout: Share = 0.1,
+    input_dropout: Share = 0.2,
+    cell_input_dropout: Share = 0.75,
+    hidden_dropout: Share = 0.25,
+    output_dropout: Share = 0.75,
 ) -> LanguageModel:
     """The evaluation network of the paper, for a genotype, an architecture or the notation of one; arguments as of ``supernet``."""
     if not isinstance(genotype, RecurrentGenotype):

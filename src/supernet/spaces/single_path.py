@@ -15,6 +15,7 @@ from supernet import ops
 from supernet.errors import InputError
 from supernet.layers.base import Supernet
 from supernet.layers.superkernel import SuperKernelBlock
+from supernet.quantities import Channels, Classes, Depths, Multiplier, Shape, Share, Widths
 from supernet.space import Architecture
 from supernet.spaces import chain_network
 from supernet.spaces.chain_network import Chain, Place, chain_notation, decided, parse_chain, places, scaled, sizes
@@ -56,17 +57,17 @@ def build(option: str, place: Place, momentum: float = MOMENTUM) -> nn.Module:
 def supernet(
     *,
     stem: str = "cifar",
-    shape: Sequence[int] | None = None,
-    classes: int | None = None,
-    width: float = 1.0,
-    widths: Sequence[int] = WIDTHS,
-    depths: Sequence[int] = DEPTHS,
-    stem_channels: int = 32,
-    first: int = 16,
-    last: int = 320,
-    head: int = 1280,
-    dropout: float = 0.0,
-    momentum: float = MOMENTUM,
+    shape: Shape | None = None,
+    classes: Classes | None = None,
+    width: Multiplier = 1.0,
+    widths: Widths = WIDTHS,
+    depths: Depths = DEPTHS,
+    stem_channels: Channels = 32,
+    first: Channels = 16,
+    last: Channels = 320,
+    head: Channels = 1280,
+    dropout: Share = 0.0,
+    momentum: Share = MOMENTUM,
 ) -> Supernet:
     """The network that is searched: images ``(batch, *shape)`` -> logits (batch, classes).
 
@@ -88,17 +89,17 @@ def network(
     architecture: Mapping[str, Any] | str,
     *,
     stem: str = "imagenet",
-    shape: Sequence[int] | None = None,
-    classes: int | None = None,
-    width: float = 1.0,
-    widths: Sequence[int] = WIDTHS,
-    depths: Sequence[int] = DEPTHS,
-    stem_channels: int = 32,
-    first: int = 16,
-    last: int = 320,
-    head: int = 1280,
-    dropout: float = 0.0,
-    momentum: float = MOMENTUM,
+    shape: Shape | None = None,
+    classes: Classes | None = None,
+    width: Multiplier = 1.0,
+    widths: Widths = WIDTHS,
+    depths: Depths = DEPTHS,
+    stem_channels: Channels = 32,
+    first: Channels = 16,
+    last: Channels = 320,
+    head: Channels = 1280,
+    dropout: Share = 0.0,
+    momentum: Share = MOMENTUM,
 ) -> Chain:
     """The stand-alone network of an architecture or its notation; settings as in ``supernet``."""
     chosen = _blocks(parse(architecture) if isinstance(architecture, str) else architecture)

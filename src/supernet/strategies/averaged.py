@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from supernet.data.streams import Data
 from supernet.errors import InputError
+from supernet.quantities import Count
 from supernet.strategies.retrain import Retrain
 from supernet.strategies.weights import Reduce, Weights, alone
 from supernet.task import Task
@@ -35,7 +36,7 @@ class Averaged(Retrain):
         model: nn.Module,
         task: Task,
         *,
-        patience: int = 5,
+        patience: Count = 5,
         weights: Callable[[nn.Module], Weights] | None = None,
         reduce: Reduce = alone,
     ):

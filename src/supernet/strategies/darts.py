@@ -17,6 +17,7 @@ from supernet import relaxations
 from supernet.errors import InputError, without_effect
 from supernet.layers.base import Supernet
 from supernet.modes import kept_buffers
+from supernet.quantities import Count, Positive
 from supernet.strategies.gradient import Gradient
 from supernet.task import Task
 
@@ -35,9 +36,9 @@ class DARTS(Gradient):
         supernet: Supernet,
         task: Task,
         *,
-        order: int = 1,
+        order: Count = 1,
         hessian: str = "finite-difference",
-        epsilon: float = 0.01,
+        epsilon: Positive = 0.01,
         **settings: Any,
     ):
         if order not in (1, 2):

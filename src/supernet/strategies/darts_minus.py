@@ -12,6 +12,7 @@ from supernet.data.streams import Data
 from supernet.errors import InputError
 from supernet.layers.auxiliary_skip import AuxiliarySkip
 from supernet.layers.base import Supernet
+from supernet.quantities import Amount
 from supernet.strategies.gradient import Gradient
 from supernet.task import Task
 
@@ -22,7 +23,7 @@ class DARTSMinus(Gradient):
     Raises ``InputError`` for a supernet without them.
     """
 
-    def __init__(self, supernet: Supernet, task: Task, *, strength: float = 1.0, **settings: Any):
+    def __init__(self, supernet: Supernet, task: Task, *, strength: Amount = 1.0, **settings: Any):
         self.skips = [m for m in supernet.modules() if isinstance(m, AuxiliarySkip)]
         if not self.skips:
             raise InputError(

@@ -16,6 +16,7 @@ from supernet.errors import InputError
 from supernet.layers.base import Supernet
 from supernet.mixture import Mix, one_hot
 from supernet.progress import Progress
+from supernet.quantities import CountOrNone
 from supernet.relaxations import Relaxation
 from supernet.space import Architecture, Choice, Option
 from supernet.strategies.gradient import Gradient
@@ -30,7 +31,7 @@ class DARTSPT(Gradient):
 
     by_alphas: ClassVar[bool] = False
 
-    def __init__(self, supernet: Supernet, task: Task, *, tune_epochs: int = 5, seed: int = 0, **settings: Any):
+    def __init__(self, supernet: Supernet, task: Task, *, tune_epochs: CountOrNone = 5, seed: int = 0, **settings: Any):
         if not task.data.has("validation"):
             raise InputError("DARTS-PT compares options on validation data, and the task has none: give Task a validation loader")
         if tune_epochs < 0:

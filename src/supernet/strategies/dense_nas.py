@@ -23,6 +23,7 @@ from supernet.errors import InputError, without_effect
 from supernet.layers.base import Supernet
 from supernet.layers.routes import Fork
 from supernet.mixture import Mix
+from supernet.quantities import Amount, Positive
 from supernet.relaxations import Relaxation
 from supernet.space import Architecture, Choice, SearchSpace
 from supernet.strategies.gradient import Gradient
@@ -40,7 +41,7 @@ class DenseNAS(Gradient):
     recipe: ClassVar[Mapping[str, Any]] = {"lr": 0.2, "lr_min": 1e-4, "decay": 4e-5, "clip": None}
     pricing: ClassVar[Mapping[str, Any]] = {"form": "log", "weight": 0.15, "reference": 15.0}
 
-    def __init__(self, supernet: Supernet, task: Task, *, temperature: float = 1.0, warmup: float = 1 / 3, **settings: Any):
+    def __init__(self, supernet: Supernet, task: Task, *, temperature: Positive = 1.0, warmup: Amount = 1 / 3, **settings: Any):
         if temperature <= 0:
             raise InputError(f"the temperature must be above 0; got {temperature}")
         if settings.get("single_level"):

@@ -14,6 +14,7 @@ from torch import Generator, Tensor
 
 from supernet import relaxations
 from supernet.layers.base import Supernet
+from supernet.quantities import Amount, Count, RateOrNone
 from supernet.strategies.regularisers import Named, Regulariser
 from supernet.strategies.staged import Build, Staged
 from supernet.task import Task
@@ -37,10 +38,10 @@ class DrNAS(Staged):
         *,
         build: Build | None = None,
         stages: Sequence[dict[str, Any]] = STAGES,
-        keep: Sequence[int] = KEEP,
-        warmup: float = 0.4,
-        alpha_lr: float = 6e-4,
-        alpha_decay: float = 0.0,
+        keep: Sequence[Count] = KEEP,
+        warmup: Amount = 0.4,
+        alpha_lr: RateOrNone = 6e-4,
+        alpha_decay: Amount = 0.0,
         regularise: Sequence[Regulariser | Named] = ("dirichlet",),
         **settings: Any,
     ):

@@ -10,6 +10,7 @@ from supernet import relaxations
 from supernet.derivation import confident
 from supernet.errors import without_effect
 from supernet.layers.base import Supernet
+from supernet.quantities import Betas, RateOrNone, Share
 from supernet.strategies.gradient import Gradient
 from supernet.strategies.regularisers import Named, Regulariser
 from supernet.task import Task
@@ -29,9 +30,9 @@ class FairDARTS(Gradient):
         supernet: Supernet,
         task: Task,
         *,
-        threshold: float = 0.85,
-        alpha_lr: float = 3e-3,
-        alpha_betas: tuple[float, float] = (0.9, 0.999),
+        threshold: Share = 0.85,
+        alpha_lr: RateOrNone = 3e-3,
+        alpha_betas: Betas = (0.9, 0.999),
         regularise: Sequence[Regulariser | Named] = ("zero-one",),
         **settings: Any,
     ):

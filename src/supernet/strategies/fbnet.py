@@ -17,6 +17,7 @@ from supernet import relaxations
 from supernet.errors import InputError
 from supernet.layers.base import Supernet
 from supernet.mixture import Mix
+from supernet.quantities import Amount, Betas, Count, Positive, RateOrNone
 from supernet.strategies.gradient import Gradient
 from supernet.task import Task
 
@@ -36,13 +37,13 @@ class FBNet(Gradient):
         supernet: Supernet,
         task: Task,
         *,
-        temperature: float = 5.0,
-        cooling: float = 4.05,
-        warmup: float = 1 / 9,
-        inner_steps: int = 4,
-        alpha_lr: float = 0.01,
-        alpha_betas: tuple[float, float] = (0.9, 0.999),
-        alpha_decay: float = 5e-4,
+        temperature: Positive = 5.0,
+        cooling: Amount = 4.05,
+        warmup: Amount = 1 / 9,
+        inner_steps: Count = 4,
+        alpha_lr: RateOrNone = 0.01,
+        alpha_betas: Betas = (0.9, 0.999),
+        alpha_decay: Amount = 5e-4,
         **settings: Any,
     ):
         if temperature <= 0 or cooling < 0:

@@ -16,6 +16,7 @@ from supernet.errors import InputError
 from supernet.layers.base import Supernet
 from supernet.layers.one_of import OneOf
 from supernet.mixture import Mix, Mixture
+from supernet.quantities import Positive
 from supernet.strategies.gradient import Gradient
 from supernet.task import Task
 
@@ -30,7 +31,7 @@ class GDAS(Gradient):
     recipe: ClassVar[Mapping[str, Any]] = {"decay": 5e-4, "nesterov": True}
 
     def __init__(
-        self, supernet: Supernet, task: Task, *, temperature: tuple[float, float] = (10.0, 0.1), bare: bool = False, **settings: Any
+        self, supernet: Supernet, task: Task, *, temperature: tuple[Positive, Positive] = (10.0, 0.1), bare: bool = False, **settings: Any
     ):
         if min(temperature) <= 0:
             raise InputError(f"temperatures must be above 0; got {temperature}")

@@ -20,6 +20,7 @@ from supernet.errors import InputError, without_effect
 from supernet.layers.base import Supernet
 from supernet.mixture import Mix, Mixture
 from supernet.modes import training
+from supernet.quantities import Amount, Betas, Count, Positive, RateOrNone
 from supernet.relaxations import Relaxation
 from supernet.space import Architecture, Choice, SearchSpace
 from supernet.strategies.early_stopping import Stop, stop_rule
@@ -68,13 +69,13 @@ class Gradient:
         relax_weights: Relaxation | None = None,
         relax_inputs: Relaxation = relaxations.everything,
         weights: Callable[[nn.Module], Weights] | Mapping[str, Any] | None = None,
-        alpha_lr: float = 3e-4,
-        alpha_betas: tuple[float, float] = (0.5, 0.999),
-        alpha_decay: float = 1e-3,
+        alpha_lr: RateOrNone = 3e-4,
+        alpha_betas: Betas = (0.5, 0.999),
+        alpha_decay: Amount = 1e-3,
         alpha_optimiser: Callable[[Iterable[Tensor]], torch.optim.Optimizer] | None = None,
-        alpha_clip: float | None = None,
-        warmup: float = 0,
-        inner_steps: int = 1,
+        alpha_clip: Positive | None = None,
+        warmup: Amount = 0,
+        inner_steps: Count = 1,
         alphas_on: str | None = None,
         single_level: bool = False,
         penalty: Penalty = no_penalty,

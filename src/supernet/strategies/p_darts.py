@@ -15,6 +15,7 @@ from supernet.derivation import capped
 from supernet.errors import InputError, without_effect
 from supernet.layers.base import Supernet
 from supernet.ops import SkipDropout
+from supernet.quantities import Amount, Count, CountOrNone, Part, Positive, RateOrNone
 from supernet.strategies.staged import Build, Staged
 from supernet.task import Task
 
@@ -35,12 +36,12 @@ class PDARTS(Staged):
         *,
         build: Build | None = None,
         stages: Sequence[dict[str, Any]] = ({"cells": 5}, {"cells": 11}, {"cells": 17}),
-        keep: Sequence[int] = (8, 5, 3),
-        dropout: Sequence[float] = (0.0, 0.4, 0.7),
-        cap: int = 2,
-        warmup: float = 0.4,
-        alpha_lr: float = 6e-4,
-        alpha_clip: float | None = 5.0,
+        keep: Sequence[Count] = (8, 5, 3),
+        dropout: Sequence[Part] = (0.0, 0.4, 0.7),
+        cap: CountOrNone = 2,
+        warmup: Amount = 0.4,
+        alpha_lr: RateOrNone = 6e-4,
+        alpha_clip: Positive | None = 5.0,
         **settings: Any,
     ):
         if len(dropout) != len(stages):

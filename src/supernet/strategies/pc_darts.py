@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from supernet import relaxations
 from supernet.layers.base import Supernet
+from supernet.quantities import Amount, RateOrNone
 from supernet.strategies.gradient import Gradient
 from supernet.task import Task
 
@@ -20,7 +21,7 @@ class PCDARTS(Gradient):
 
     recipe: ClassVar[Mapping[str, Any]] = {"lr": 0.1, "lr_min": 0.0}
 
-    def __init__(self, supernet: Supernet, task: Task, *, warmup: float = 0.3, alpha_lr: float = 6e-4, **settings: Any):
+    def __init__(self, supernet: Supernet, task: Task, *, warmup: Amount = 0.3, alpha_lr: RateOrNone = 6e-4, **settings: Any):
         super().__init__(
             supernet, task, relaxations.softmax, relax_inputs=relaxations.softmax, warmup=warmup, alpha_lr=alpha_lr, **settings
         )

@@ -16,6 +16,7 @@ from supernet import relaxations
 from supernet.errors import InputError, unknown, without_effect
 from supernet.layers.base import Supernet
 from supernet.mixture import Mix, Mixture, one_hot
+from supernet.quantities import Amount, Betas, Count, Rate, RateOrNone
 from supernet.relaxations import Relaxation
 from supernet.strategies.early_stopping import CurvatureGrowth
 from supernet.strategies.gradient import Gradient
@@ -43,12 +44,12 @@ class DrawnPaths(Gradient):
         relax: Relaxation,
         *,
         weights: Callable[[nn.Module], Weights] | Mapping[str, Any] | None = None,
-        warmup: float = 0.25,
-        warmup_lr: float | None = None,
-        inner_steps: int = 5,
-        alpha_lr: float = 1e-3,
-        alpha_betas: tuple[float, float] = (0.0, 0.999),
-        alpha_decay: float = 0.0,
+        warmup: Amount = 0.25,
+        warmup_lr: Rate | None = None,
+        inner_steps: Count = 5,
+        alpha_lr: RateOrNone = 1e-3,
+        alpha_betas: Betas = (0.0, 0.999),
+        alpha_decay: Amount = 0.0,
         **settings: Any,
     ):
         for name in ("relax_weights", "single_level"):

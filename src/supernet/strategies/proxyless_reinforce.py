@@ -17,6 +17,7 @@ from supernet import relaxations
 from supernet.errors import InputError
 from supernet.layers.base import Supernet
 from supernet.mixture import Mixture
+from supernet.quantities import Count, Share
 from supernet.strategies.proxyless import DrawnPaths
 from supernet.task import Task
 
@@ -31,7 +32,7 @@ class ProxylessREINFORCE(DrawnPaths):
 
     pricing: ClassVar[Mapping[str, Any]] = {"form": "reward", "exponent": 0.1}
 
-    def __init__(self, supernet: Supernet, task: Task, *, samples: int = 10, renewal: float = 0.99, **settings: Any):
+    def __init__(self, supernet: Supernet, task: Task, *, samples: Count = 10, renewal: Share = 0.99, **settings: Any):
         if samples < 2:
             raise InputError(f"rewards are compared with their mean: samples must be at least 2; got {samples}")
         if not 0 < renewal <= 1:

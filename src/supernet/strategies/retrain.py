@@ -17,6 +17,7 @@ from supernet.convolutions import routed, strided
 from supernet.data.streams import Data
 from supernet.modes import training
 from supernet.ops import set_drop_path
+from supernet.quantities import Amount, Part
 from supernet.strategies.weights import Reduce, Weights, alone
 from supernet.task import Task
 
@@ -33,8 +34,8 @@ class Retrain:
         model: nn.Module,
         task: Task,
         *,
-        auxiliary: float = 0.4,
-        drop_path: float = 0.2,
+        auxiliary: Amount = 0.4,
+        drop_path: Part = 0.2,
         weights: Callable[[nn.Module], Weights] | None = None,
         reduce: Reduce = alone,
     ):

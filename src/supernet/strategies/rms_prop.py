@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from supernet.errors import without_effect
+from supernet.quantities import Amount, Part, Positive, Rate
 from supernet.strategies.weights import Schedule, Weights, check
 
 
@@ -21,10 +22,10 @@ def staircase(done: float) -> float:
 def rms_prop(
     model: nn.Module,
     *,
-    lr: float = 0.016,
-    momentum: float = 0.9,
-    decay: float = 1e-5,
-    clip: float | None = None,
+    lr: Rate = 0.016,
+    momentum: Part = 0.9,
+    decay: Amount = 1e-5,
+    clip: Positive | None = None,
     schedule: Schedule = staircase,
     **settings: Any,
 ) -> Weights:

@@ -17,6 +17,7 @@ from supernet.errors import InputError, without_effect
 from supernet.layers.base import Supernet
 from supernet.layers.superkernel import SuperKernelBlock
 from supernet.mixture import Mix, Mixture
+from supernet.quantities import Amount, RateOrNone, Share
 from supernet.relaxations import Relaxation
 from supernet.space import Choice
 from supernet.strategies.gradient import Gradient
@@ -45,10 +46,10 @@ class SinglePath(Gradient):
         supernet: Supernet,
         task: Task,
         *,
-        warmup: float = 0.625,
-        keep: float = 0.6,
-        alpha_lr: float | None = None,
-        alpha_decay: float = 1e-5,
+        warmup: Amount = 0.625,
+        keep: Share = 0.6,
+        alpha_lr: RateOrNone | None = None,
+        alpha_decay: Amount = 1e-5,
         **settings: Any,
     ):
         if not 0 < keep <= 1:

@@ -17,6 +17,7 @@ from supernet.errors import InputError, without_effect
 from supernet.layers.base import Supernet
 from supernet.mixture import Mix, Mixture
 from supernet.modes import evaluating
+from supernet.quantities import Amount, Count
 from supernet.strategies.gradient import Gradient
 from supernet.task import Task
 
@@ -33,8 +34,8 @@ class SDARTS(Gradient):
         task: Task,
         *,
         attack: str = "random",
-        radius: tuple[float, float] = (0.03, 0.3),
-        ascents: int = 7,
+        radius: tuple[Amount, Amount] = (0.03, 0.3),
+        ascents: Count = 7,
         random_start: bool = True,
         **settings: Any,
     ):

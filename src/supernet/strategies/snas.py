@@ -13,6 +13,7 @@ from supernet import relaxations
 from supernet.errors import InputError
 from supernet.layers.base import Supernet
 from supernet.mixture import Mix
+from supernet.quantities import Positive
 from supernet.strategies.gradient import Gradient
 from supernet.task import Task
 
@@ -21,7 +22,13 @@ class SNAS(Gradient):
     """Soft Gumbel draws of all options; the temperature falls linearly from the first to the second of ``temperature``."""
 
     def __init__(
-        self, supernet: Supernet, task: Task, *, temperature: tuple[float, float] = (1.0, 0.33), single_level: bool = True, **settings: Any
+        self,
+        supernet: Supernet,
+        task: Task,
+        *,
+        temperature: tuple[Positive, Positive] = (1.0, 0.33),
+        single_level: bool = True,
+        **settings: Any,
     ):
         if min(temperature) <= 0:
             raise InputError(f"temperatures must be above 0; got {temperature}")

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from supernet.errors import InputError, without_effect
+from supernet.quantities import Amount, Count, Part, Positive, Rate, RateOrNone
 
 Reduce = Callable[[list[Tensor]], None]  # averages tensors over the ranks, in place
 Schedule = Callable[[float], float]  # progress in [0, 1) -> factor of the learning rate
@@ -49,13 +50,13 @@ class Weights:
         self,
         model: nn.Module,
         *,
-        lr: float | None = None,
-        lr_min: float | None = None,
-        momentum: float | None = None,
+        lr: Rate | None = None,
+        lr_min: RateOrNone | None = None,
+        momentum: Part | None = None,
         nesterov: bool | None = None,
-        decay: float | None = None,
-        clip: float | None = 5.0,
-        accumulate: int = 1,
+        decay: Amount | None = None,
+        clip: Positive | None = 5.0,
+        accumulate: Count = 1,
         schedule: Schedule | None = None,
         optimiser: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer] | None = None,
     ):

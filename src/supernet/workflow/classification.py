@@ -18,23 +18,10 @@ from supernet.errors import unknown
 from supernet.settings import Settings
 from supernet.task import Task
 
-TEXT: Settings = {"level": None, "min_count": 1, "steps": 35, "evaluation_batch": 10, "slowness": 1e-3, "activation": 0.0}
-DATA: Settings = {  # what is None is what the recipe of the space says, or the data itself
-    "source": None,
-    "limit": None,
-    "batch_size": None,
-    "validation": 0.5,
-    "size": None,
-    "crop": None,
-    "flip": None,
-    "cutout": 0,
-    "text": TEXT,
-}
 IMAGES: Settings = {  # the recipe of a space that has none of its own, by command and section
     "search": {"data": {"source": "digits", "batch_size": 64}},
     "retrain": {"data": {"source": "digits", "batch_size": 96}},
 }
-MACHINE: Settings = {"seed": 0, "device": "cpu", "threads": None, "autocast": None, "save_every": 60.0}
 
 
 class ImageTask(Task):
@@ -78,7 +65,6 @@ class ImageTask(Task):
     def about(self) -> Settings:
         """What a trained network's outputs stand for."""
         return {"classes": list(self.set.classes)}
-
 
     @property
     def preprocessing(self) -> Settings:

@@ -23,18 +23,19 @@ from supernet.errors import InputError, unknown
 from supernet.progress import Progress
 from supernet.report.page import write_comparison
 from supernet.searchers import SEARCHERS
-from supernet.settings import Settings, overlaid
+from supernet.settings import Settings, checked, overlaid
 from supernet.stopping import Interrupted
 from supernet.strategies import STRATEGIES
 from supernet.workflow.children import Children
 from supernet.workflow.classification import use_threads
+from supernet.workflow.commands import Compare
 from supernet.workflow.methods import open_table
 from supernet.workflow.retraining import RETRAIN
 from supernet.workflow.searching import SEARCH, check_search
 from supernet.workflow.tasks import reads_text, with_recipe
 
 UNITS = {"evals": "trials", "epochs": "epochs", "steps": "steps", "s": "seconds"}
-COMPARE: Settings = {**SEARCH, "command": "compare", "trials": 4, "workers": 1, "final": {"epochs": 10, "weights": {}}, "methods": {}}
+COMPARE: Settings = Compare().model_dump()
 
 
 def budget_of(text: str) -> tuple[int, str]:
@@ -49,7 +50,7 @@ def budget_of(text: str) -> tuple[int, str]:
 
 def compare_run(methods: Sequence[str], settings: Settings, budget: str, seeds: int, out: Path | None) -> dict[str, Any]:
     """Compare ``methods``, random search among them; ``out``: the folder that keeps results, so that it can be resumed."""
-    amount, unit = budget_of(budget)
+    settings, (amount, unit) = checked(Compare, settings), budget_of(budget)
     for name in methods:
         if name not in STRATEGIES and name not in SEARCHERS:
             raise unknown("method", name, [*STRATEGIES, *SEARCHERS])

@@ -24,8 +24,6 @@ from supernet.mixture import Costing, Table
 from supernet.settings import Settings, taken
 from supernet.spaces import space_module
 
-LIMITS: Settings = {"latency_table": None, "margin": None, **dict.fromkeys(COSTS)}
-PRICE: Settings = {"cost": None, "form": None, "weight": None, "exponent": None, "reference": None, "rate": None}
 HOW = ("backend", "threads", "batch", "device")  # of a machine, what a measurement chose
 UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 

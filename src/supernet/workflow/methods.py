@@ -9,7 +9,6 @@ from functools import partial
 from random import Random
 from typing import Any
 
-import torch
 from torch import nn
 
 from supernet.costs.objective import Objective
@@ -23,6 +22,7 @@ from supernet.run import Run
 from supernet.search import Found, among, default_objective, search, try_architectures, warm_start
 from supernet.searchers import Searcher, make_searcher
 from supernet.settings import Settings, accepted, taken
+from supernet.sketch import sketched
 from supernet.space import Architecture, SearchSpace
 from supernet.spaces import space_module
 from supernet.strategies import STRATEGIES
@@ -198,15 +198,15 @@ def on_a_table(settings: Settings, run: Run) -> tuple[Found, Settings]:
     return found, dict(settings["network"])
 
 
-def space_of(settings: Settings) -> SearchSpace:
-    """The search space of a command's settings."""
-    with torch.device("meta"):
-        space: SearchSpace = space_module(settings["space"]).supernet(**supernet_settings(settings)).space
-    return space
+def sketch(settings: Settings, task: ImageTask | TextTask | None = None) -> Supernet:
+    """The supernet of a command's settings, without storage; raises ``InputError`` where it cannot be built, or not be held."""
+    given, module = supernet_settings(settings, task), space_module(settings["space"])
+    found: Supernet = sketched(f"the supernet of {settings['space']}", lambda: module.supernet(**given))
+    return found
 
 
 def open_table(settings: Settings) -> tuple[SearchSpace, Table]:
     """The search space and the benchmark table of a command's settings."""
-    space = space_of(settings)
+    space = sketch(settings).space
     given = {k: v for k, v in settings["table"].items() if k != "file" and v is not None}
     return space, Table.read(settings["table"]["file"], space=space, **given)

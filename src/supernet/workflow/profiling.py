@@ -11,28 +11,18 @@ from supernet.costs.latency_collection import collect, emit
 from supernet.costs.parts import parts
 from supernet.errors import InputError
 from supernet.profile import profile, profile_networks
-from supernet.settings import Settings, accepted, json_ready
+from supernet.settings import Settings, accepted, checked, json_ready
 from supernet.spaces import space_module
+from supernet.workflow.commands import Profile
 from supernet.workflow.limits import open_network
 from supernet.workflow.tasks import reads_text
 
-PROFILE: Settings = {
-    "command": "profile",
-    "space": None,
-    "backend": "torch",
-    "threads": 1,
-    "batch_size": 1,
-    "device": "cpu",
-    "seed": 0,
-    "processor": None,
-    "networks": None,
-    "predictor": None,
-    "network": {},
-}
+PROFILE: Settings = Profile().model_dump()
 
 
 def profile_run(settings: Settings, out: Path | None, emitted: Path | None = None, collected: Path | None = None) -> dict[str, Any]:
     """Measure, or write what another device is to measure (``emitted``), or read what it has measured (``collected``)."""
+    settings = checked(Profile, settings)
     space = settings["space"]
     module = space_module(space)
     if reads_text(space):
@@ -58,5 +48,5 @@ def profile_run(settings: Settings, out: Path | None, emitted: Path | None = Non
             made, judged = profile_networks(supernet, example, out=out, kind=settings["predictor"], **how)
             return {"out": str(out), "validation": judged, "machine": made.machine}
         table = profile(supernet, example, out=out, space=space, settings=described, **how)
-    checked = {k: v for k, v in (table.validation or {}).items() if k != "points"}
-    return {"out": str(out), "parts": len(table.parts), "fit": vars(table.fit), "validation": checked or None, "machine": table.machine}
+    judged = {k: v for k, v in (table.validation or {}).items() if k != "points"}
+    return {"out": str(out), "parts": len(table.parts), "fit": vars(table.fit), "validation": judged or None, "machine": table.machine}

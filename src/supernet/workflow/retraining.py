@@ -10,31 +10,21 @@ from typing import Any
 from torch import nn
 
 from supernet.designs import Design, design
-from supernet.errors import InputError
 from supernet.randomness import seed_everything
 from supernet.report.page import write_report
 from supernet.run import FORMAT, Run
 from supernet.search import warm_start
 from supernet.searchers.state import plain
-from supernet.settings import Settings, accepted, json_ready
+from supernet.settings import Settings, accepted, checked, json_ready
 from supernet.spaces import space_module
 from supernet.strategies.weights import Weights
 from supernet.train import fit, peak_memory
-from supernet.workflow.classification import DATA, MACHINE, ImageTask, dtype_of, use_threads
+from supernet.workflow.classification import ImageTask, use_threads
+from supernet.workflow.commands import NOT_FOR_USERS, Retrain
 from supernet.workflow.language import TextTask, keep_vocabulary, lstm_beside
 from supernet.workflow.tasks import by_length, finite, main_score, reads_text, task_of, trainer, with_recipe
 
-RETRAIN: Settings = {
-    "command": "retrain",
-    "architecture": None,
-    **MACHINE,
-    "epochs": 600,
-    "data": {**DATA, "validation": 0.0, "cutout": None},
-    "network": {},
-    "retrain": {},
-    "weights": {},
-    "initial": None,
-}
+RETRAIN: Settings = Retrain().model_dump()
 
 
 def retrain_run(settings: Settings, out: Path, resume: bool = False) -> dict[str, Any]:
@@ -42,13 +32,11 @@ def retrain_run(settings: Settings, out: Path, resume: bool = False) -> dict[str
 
     A recurrent cell is trained as a language model, its scores are perplexities, and an LSTM as large is trained beside it.
     """
+    settings = checked(Retrain, settings)
     there = design(settings["architecture"])
-    accepted("retrain", trainer(there.space), settings["retrain"], fixed=("weights",))
-    accepted("weights", Weights, settings["weights"])
+    accepted("retrain", trainer(there.space), settings["retrain"], fixed=NOT_FOR_USERS["retrain"])
+    accepted("weights", Weights, settings["weights"], fixed=NOT_FOR_USERS["weights"])
     accepted(f"a network of {there.space}", space_module(there.space).network, settings["network"])
-    dtype_of(settings["autocast"])
-    if settings["epochs"] < 1:
-        raise InputError(f"epochs must be at least 1; got {settings['epochs']}")
     began = time.monotonic()
     settings = with_recipe(settings, there.space)
     use_threads(settings)

@@ -7,8 +7,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from supernet.costs.objective import number
 from supernet.costs.published_tables import kind_of
 from supernet.decided import Verdict, by_ranking, undecided
@@ -19,50 +17,22 @@ from supernet.run import FORMAT, Run
 from supernet.search import Found
 from supernet.searchers import SEARCHERS, searcher_class
 from supernet.searchers.state import plain
-from supernet.settings import Settings, accepted, json_ready
+from supernet.settings import Settings, accepted, checked, json_ready
 from supernet.spaces import space_module
 from supernet.strategies import STRATEGIES
 from supernet.strategies import strategy as strategy_named
 from supernet.strategies.weights import Weights
+from supernet.task import usable
 from supernet.train import peak_memory
-from supernet.workflow.classification import DATA, MACHINE, dtype_of, use_threads
-from supernet.workflow.limits import LIMITS, PRICE, bounds_of, limits_of, prices, warn_elsewhere
+from supernet.workflow.classification import use_threads
+from supernet.workflow.commands import NOT_FOR_USERS, Search
+from supernet.workflow.limits import bounds_of, limits_of, prices, warn_elsewhere
 from supernet.workflow.measuring import exported, holds_weights, measured_latency, milliseconds_by_part
-from supernet.workflow.methods import from_scratch, on_a_table, over_a_supernet, space_of, supernet_settings
+from supernet.workflow.methods import from_scratch, on_a_table, over_a_supernet, sketch, supernet_settings
 from supernet.workflow.tasks import finite, main_score, reads_text, with_recipe
-from supernet.workflow.watching import ALARM, JUDGE, alarm_of, judge_of
+from supernet.workflow.watching import judge_of
 
-SEARCH: Settings = {
-    "command": "search",
-    "method": None,
-    "space": None,
-    **MACHINE,
-    "epochs": 50,
-    "steps": None,
-    "seconds": None,
-    "data": DATA,
-    "table": {"file": None, "search": None, "report": None, "dataset": None},
-    "supernet": {},
-    "network": {},
-    "strategy": {},
-    "weights": {},
-    "initial": None,
-    "searcher": {"name": "evolution"},
-    "trials": 200,
-    "estimator": {"name": None, "epochs": 1, "calibration": 20},
-    "limits": LIMITS,
-    "price": PRICE,
-    "baseline": {"name": None, "trials": 4},
-    "alarm": ALARM,
-    "judge": JUDGE,
-}
-
-
-ESTIMATORS = ("shared", "scratch", "table")
-NOT_FOR_USERS = (
-    *("weights", "seed", "penalty", "within", "rule", "build", "reduce", "draws"),
-    *("alpha_optimiser", "relax_weights", "relax_inputs"),
-)
+SEARCH: Settings = Search().model_dump()
 
 
 def search_run(settings: Settings, out: Path, resume: bool = False) -> dict[str, Any]:
@@ -70,7 +40,7 @@ def search_run(settings: Settings, out: Path, resume: bool = False) -> dict[str,
 
     Its "validation" is an accuracy or a table's score; of language it is a perplexity, and None where that is not finite.
     """
-    check_search(settings)
+    settings = check_search(settings)
     warn_elsewhere(settings)
     began = time.monotonic()
     settings = with_recipe(settings, settings["space"])
@@ -88,9 +58,13 @@ def search_run(settings: Settings, out: Path, resume: bool = False) -> dict[str,
     return result
 
 
-def check_search(settings: Settings) -> None:
-    """Refuse what cannot work before any work: names, the settings of every part, and parts that do not go together."""
+def check_search(settings: Settings) -> Settings:
+    """The settings as their types have them; refuses what cannot work before any work: names, settings, parts that do not go together."""
+    settings = checked(Search, settings)
+    if settings["space"] is None or settings["method"] is None:
+        raise InputError("a search needs a method and a space: supernet search METHOD --space SPACE (supernet list methods, spaces)")
     method, module = settings["method"], space_module(settings["space"])
+    usable(settings["device"])
     if method not in STRATEGIES and method not in SEARCHERS:
         raise unknown("method", method, [*STRATEGIES, *SEARCHERS])
     if method in STRATEGIES:
@@ -98,21 +72,17 @@ def check_search(settings: Settings) -> None:
             raise InputError(f"{method} trains a supernet on data: give --data; --table is for searchers ({', '.join(SEARCHERS)})")
         known = strategy_named(method)
         fixed = known.fixed if settings["space"] in known.variants else ()
-        accepted(method, known.load(settings["space"]), settings["strategy"], fixed=(*NOT_FOR_USERS, *fixed))
-        accepted("weights", Weights, settings["weights"])
+        accepted(method, known.load(settings["space"]), settings["strategy"], fixed=(*NOT_FOR_USERS["strategy"], *fixed))
+        accepted("weights", Weights, settings["weights"], fixed=NOT_FOR_USERS["weights"])
     name = settings["searcher"]["name"] if method in STRATEGIES else method
-    accepted(name, searcher_class(name), {k: v for k, v in settings["searcher"].items() if k != "name"})
-    supernet_settings(settings)
+    accepted(name, searcher_class(name), {k: v for k, v in settings["searcher"].items() if k != "name"}, fixed=NOT_FOR_USERS["searcher"])
     accepted(f"a network of {settings['space']}", module.network, settings["network"])
-    for what in ("epochs", "trials"):
-        if settings[what] is not None and settings[what] < 1:
-            raise InputError(f"{what} must be at least 1; got {settings[what]}")
     check_limits(settings)
     check_estimator(settings)
-    dtype_of(settings["autocast"])
-    alarm_of(settings)
+    supernet = sketch(settings)
     if settings["judge"]["file"]:
-        judge_of(settings, space_of(settings))
+        judge_of(settings, supernet.space)
+    return settings
 
 
 def check_limits(settings: Settings) -> None:
@@ -132,8 +102,6 @@ def check_limits(settings: Settings) -> None:
 def check_estimator(settings: Settings) -> None:
     """What scores architectures follows from the method and its data; refuse a name that says otherwise."""
     name, method = settings["estimator"]["name"], settings["method"]
-    if name not in (None, *ESTIMATORS):
-        raise unknown("estimator", name, ESTIMATORS)
     own = "shared" if method in STRATEGIES else "table" if settings["table"]["file"] else "scratch"
     if name not in (None, own):
         able = {"shared": f"search one-shot --searcher {method}", "scratch": "a searcher on --data", "table": "a searcher with --table"}
@@ -142,10 +110,8 @@ def check_estimator(settings: Settings) -> None:
 
 def plan_of(settings: Settings) -> dict[str, Any]:
     """What ``--dry-run`` prints: the settings, and the sizes of what would be searched."""
-    check_search(settings)
-    settings, module = with_recipe(settings, settings["space"]), space_module(settings["space"])
-    with torch.device("meta"):
-        supernet = module.supernet(**supernet_settings(settings))
+    settings = check_search(settings)
+    settings, supernet = with_recipe(settings, settings["space"]), sketch(settings)
     sizes = {"supernet_params": sum(p.numel() for p in supernet.parameters()), "size": supernet.space.size()}
     return {"settings": settings, **sizes}
 

@@ -12,16 +12,11 @@ from supernet.judge import Judge
 from supernet.layers.base import Supernet
 from supernet.run import Run
 from supernet.search import Watch
-from supernet.settings import Settings, accepted
+from supernet.settings import Settings
 from supernet.space import SearchSpace
 from supernet.spaces import space_module
 from supernet.strategies import STRATEGIES
 
-ALARM: Settings = {"every": 1, "gap": True, "curvature": False, "calibration": 5}
-JUDGE: Settings = {
-    **{"file": None, "samples": 50, "every": 1, "search": None, "report": None, "dataset": None},
-    **{"batches": 4, "calibration": 2},
-}
 COLUMNS = ("search", "report", "dataset")
 
 
@@ -50,7 +45,7 @@ def watcher(settings: Settings, run: Run, supernet: Supernet) -> Watch:
 
 def alarm_of(settings: Settings, run: Run | None = None) -> Alarm | None:
     """The alarm of a command's settings; None where ``alarm.every`` is 0. Raises ``InputError`` for settings that are wrong."""
-    given = accepted("the alarm", Alarm, settings["alarm"], fixed=("past",))
+    given = settings["alarm"]
     return Alarm(**given, past=run.history if run else list) if given["every"] else None
 
 
@@ -61,18 +56,11 @@ def judge_of(settings: Settings, space: SearchSpace) -> Judge | None:
         return None
     if method not in STRATEGIES:
         raise InputError(f"--judge scores a supernet while it trains, and {method} trains none; to search on a table give --table")
-    own = accepted("the judge", _judge, {k: v for k, v in given.items() if k not in ("file", *COLUMNS)})
-    if own["every"] < 1:
-        raise InputError(f"judge.every must be at least 1; got {own['every']}")
-    if not own["samples"] and not STRATEGIES[method].alphas:
+    if not given["samples"] and not STRATEGIES[method].alphas:
         raise InputError(f"{method} has no architecture of its own to be judged while it trains: judge.samples must be above 0")
     try:
         table = Table.read(given["file"], space=space, **{k: given[k] for k in COLUMNS if given[k] is not None})
     except InputError as error:
         raise InputError(f"--judge {given['file']}: {error}") from error
-    sizes = {k: own[k] for k in ("samples", "batches", "calibration")}
+    sizes = {k: given[k] for k in ("samples", "batches", "calibration")}
     return Judge(table, space, seed=settings["seed"], **sizes)
-
-
-def _judge(*, samples: int, every: int, batches: int, calibration: int) -> None:
-    """The settings of the judge that are numbers."""

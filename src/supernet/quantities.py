@@ -1,0 +1,61 @@
+"""What a setting may be: kinds of numbers with the bounds of what means something and of what a machine can hold.
+
+A signature or a model that names one of these is checked by it wherever settings come from: flags, files, architecture.json.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
+
+LARGEST = 2**62  # of whole numbers that torch and numpy take as a seed, with a few to spare
+
+
+def _number(value: Any) -> Any:
+    """``value``, unless it is text, true or false, or a whole number beyond what any setting means."""
+    if isinstance(value, bool | str | bytes):
+        raise PydanticCustomError("number", "must be a number")
+    if isinstance(value, int) and abs(value) > LARGEST:
+        raise PydanticCustomError("large", "is larger than anything here can be")
+    return value
+
+
+_NUMBER = BeforeValidator(_number)
+
+
+# counts
+
+Seed = Annotated[int, _NUMBER, Field(ge=0, le=LARGEST)]
+Count = Annotated[int, _NUMBER, Field(ge=1, le=1_000_000_000)]
+CountOrNone = Annotated[int, _NUMBER, Field(ge=0, le=1_000_000_000)]  # 0: none
+Epochs = Annotated[int, _NUMBER, Field(ge=1, le=1_000_000)]
+BatchSize = Annotated[int, _NUMBER, Field(ge=1, le=1_000_000)]
+Threads = Annotated[int, _NUMBER, Field(ge=1, le=1024)]
+Pixels = Annotated[int, _NUMBER, Field(ge=0, le=65_536)]
+
+# sizes of networks
+
+Channels = Annotated[int, _NUMBER, Field(ge=1, le=65_536)]
+Layers = Annotated[int, _NUMBER, Field(ge=1, le=1_000)]
+Nodes = Annotated[int, _NUMBER, Field(ge=1, le=64)]
+Classes = Annotated[int, _NUMBER, Field(ge=1, le=10_000_000)]  # also the words of a vocabulary
+Side = Annotated[int, _NUMBER, Field(ge=1, le=65_536)]
+Shape = Annotated[Sequence[Side], Field(min_length=3, max_length=3)]  # channels, height, width
+Widths = Annotated[Sequence[Channels], Field(min_length=1, max_length=1_000)]
+Depths = Annotated[Sequence[Layers], Field(min_length=1, max_length=1_000)]
+Multiplier = Annotated[float, _NUMBER, Field(gt=0, le=1_000, allow_inf_nan=False)]
+
+# amounts
+
+Amount = Annotated[float, _NUMBER, Field(ge=0, le=1e9, allow_inf_nan=False)]
+Positive = Annotated[float, _NUMBER, Field(gt=0, le=1e9, allow_inf_nan=False)]
+Cost = Annotated[float, _NUMBER, Field(gt=0, le=1e18, allow_inf_nan=False)]  # of a network: multiply-adds, parameters, bytes, ms
+Seconds = Annotated[float, _NUMBER, Field(gt=0, le=1e9, allow_inf_nan=False)]
+Share = Annotated[float, _NUMBER, Field(ge=0, le=1, allow_inf_nan=False)]
+Part = Annotated[float, _NUMBER, Field(ge=0, lt=1, allow_inf_nan=False)]  # a share that is never all
+Rate = Annotated[float, _NUMBER, Field(gt=0, le=1e6, allow_inf_nan=False)]  # of learning
+RateOrNone = Annotated[float, _NUMBER, Field(ge=0, le=1e6, allow_inf_nan=False)]  # 0: nothing is learnt
+Betas = tuple[Part, Part]
