@@ -137,3 +137,17 @@ def test_branches_that_differ_only_one_at_a_time_are_found_by_one_shot_too():
     open_net = Supernet(nn.Sequential(OneOf({"flat": nn.Linear(4, 4), "wide": nn.Linear(4, 1)}, name="block"), nn.Identity()))
     with pytest.raises(InputError, match=r"the options of 'block' must give outputs that are alike, and give flat \(8, 4\), wide \(8, 1\)"):
         search(open_net, Task(plain(), plain(), loss=F.cross_entropy), "one-shot", epochs=1, trials=1)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"epoch": 3}, "unknown setting of darts 'epoch'; did you mean 'epochs'?"),
+        ({"alpha_rate": 3}, "unknown setting of darts 'alpha_rate'; did you mean 'alpha_"),
+        ({"weights": {"momentums": 0.5}}, "unknown setting of weights 'momentums'; did you mean 'momentum'?"),
+    ],
+)
+def test_a_keyword_that_does_not_exist_gets_the_nearest_name(given, said):
+    with pytest.raises(InputError) as error:
+        search(net(), Task(plain(), plain(), loss=F.cross_entropy), "darts", **given)
+    assert str(error.value).startswith(said)

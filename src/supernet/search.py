@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -18,7 +19,7 @@ from supernet.costs.predictor import Predictor
 from supernet.decided import Verdict, by_alphas, by_trials, named
 from supernet.derive import derive
 from supernet.described import described, described_network
-from supernet.errors import InputError, RunError
+from supernet.errors import InputError, RunError, unknown
 from supernet.estimators.shared import SharedWeights
 from supernet.explore import Exploration, Trial, explore
 from supernet.layers.base import Supernet
@@ -30,9 +31,11 @@ from supernet.report.page import write_report
 from supernet.run import FORMAT, Run
 from supernet.searchers import Searcher, make_searcher
 from supernet.searchers.state import plain
+from supernet.settings import keywords
 from supernet.space import Architecture, SearchSpace
 from supernet.stopping import Interrupted, interruptible, one_at_a_time
 from supernet.strategies import strategy as strategy_named
+from supernet.strategies.weights import Weights
 from supernet.task import Task
 from supernet.train import History, Strategy, fit
 from supernet.weights import read
@@ -109,6 +112,7 @@ def search(
     if isinstance(method, str):
         seed_everything(seed)
         known = strategy_named(method)
+        check_names(method, known.load(), settings)
         priced = limits.for_gradient(known.pricing()) if limits and known.alphas else {}
         strategy: Any = known.load()(supernet, task, seed=seed, **priced, **settings)
     else:
@@ -161,6 +165,17 @@ def search(
         if own and run:
             _deliver(found, about, run, limits)
     return found
+
+
+def check_names(method: str, strategy: Callable[..., Any], given: Mapping[str, Any]) -> None:
+    """Refuse settings that neither ``search`` nor the strategy takes, with the nearest name; those of the weights too."""
+    for level, what, able in (
+        (given, method, [*keywords(strategy), *inspect.signature(search).parameters]),
+        (given.get("weights"), "weights", [*keywords(Weights)]),
+    ):
+        for name in level if isinstance(level, Mapping) else ():
+            if name not in able:
+                raise unknown(f"setting of {what}", name, able)
 
 
 def check_options(supernet: Supernet, task: Task) -> None:
