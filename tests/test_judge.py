@@ -176,7 +176,7 @@ def test_judging_is_one_flag_and_drawn_in_the_report(tmp_path: Path, capsys: pyt
         (("darts", "--space", "nasbench-macro", "--set", "judge.every=0"), "judge.every"),
         (("one-shot", "--space", "nasbench-macro", "--set", "judge.samples=0"), "above 0"),
         (("darts", "--space", "nasbench-macro", "--set", "judge.sample=5"), "did you mean 'judge.samples'"),
-        (("darts", "--space", "nasbench-macro", "--set", "alarm.every=-1"), "at least 1"),
+        (("darts", "--space", "nasbench-macro", "--set", "alarm.every=-1"), "at least 0"),
         (("darts", "--space", "nasbench-macro", "--judge", "nothing.npz"), "there is no table nothing.npz"),
     ],
 )

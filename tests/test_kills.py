@@ -25,6 +25,7 @@ import torch
 from forks import Ended, Forks, plain
 from supernet.recipes import HOME
 from supernet.searchers import SEARCHERS
+from supernet.settings import keywords
 from supernet.spaces import space_module
 from supernet.strategies import STRATEGIES
 from supernet.strategies.weights import Weights
@@ -74,8 +75,9 @@ def method_case(name: str) -> Words:
 def options(what: Callable[..., Any]) -> dict[str, Any]:
     """Every keyword that a person can give to ``what``, with another value than it has by default; None where there is none known."""
     found: dict[str, Any] = {}
+    types = keywords(what)
     for name, parameter in inspect.signature(what).parameters.items():
-        kind, before = str(parameter.annotation), parameter.default
+        kind, before = str(types.get(name)), parameter.default
         if parameter.kind is not parameter.KEYWORD_ONLY or re.search("Callable|Schedule|Reduce", kind):
             continue
         number = before if isinstance(before, float | int) else 0

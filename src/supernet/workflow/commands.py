@@ -98,7 +98,7 @@ class TableFile(Section):
     dataset: Text | None = Field(default=None, description="the data set of the table")
 
 
-class Searcher(Section):
+class SearcherSettings(Section):
     """What searches a trained supernet; further settings are those of the searcher."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -185,7 +185,7 @@ class Search(Machine):
     strategy: Open = Field(default={}, description="of the method")
     weights: Open = Field(default={}, description="of the training of the weights")
     initial: Text | None = Field(default=None, description="a safetensors file to start from")
-    searcher: Searcher = Searcher()
+    searcher: SearcherSettings = SearcherSettings()
     trials: Count = Field(default=200, description="architectures that a searcher tries")
     estimator: Estimator = Estimator()
     limits: Bounds = Bounds()
