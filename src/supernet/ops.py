@@ -69,9 +69,8 @@ class PoolNorm(nn.BatchNorm2d):
     def settle(self) -> nn.Module:
         """The plain batch norm that it is outside a supernet."""
         norm = nn.BatchNorm2d(self.num_features, self.eps, self.momentum, affine=False)
-        norm.load_state_dict(self.state_dict())
-        device = self.running_mean.device if self.running_mean is not None else None
-        return norm.to(device).train(self.training)
+        norm.load_state_dict(self.state_dict(), assign=True)  # on its device, of its type, also without storage
+        return norm.train(self.training)
 
     def _normalise(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The normalised input with the mean and the unbiased variance of each channel."""
