@@ -28,6 +28,7 @@ FLOORS = [
     ("task", "run", "progress", "settings", "costs"),
     ("genotype", "ops", "weights", "mixture", "data.streams", "data.replayed", "data.batches", "data.augment"),
     ("space", "memo", "decided", "modes", "convolutions"),
+    ("records",),
     ("readers", "typed", "quantities", "sketch"),
     ("errors", "files", "described", "version", "randomness", "stopping", "tree"),
 ]

@@ -55,6 +55,7 @@ THREADS = Annotated[int | None, typer.Option(help="CPU threads.")]
 EPOCHS = Annotated[int | None, typer.Option(help="Passes over the training data.")]
 STEPS = Annotated[int | None, typer.Option(help="Training steps in all, instead of epochs.")]
 CONFIG = Annotated[Path | None, typer.Option(help="Settings from a YAML file, such as a run's config.yaml.")]
+DRY_RUN = Annotated[bool, typer.Option("--dry-run", help="Check everything and print all settings with their values; do nothing.")]
 RESUME = Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")]
 BATCH = Annotated[int | None, typer.Option("--batch-size", help="Images a batch.")]
 LIMIT = Annotated[int | None, typer.Option("--limit-data", help="Use this many images, training and validation together.")]
@@ -92,7 +93,7 @@ def search(
     config: CONFIG = None,
     set_: SETS = None,
     resume: RESUME = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and print the settings; do nothing.")] = False,
+    dry_run: DRY_RUN = False,
     json_: JSON = False,
 ) -> None:
     """Search for an architecture on data, or on a benchmark table."""
@@ -134,7 +135,7 @@ def search(
     if settings["space"] is None:
         raise InputError("no search space: give --space (supernet list spaces)")
     if dry_run:
-        return show(plan_of(settings), json_)
+        return show(plan_of(settings, folder, resume), json_)
     show(search_run(settings, folder, resume), json_)
 
 
@@ -155,11 +156,12 @@ def retrain(
     config: CONFIG = None,
     set_: SETS = None,
     resume: RESUME = False,
+    dry_run: DRY_RUN = False,
     json_: JSON = False,
 ) -> None:
     """Train the evaluation network of an architecture from nothing."""
     from supernet.settings import resolve
-    from supernet.workflow.retraining import RETRAIN, retrain_run
+    from supernet.workflow.retraining import RETRAIN, plan_of, retrain_run
 
     flags = {
         "architecture": architecture,
@@ -177,6 +179,8 @@ def retrain(
     name = re.sub(r"[^\w.-]+", "-", Path(architecture).name)[:40].strip("-") or "network"
     folder = out or Path("runs") / f"{name}-retrained"
     settings = resolve(RETRAIN, stored(folder, config) if resume else config, set_ or [], flags)
+    if dry_run:
+        return show(plan_of(settings, folder, resume), json_)
     show(retrain_run(settings, folder, resume), json_)
 
 
@@ -273,11 +277,12 @@ def compare(
     workers: Annotated[int | None, typer.Option(help="Runs at once; each is a process.")] = None,
     config: CONFIG = None,
     set_: SETS = None,
+    dry_run: DRY_RUN = False,
     json_: JSON = False,
 ) -> None:
     """Run several methods on the same space and budget over several seeds, and compare them with random search."""
     from supernet.settings import resolve
-    from supernet.workflow.comparing import COMPARE, compare_run
+    from supernet.workflow.comparing import COMPARE, compare_run, plan_of
 
     flags = {
         "space": space,
@@ -291,10 +296,10 @@ def compare(
         "threads": threads,
         "workers": workers,
     }
-    settings = resolve(COMPARE, config, set_ or [], flags)
-    if settings["space"] is None:
-        raise InputError("no search space: give --space (supernet list spaces)")
-    show(compare_run([m.strip() for m in methods.split(",") if m.strip()], settings, budget, seeds, out), json_)
+    settings, names = resolve(COMPARE, config, set_ or [], flags), [m.strip() for m in methods.split(",") if m.strip()]
+    if dry_run:
+        return show(plan_of(names, settings, budget, seeds, out), json_)
+    show(compare_run(names, settings, budget, seeds, out), json_)
 
 
 @app.command(epilog="Example: supernet profile --space proxyless --backend onnxruntime --threads 1 --out latency.json")
@@ -315,6 +320,7 @@ def profile(
     collect: Annotated[Path | None, typer.Option(help="Timings from that device: a CSV file with the columns name and ms.")] = None,
     config: CONFIG = None,
     set_: SETS = None,
+    dry_run: DRY_RUN = False,
     json_: JSON = False,
 ) -> None:
     """Measure how long every option of every choice takes here, and check the sums against whole networks.
@@ -323,7 +329,7 @@ def profile(
     measurement that was stopped goes on where the same command is given again.
     """
     from supernet.settings import resolve
-    from supernet.workflow.profiling import PROFILE, profile_run
+    from supernet.workflow.profiling import PROFILE, plan_of, profile_run
 
     flags = {
         "space": space,
@@ -338,7 +344,8 @@ def profile(
         "device": device,
         "seed": seed,
     }
-    show(profile_run(resolve(PROFILE, config, set_ or [], flags), out, emit, collect), json_)
+    settings = resolve(PROFILE, config, set_ or [], flags)
+    show((plan_of if dry_run else profile_run)(settings, out, emit, collect), json_)
 
 
 @app.command("list", epilog="Example: supernet list architectures")

@@ -22,6 +22,8 @@ from supernet.errors import InputError, RunError
 from supernet.estimators.tabular import Table
 from supernet.explore import explore
 from supernet.files import write_whole
+from supernet.readers import read_text
+from supernet.records import result_of
 from supernet.run import held
 from supernet.searchers import make_searcher
 
@@ -179,17 +181,14 @@ def _found(path: Path, of: Mapping[str, Any]) -> dict[tuple[str, int], Result]:
     """The results there are; a last line cut short by a kill is removed from the file."""
     if not path.exists():
         return {}
-    text = path.read_text(encoding="utf-8")
+    text = read_text(path)
     if not text.endswith("\n"):
         text = text[: text.rfind("\n") + 1]
         write_whole(path, text)
     found: dict[tuple[str, int], Result] = {}
     for i, written in enumerate(text.splitlines(), start=1):
-        try:
-            line = json.loads(written)
-            found[line["method"], line["seed"]] = line
-        except (ValueError, KeyError, TypeError):
-            raise InputError(f"line {i} of {path} is not a result of a comparison") from None
+        line = result_of(written, f"line {i} of {path} is not a result of a comparison")
+        found[line["method"], line["seed"]] = line
         for key, value in of.items():
             if line.get(key) != value:
                 raise InputError(f"{path.parent} holds a comparison with the {key} {line.get(key)!r}, not {value!r}; give another folder")

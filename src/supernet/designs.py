@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +16,8 @@ from torch import nn
 from supernet.costs.count import macs, params
 from supernet.errors import InputError, unknown
 from supernet.genotype import Genotype, RecurrentGenotype, whole_numbers
-from supernet.run import FORMAT
+from supernet.readers import read_text
+from supernet.records import architecture_of
 from supernet.settings import accepted, json_ready, value_of
 from supernet.space import Architecture, Choice
 from supernet.spaces import SPACES, space_module
@@ -148,10 +148,7 @@ def space_of(text: str) -> str:
 
 def of_file(path: Path) -> Design:
     """The design in an architecture.json, or in a text file that holds a notation."""
-    try:
-        text = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read as text: it should hold a notation, or be an architecture.json") from error
+    text = read_text(path)
     return of_json(text, path) if re.match(r"\s*\{(?!\W*(normal|reduce|recurrent)\b)", text) else of_text(text)
 
 
@@ -166,22 +163,20 @@ def of_run(folder: Path) -> Design:
 
 def of_json(text: str, path: Path) -> Design:
     """The design in the text of an architecture.json."""
-    try:
-        stored = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path} is not JSON: {error.msg} in line {error.lineno}") from error
-    if not isinstance(stored, dict) or "choices" not in stored or "space" not in stored:
-        raise InputError(f"{path} is not an architecture.json: it has no space and choices")
-    if stored.get("format") != FORMAT:
-        raise InputError(f"{path} has format {stored.get('format')!r}; this version reads format {FORMAT}")
+    stored = architecture_of(text, path)
     if stored["space"] not in SPACES:
         raise InputError(f"{path} is of the space {stored['space']!r}, which is not built in: use supernet.load(RUN, model) in Python")
     settings = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.get("settings", {}).items()}
     choices = stored["choices"]
     if choices is not None:
         choices = {n: tuple(t) if isinstance(t, list) else t for n, t in choices.items()}
-    plan = _stored_plan(stored["space"], choices, stored.get("genotype"), path)
-    found = _of_plan(stored["space"], plan, settings)
+    try:
+        plan = _stored_plan(stored["space"], choices, stored.get("genotype"), path)
+        found = _of_plan(stored["space"], plan, settings)
+    except InputError as error:
+        raise InputError(f"{path}: {str(error).removeprefix(f'{path} ')}") from error
+    except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError) as error:  # what the space makes of them
+        raise InputError(f"{path}: its choices are not those of a network of {stored['space']}") from error
     return Design(found.space, plan, found.choices if choices is None else choices, found.notation, settings, path.parent, stored)
 
 

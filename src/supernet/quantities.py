@@ -54,6 +54,7 @@ Amount = Annotated[float, _NUMBER, Field(ge=0, le=1e9, allow_inf_nan=False)]
 Positive = Annotated[float, _NUMBER, Field(gt=0, le=1e9, allow_inf_nan=False)]
 Cost = Annotated[float, _NUMBER, Field(gt=0, le=1e18, allow_inf_nan=False)]  # of a network: multiply-adds, parameters, bytes, ms
 Seconds = Annotated[float, _NUMBER, Field(gt=0, le=1e9, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 Share = Annotated[float, _NUMBER, Field(ge=0, le=1, allow_inf_nan=False)]
 Part = Annotated[float, _NUMBER, Field(ge=0, lt=1, allow_inf_nan=False)]  # a share that is never all
 Rate = Annotated[float, _NUMBER, Field(gt=0, le=1e6, allow_inf_nan=False)]  # of learning

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +14,30 @@ import yaml
 from supernet.errors import InputError
 
 MOST_BYTES = 512 * 2**20  # of a file that is read as text
-DEEPEST, MOST_VALUES = 64, 10_000_000  # of plain data: levels, and values with those of YAML's aliases counted each time
+DEEPEST, MOST_VALUES = 64, 2_000_000  # of plain data: levels, and values with those of YAML's aliases counted each time
 
 
-def read_bytes(path: Path, most: int | None = None) -> bytes:
+def check_ordinary(path: Path) -> None:
+    """Raise ``InputError`` for a pipe, a socket or a device, which reading could wait for without end; nothing for what is missing."""
+    with suppress(FileNotFoundError):
+        mode = path.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise InputError(f"{path}: not an ordinary file, but a pipe, a socket or a device")
+
+
+def read_bytes(path: str | Path, most: int | None = None) -> bytes:
     """The content of an ordinary file; raises ``InputError`` for a folder, a pipe, a device, a file that is too large or not to be read."""
+    path = Path(path)
     try:
         about = path.stat()
         if stat.S_ISDIR(about.st_mode):
             raise InputError(f"{path} is a folder; a file is needed")
-        if not stat.S_ISREG(about.st_mode):
-            raise InputError(f"{path} is not an ordinary file")
+        check_ordinary(path)
         if most is not None and about.st_size > most:
             raise InputError(f"{path} is too large to be what it should be: {about.st_size / 2**20:,.0f} MB")
         return path.read_bytes()
+    except InputError:
+        raise
     except FileNotFoundError as error:
         raise InputError(f"{path} cannot be read: it does not exist") from error
     except OSError as error:
@@ -35,15 +46,15 @@ def read_bytes(path: Path, most: int | None = None) -> bytes:
         raise InputError(f"{str(path)!r:.60} is not the name of a file") from error
 
 
-def read_text(path: Path) -> str:
+def read_text(path: str | Path) -> str:
     """The content of a text file (UTF-8, with or without a mark); raises ``InputError``."""
     try:
         return read_bytes(path, MOST_BYTES).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not text: byte {error.start} is not UTF-8") from error
+        raise InputError(f"{path} cannot be read: it is not text, byte {error.start} is not UTF-8") from error
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: str | Path) -> Any:
     """The content of a JSON file; raises ``InputError``."""
     return json_of(read_text(path), str(path))
 
@@ -53,13 +64,13 @@ def json_of(text: str, where: str) -> Any:
     try:
         found = json.loads(text)
     except json.JSONDecodeError as error:
-        raise InputError(f"{where} is not JSON: {error.msg} in line {error.lineno}, column {error.colno}") from error
+        raise InputError(f"{where} cannot be read: it is not JSON: {error.msg} in line {error.lineno}, column {error.colno}") from error
     except (ValueError, RecursionError) as error:  # a number of thousands of digits; a thousand brackets
         raise InputError(f"{where} cannot be read: {_reason(error)}") from error
     return checked_plain(found, where)
 
 
-def read_yaml(path: Path) -> Any:
+def read_yaml(path: str | Path) -> Any:
     """The content of a YAML file, plain data only; raises ``InputError``."""
     return yaml_of(read_text(path), str(path))
 
@@ -71,7 +82,8 @@ def yaml_of(text: str, where: str) -> Any:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" in line {mark.line + 1}" if mark else ""
-        raise InputError(f"{where} is not YAML: {getattr(error, 'problem', None) or str(error).splitlines()[0]}{line}") from error
+        said = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise InputError(f"{where} cannot be read: it is not YAML: {said}{line}") from error
     except (ValueError, RecursionError, TypeError, KeyError, AttributeError) as error:  # no such date, too many digits or brackets
         raise InputError(f"{where} cannot be read: {_reason(error)}") from error
     return checked_plain(found, where)

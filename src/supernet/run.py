@@ -24,10 +24,11 @@ import yaml
 from supernet.errors import InputError, RunError
 from supernet.files import write_whole
 from supernet.randomness import random_states, set_random_states
+from supernet.readers import json_of, read_text, read_yaml
 from supernet.stopping import AtOnce, Interrupted
+from supernet.typed import typed
 from supernet.weights import pack
 
-FORMAT = 1
 SYNC_EVERY = 0.5  # seconds between syncs of lines that would be made again
 MAY_CHANGE = ("device", "save_every", "threads")  # on resumption: all other settings decide what the result is
 CHECKPOINT, BEFORE = "checkpoint.pt", "checkpoint.before.pt"
@@ -57,22 +58,14 @@ class Run:
             raise
 
     def _open(self, resume: bool) -> None:
-        stored = self.folder / "config.yaml"
+        before = check_folder(self.folder, self.config, resume)
         if not resume:
-            if stored.exists():
-                raise InputError(f"{self.folder} already holds a run: give --resume (resume=True) to go on, or another folder")
             self.write("config.yaml", yaml.safe_dump(self.config, sort_keys=False))
             return
-        if not stored.exists():
-            raise InputError(f"nothing to resume in {self.folder}: it has no config.yaml")
-        before = read_config(self.folder)
         if not self.config:
             self.config = before
             return
         same = json.loads(json.dumps(self.config))
-        if differing := [name for name in _differing(before, same) if name not in MAY_CHANGE]:
-            names = ", ".join(differing)
-            raise InputError(f"{self.folder} was started with other settings ({names}): resume with the same, or use another folder")
         if before != same:
             self.write("config.yaml", yaml.safe_dump(self.config, sort_keys=False))
         if before.get("device") != same.get("device"):
@@ -246,12 +239,38 @@ def _differing(before: Any, now: Any, path: str = "") -> list[str]:
     return [path] if before != now and not all(x in (None, []) for x in (before, now)) else []
 
 
+def check_folder(folder: Path, config: Mapping[str, Any], resume: bool) -> dict[str, Any]:
+    """The stored configuration of the run in a folder that ``config`` goes on with; of a new run nothing.
+
+    Raises ``InputError`` where the folder holds another run, or none to resume.
+    """
+    stored = folder / "config.yaml"
+    if not resume:
+        if stored.exists():
+            raise InputError(f"{folder} already holds a run: give --resume (resume=True) to go on, or another folder")
+        return {}
+    if not stored.exists():
+        raise InputError(f"nothing to resume in {folder}: it has no config.yaml")
+    before = read_config(folder)
+    if config and (differing := [n for n in _differing(before, json.loads(json.dumps(config))) if n not in MAY_CHANGE]):
+        given = [name for name in differing if f"resolved.{name}" in differing or not name.startswith("resolved.")]
+        names = ", ".join(given or differing)
+        raise InputError(f"{folder} was started with other settings ({names}): resume with the same, or use another folder")
+    return before
+
+
+def check_writable(folder: Path) -> None:
+    """Raise ``RunError`` where a run cannot be written to ``folder``; writes nothing."""
+    there = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
+    if not there.is_dir():
+        raise RunError(f"{folder} cannot be written: {there} is a file")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise RunError(f"{folder} cannot be written: no permission to write in {there}")
+
+
 def read_config(folder: Path) -> dict[str, Any]:
     """The resolved settings of a run."""
-    try:
-        found = yaml.safe_load((folder / "config.yaml").read_text())
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{folder / 'config.yaml'} cannot be read: {str(error).splitlines()[0]}") from error
+    found = read_yaml(folder / "config.yaml")
     if not isinstance(found, dict):
         raise InputError(f"{folder / 'config.yaml'} is not the configuration of a run")
     return found
@@ -291,12 +310,12 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     found = []
-    text = path.read_text()
-    for number, line in enumerate(text.splitlines(), start=1):
+    lines = read_text(path).splitlines()
+    for number, line in enumerate(lines, start=1):
         try:
-            found.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            if number == len(text.splitlines()):
+            found.append(typed(dict[str, Any], json_of(line, f"{path}, line {number},"), f"{path}, line {number}"))
+        except InputError:
+            if number == len(lines):
                 break
-            raise InputError(f"{path}, line {number}, is not JSON: {error.msg}") from error
+            raise
     return found

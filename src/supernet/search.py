@@ -27,8 +27,9 @@ from supernet.layers.blend import comparing
 from supernet.mixture import Costing, Mix, Table
 from supernet.progress import Progress, within
 from supernet.randomness import seed_everything
+from supernet.records import FORMAT
 from supernet.report.page import write_report
-from supernet.run import FORMAT, Run
+from supernet.run import Run
 from supernet.searchers import Searcher, make_searcher
 from supernet.searchers.state import plain
 from supernet.settings import keywords

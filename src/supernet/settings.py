@@ -17,6 +17,7 @@ from supernet.typed import typed, value_as
 
 Settings = dict[str, Any]
 DEEPEST = 8  # groups in the name of a setting
+RESOLVED = "resolved"  # of config.yaml: all values of the open sections, to be read and compared; not settings
 OPEN = ("supernet", "network", "strategy", "weights", "searcher", "retrain", "methods")  # sections whose keys are those of what they set
 
 
@@ -76,10 +77,12 @@ def accepted(what: str, function: Callable[..., Any], given: Mapping[str, Any], 
 
 def keywords(function: Callable[..., Any], fixed: Iterable[str] = ()) -> dict[str, Any]:
     """Name -> type of the keyword arguments of ``function``, but for ``fixed``."""
-    hints: dict[str, Any] = {}
-    for level in _parameters(function):
-        hints = {**level, **hints}
-    return {name: hint for name, hint in hints.items() if name not in set(fixed)}
+    return {name: hint for name, (hint, _) in _parameters(function).items() if name not in set(fixed)}
+
+
+def defaults(function: Callable[..., Any], fixed: Iterable[str] = ()) -> Settings:
+    """Name -> default of the keyword arguments of ``function``, but for ``fixed``; a partial's own count as defaults."""
+    return {name: default for name, (_, default) in _parameters(function).items() if name not in set(fixed)}
 
 
 def taken(function: Callable[..., Any], given: Mapping[str, Any]) -> Settings:
@@ -92,28 +95,30 @@ def json_ready(settings: Mapping[str, Any]) -> Settings:
     return {k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()}
 
 
-def _parameters(function: Callable[..., Any]) -> list[dict[str, Any]]:
-    """Keyword parameters and their types: of a function or class, then of its bases where it passes **settings on."""
+def _parameters(function: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
+    """Keyword parameters, their types and defaults: of a function or class, then of its bases where it passes **settings on."""
+    given: Settings = {}
     while isinstance(function, partial):
+        given = {**function.keywords, **given}
         function = function.func
-    levels = []
+    found: dict[str, tuple[Any, Any]] = {}
     for cls in inspect.getmro(function) if inspect.isclass(function) else [None]:
         target = function if cls is None else cls.__dict__.get("__init__")
         if target is None or not inspect.isfunction(target):
             continue
-        hints, signature = get_type_hints(target, include_extras=True), inspect.signature(target)
-        keywords = [n for n, p in signature.parameters.items() if p.kind is p.KEYWORD_ONLY]
-        levels.append({n: hints.get(n, Any) for n in keywords})
-        if not any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values()):
+        hints, parameters = get_type_hints(target, include_extras=True), inspect.signature(target).parameters
+        own = {n: (hints.get(n, Any), given.get(n, p.default)) for n, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
+        found = {**own, **found}
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
             break
-    return levels
+    return found
 
 
 def _read(path: Path) -> Settings:
     found = read_yaml(path)
     if not isinstance(found, dict):
         raise InputError(f"the settings file {path} must hold names and values, as config.yaml of a run does")
-    return found
+    return {name: value for name, value in found.items() if name != RESOLVED}
 
 
 def _nested(name: str, value: Any) -> Settings:

@@ -17,8 +17,8 @@ def sketched(what: str, build: Callable[[], nn.Module]) -> Any:
     try:
         with torch.device("meta"):
             network = build()
-    except InputError:
-        raise
+    except InputError as error:
+        raise InputError(f"{what}: {error}") from error
     except (RuntimeError, ValueError, TypeError, ArithmeticError, LookupError, AssertionError) as error:
         raise InputError(f"{what} cannot be built with these settings: {str(error).splitlines()[0] if str(error) else error!r}") from error
     size = sum(t.numel() * t.element_size() for t in [*network.parameters(), *network.buffers()])

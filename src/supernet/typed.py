@@ -29,7 +29,7 @@ _WORDS = {  # type of an error -> what would be right; {} as in the error's cont
     "none_required": "must be null",
     **dict.fromkeys(("int_type", "int_parsing", "int_parsing_size", "int_from_float"), "must be a whole number"),
     **dict.fromkeys(("float_type", "float_parsing"), "must be a number"),
-    **dict.fromkeys(("list_type", "tuple_type", "sequence_str", "is_instance_of"), "must be a list"),
+    **dict.fromkeys(("list_type", "tuple_type", "sequence_type", "sequence_str", "is_instance_of"), "must be a list"),
     **dict.fromkeys(("dict_type", "mapping_type", "model_type", "model_attributes_type", "dataclass_type"), "must be names and values"),
 }
 

@@ -127,12 +127,12 @@ def test_a_name_that_is_there_twice_is_refused(folder: Path) -> None:
 
 def test_a_manifest_that_is_none_is_refused(folder: Path, tmp_path: Path) -> None:
     path = measured(folder, {"part-000": "1"})
-    with pytest.raises(InputError, match="cannot be read: No such file"):
+    with pytest.raises(InputError, match="cannot be read: it does not exist"):
         collect(path, tmp_path / "none.json")
     content = json.loads((folder / "manifest.json").read_text())
     for change, message in (
         ({"kind": "latency"}, "is not a manifest of parts: supernet profile --emit writes one"),
-        ({"shape": "wide"}, "shape: Input should be a valid tuple"),
+        ({"shape": "wide"}, "shape must be a list"),
         ({"files": []}, "the part stem has a file or a place that is not in the manifest"),
     ):
         (folder / "manifest.json").write_text(json.dumps(content | change))

@@ -133,7 +133,7 @@ def test_measurements_that_cannot_be_used_are_refused(arguments: Any, message: s
     ("change", "message"),
     [
         ({"kind": "latency"}, "is not a latency predictor"),
-        ({"model": "oracle"}, "kind: Input should be 'mlp' or 'boosting'"),
+        ({"model": "oracle"}, "kind must be 'mlp' or 'boosting'"),
         ({"weights": [1.0]}, "its weights are not those of its choices"),
         ({"layers": [{"weight": [[1.0]], "bias": [1.0]}]}, "its layers do not fit together"),
         ({"trees": [{"feature": [0], "left": [0], "right": [0], "value": [1.0]}]}, "a tree does not end"),

@@ -295,5 +295,5 @@ def test_what_is_no_table_is_refused_in_one_line(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=message) as error:
             published_table(tmp_path / "table", supernet.space, found)
         assert "\n" not in str(error.value)
-    with pytest.raises(InputError, match="cannot be read: No such file"):
+    with pytest.raises(InputError, match="cannot be read: it does not exist"):
         kind_of(tmp_path / "nowhere")

@@ -8,22 +8,22 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from pydantic import Field, TypeAdapter, ValidationError
 
 from supernet.costs.device import differences
 from supernet.errors import InputError, RunError, unknown
 from supernet.files import write_whole
 from supernet.mixture import Table
+from supernet.quantities import Amount, Finite, Positive
+from supernet.readers import read_json
 from supernet.space import Option, SearchSpace
+from supernet.typed import typed
 
 FORMAT, KIND = 1, "latency"
 UNITS = {"latency": "ms", "energy": "mJ"}
 
-Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 @dataclass(frozen=True)
@@ -152,15 +152,13 @@ class LatencyTable:
             raise InputError(f"{path} is not a table of latencies: supernet profile writes one")
         if content.pop("format", None) != FORMAT:
             raise InputError(f"{path} is of a format that this version does not read; measure it again with supernet profile")
-        try:
-            found: LatencyTable = TypeAdapter(cls).validate_python({k: v for k, v in content.items() if k != "kind"})
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise InputError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        found: LatencyTable = typed(cls, {k: v for k, v in content.items() if k != "kind"}, str(path))
+        if found.validation and found.validation.get("points"):
+            typed(list[tuple[Amount, Positive]], found.validation["points"], f"{path}: validation.points")
         for name, cost in found.costs.items():
             for i, entry in enumerate(cost.entries):
                 if entry.value < 0 and len(entry.choices) < 2:
-                    raise InputError(f"{path}: costs.{name}.entries.{i}.value: Input should be greater than or equal to 0")
+                    raise InputError(f"{path}: costs.{name}.entries.{i}.value must be at least 0; got {entry.value:g}")
                 if len(entry.choices) != len(entry.options):
                     raise InputError(f"{path}: an entry of {name} has {len(entry.options)} options for {len(entry.choices)} choices")
         return found
@@ -184,14 +182,6 @@ def short(value: float) -> float:
 
 def _listed(options: tuple[Option, ...]) -> str:
     return ", ".join(map(str, options))
-
-
-def read_json(path: str | Path) -> Any:
-    """The content of a JSON file; raises ``InputError``."""
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -7,6 +7,7 @@ CSV of the same names does as well. ``manifest.json`` beside it says what of the
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -15,16 +16,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from supernet.costs.latency import FORMAT, Cost, LatencyTable, cost_of, read_json, short, write_text
+from supernet.costs.latency import FORMAT, Cost, LatencyTable, cost_of, short, write_text
 from supernet.costs.latency_measurement import EMPTY, distinct, empty, identity
 from supernet.costs.latency_onnx import write_onnx
 from supernet.costs.parts import Part, Place
 from supernet.errors import InputError, RunError, unknown
 from supernet.mixture import Table
 from supernet.progress import Progress
+from supernet.readers import read_json, read_text
 from supernet.space import Choice, Option, SearchSpace
+from supernet.typed import typed
 
 KIND = "latency parts"
 COLUMNS = {"ms": "latency", "mJ": "energy"}
@@ -150,11 +153,7 @@ def read_manifest(path: Path) -> Manifest:
     content = read_json(path)
     if not isinstance(content, dict) or content.pop("kind", None) != KIND or content.pop("format", None) != FORMAT:
         raise InputError(f"{path} is not a manifest of parts: supernet profile --emit writes one beside its ONNX files")
-    try:
-        found: Manifest = TypeAdapter(Manifest).validate_python(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise InputError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    found: Manifest = typed(Manifest, content, str(path))
     for use in found.uses:
         known = all(
             n in found.choices and o in found.choices[n] for names, options in use.places for n, o in zip(names, options, strict=True)
@@ -167,10 +166,9 @@ def read_manifest(path: Path) -> Manifest:
 def _columns(path: Path, about: Manifest) -> dict[str, dict[str, float]]:
     """ms and mJ by file, as far as they are there."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            lines = list(csv.DictReader(file, restval=""))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read as CSV: {getattr(error, 'strerror', None) or error}") from error
+        lines = list(csv.DictReader(io.StringIO(read_text(path), newline=""), restval=""))
+    except csv.Error as error:
+        raise InputError(f"{path} cannot be read as CSV: {error}") from error
     heads = [column for column in COLUMNS if lines and column in lines[0]]
     if not heads or "name" not in lines[0]:
         raise InputError(f"{path} needs the columns name and ms (or mJ), and a line for each part")

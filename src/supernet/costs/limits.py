@@ -77,16 +77,22 @@ class Limits:
         ``pricing``: the price of the method's paper, for the first bound cost of ``COSTS``; other bounds are priced where they are passed.
         ``chosen``: settings of ``Price`` that differ, and ``cost``: what is priced, bound or not.
         """
+        forms = self.forms(pricing, chosen)
+        if not forms:
+            return {}
+        if any(isinstance(table, Predictor) and table.kind != "mlp" for table in self.tables.values()):
+            raise InputError("boosted trees have no gradient: fit a predictor with predictor=mlp for a gradient method")
+        prices = {name: Price(self.tables[name], bound=self.aims.get(name), **form) for name, form in forms.items()}
+        return {"penalty": Prices(prices), **({"within": self.excess} if self.bounds else {})}
+
+    def forms(self, pricing: Mapping[str, Any], chosen: Mapping[str, Any] | None = None) -> dict[str, dict[str, Any]]:
+        """Cost -> the settings of its ``Price``, the method's own first; arguments as of ``for_gradient``."""
         given = {k: v for k, v in (chosen or {}).items() if v is not None}
         main = given.pop("cost", None) or next((n for n in COSTS if n in self.bounds), None)
         if main is None:
             return {}
         if main not in self.tables:
             raise unknown("cost", main, self.tables)
-        if any(isinstance(table, Predictor) and table.kind != "mlp" for table in self.tables.values()):
-            raise InputError("boosted trees have no gradient: fit a predictor with predictor=mlp for a gradient method")
         own = {**pricing, **({} if main not in self.bounds else BOUNDED.get(pricing["form"], {})), **given}
         other = "reward" if own["form"] == "reward" else "hinge"
-        forms = {main: own} | {name: {"form": other} for name in self.bounds if name != main}
-        prices = {name: Price(self.tables[name], bound=self.aims.get(name), **form) for name, form in forms.items()}
-        return {"penalty": Prices(prices), **({"within": self.excess} if self.bounds else {})}
+        return {main: own} | {name: {"form": other} for name in self.bounds if name != main}

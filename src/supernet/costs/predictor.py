@@ -18,14 +18,16 @@ from random import Random
 from typing import Any, Literal
 
 import torch
-from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from supernet.costs.device import differences
-from supernet.costs.latency import FORMAT, Amount, Finite, read_json, short, write_text
+from supernet.costs.latency import FORMAT, short, write_text
 from supernet.errors import InputError, unknown
 from supernet.mixture import Mixture, one_hot, reach
+from supernet.quantities import Amount, Finite
+from supernet.readers import read_json
 from supernet.space import Architecture, Option, SearchSpace
+from supernet.typed import typed
 
 KIND = "latency predictor"
 KINDS = ("mlp", "boosting")
@@ -125,12 +127,11 @@ class Predictor:
         if not isinstance(content, dict) or content.get("kind") != KIND or content.get("format") != FORMAT:
             raise InputError(f"{path} is not a latency predictor that this version reads")
         fields = {k: v for k, v in content.items() if k not in ("format", "unit", "model")} | {"kind": content.get("model")}
+        found: Predictor = typed(cls, fields, str(path))
         try:
-            found: Predictor = TypeAdapter(cls).validate_python(fields)
             found._sound()
-        except (ValidationError, ValueError) as error:
-            reason = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
-            raise InputError(f"{path}: {'.'.join(map(str, reason['loc']))}: {reason['msg']}".replace(": : ", ": ")) from error
+        except ValueError as error:
+            raise InputError(f"{path}: {error}") from error
         return found
 
     def _sound(self) -> None:

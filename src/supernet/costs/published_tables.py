@@ -10,19 +10,18 @@ All times are in ms and of the papers' own networks at 224x224 pixels, where the
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from torch import nn
 
 from supernet.costs.parts import Part, tabulate
 from supernet.errors import InputError
 from supernet.mixture import Table
+from supernet.readers import json_of, read_text, yaml_of
 from supernet.space import SearchSpace
 
 Lookup = dict[str, float]  # kind of block -> ms
@@ -208,8 +207,5 @@ def _dense(lists: Sequence[Any], space: SearchSpace, found: Sequence[Part]) -> T
 
 def _read(path: Path) -> Any:
     """JSON or YAML; raises ``InputError``."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        return json.loads(text) if text.lstrip()[:1] in ("{", "[") else yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, ValueError, yaml.YAMLError) as error:
-        raise InputError(f"{path} cannot be read: {getattr(error, 'strerror', None) or str(error).splitlines()[0]}") from error
+    text = read_text(path)
+    return json_of(text, str(path)) if text.lstrip()[:1] in ("{", "[") else yaml_of(text, str(path))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import os
-import stat
 import zipfile
 import zlib
 from collections.abc import Collection
@@ -16,6 +15,7 @@ import numpy
 from numpy.typing import NDArray
 
 from supernet.errors import InputError
+from supernet.readers import check_ordinary
 
 GIGABYTE = 2**30
 LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # of a container on Linux
@@ -37,14 +37,6 @@ def check_fits(size: int, where: str | Path) -> None:
     if size > memory() // 2:
         have = f"the memory here is {memory() / GIGABYTE:,.1f} GB"
         raise InputError(f"{where}: expands to {size / GIGABYTE:,.1f} GB; data may take half the memory, and {have}")
-
-
-def check_ordinary(path: Path) -> None:
-    """Raise ``InputError`` for a pipe, a socket or a device, which reading could wait for without end; nothing for what is missing."""
-    with suppress(FileNotFoundError):
-        mode = path.stat().st_mode
-        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-            raise InputError(f"{path}: not an ordinary file, but a pipe, a socket or a device")
 
 
 def read_npz(path: Path, wanted: Collection[str] | None = None) -> dict[str, NDArray[Any]]:

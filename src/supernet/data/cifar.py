@@ -13,9 +13,9 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
-from supernet.data.arrays import check_ordinary
 from supernet.data.parts import Given, Parts, labelled
 from supernet.errors import InputError
+from supernet.readers import check_ordinary
 
 TEN, HUNDRED = "cifar-10-batches-py", "cifar-100-python"
 

@@ -12,9 +12,10 @@ import numpy
 from PIL import Image
 
 from supernet.data import SETS
-from supernet.data.arrays import check_fits, check_ordinary
+from supernet.data.arrays import check_fits
 from supernet.data.parts import Given, Parts, labelled
 from supernet.errors import InputError
+from supernet.readers import check_ordinary
 
 Size = tuple[int, int]  # height, width
 _TEST = ("test", "val", "valid", "validation")  # the first that is there is the test split

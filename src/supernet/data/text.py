@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from supernet.data import KnownSet
-from supernet.data.arrays import check_ordinary
 from supernet.errors import InputError, unknown
+from supernet.readers import check_ordinary
 
 PARTS = ("train", "valid", "test")
 LEVELS = ("word", "character")

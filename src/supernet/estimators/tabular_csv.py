@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from supernet.data.arrays import check_ordinary
 from supernet.errors import InputError
 from supernet.files import write_whole
+from supernet.readers import read_text
 
 
 def from_csv(csv_path: str | Path, npz_path: str | Path) -> None:
@@ -54,11 +54,10 @@ def from_csv(csv_path: str | Path, npz_path: str | Path) -> None:
 
 def _lines(path: Path) -> tuple[list[str], list[list[str]]]:
     """The headings and the lines below them, all of the same length."""
-    check_ordinary(path)
+    text = read_text(path)
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            heads, *lines = csv.reader(file.read().strip().splitlines() or [""])
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        heads, *lines = csv.reader(text.strip().splitlines() or [""])
+    except csv.Error as error:
         raise InputError(f"{path} cannot be read as CSV: {error}") from error
     heads = [head.strip() for head in heads]
     if not lines:

@@ -10,10 +10,9 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from supernet.errors import InputError
 from supernet.genotype import OPERATIONS
+from supernet.readers import read_json, read_text, read_yaml
 
 Line = dict[str, Any]
 Options = Mapping[str, Sequence[object]]  # choice -> the names of its options
@@ -98,32 +97,17 @@ def _number(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
-def _text(path: Path) -> str | None:
-    if not path.is_file():
-        return None
-    try:
-        return path.read_bytes().decode(errors="replace")
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
-
-
 def _config(path: Path) -> dict[str, Any]:
-    text = _text(path)
-    try:
-        config = yaml.safe_load(text or "{}")
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not YAML: {str(error).splitlines()[0]}") from error
+    """The settings of a run, those of its sections with all their values."""
+    config = read_yaml(path) if path.is_file() else {}
     if not isinstance(config, dict):
         raise InputError(f"{path} must hold names and values; it holds {type(config).__name__}")
-    return config
+    sections = config.pop("resolved", {})
+    return {**config, **(sections if isinstance(sections, dict) else {})}
 
 
 def _found(path: Path) -> dict[str, Any]:
-    text = _text(path)
-    try:
-        found = json.loads(text or "{}")
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not JSON: {str(error).splitlines()[0]}") from error
+    found = read_json(path) if path.is_file() else {}
     expected = {"choices": dict, "settings": dict, "found_by": dict, "scores": dict, "costs": dict, "genotype": str, "space": str}
     expected |= {"limits": dict, "where": dict, "decided": dict}
     if not isinstance(found, dict):
@@ -140,7 +124,7 @@ def _found(path: Path) -> dict[str, Any]:
 def read_lines(path: Path) -> list[Line]:
     """The lines of a history; none where there is no file, without a last one that was not finished. Raises ``InputError``."""
     lines = []
-    written = (_text(path) or "").split("\n")
+    written = (read_text(path) if path.is_file() else "").split("\n")
     for number, text in enumerate(written, start=1):
         if not text.strip():
             continue

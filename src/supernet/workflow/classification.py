@@ -42,6 +42,8 @@ class ImageTask(Task):
         make = partial(Batches, size=settings["batch_size"], mean=mean, std=std)
         self.set, self.shape, self.classes = found, found.shape, len(found.classes)
         self.mean, self.std = mean, std
+        self.decided: Settings = {"crop": augment.crop, "flip": augment.flip, "cutout": augment.cutout}  # of the section ``data``
+        self.counts = {"training": len(kept), "validation": len(held), **({"test": len(found.y_test)} if testing else {})}
         super().__init__(
             make(found.x_train[kept], found.y_train[kept], seed=seed, augment=augment),
             make(found.x_train[held], found.y_train[held], seed=seed + 1, augment=augment) if len(held) else None,

@@ -22,16 +22,19 @@ from supernet.decided import undecided
 from supernet.errors import InputError, unknown
 from supernet.progress import Progress
 from supernet.report.page import write_comparison
+from supernet.run import check_writable, read_history
 from supernet.searchers import SEARCHERS
-from supernet.settings import Settings, checked, overlaid
+from supernet.settings import Settings, accepted, checked, overlaid
 from supernet.stopping import Interrupted
 from supernet.strategies import STRATEGIES
+from supernet.strategies.weights import Weights
 from supernet.workflow.children import Children
 from supernet.workflow.classification import use_threads
-from supernet.workflow.commands import Compare
+from supernet.workflow.commands import NOT_FOR_USERS, Compare
 from supernet.workflow.methods import open_table
 from supernet.workflow.retraining import RETRAIN
 from supernet.workflow.searching import SEARCH, check_search
+from supernet.workflow.searching import plan_of as search_plan
 from supernet.workflow.tasks import reads_text, with_recipe
 
 UNITS = {"evals": "trials", "epochs": "epochs", "steps": "steps", "s": "seconds"}
@@ -40,9 +43,9 @@ COMPARE: Settings = Compare().model_dump()
 
 def budget_of(text: str) -> tuple[int, str]:
     """(300, "evals") from 300evals; raises ``InputError`` for anything else."""
-    found = re.fullmatch(r"(\d+)([a-z]+)", text.strip())
+    found = re.fullmatch(r"([0-9]{1,9})([a-z]+)", text.strip())
     if not found or int(found[1]) < 1:
-        raise InputError(f"--budget is a number with a unit ({', '.join(UNITS)}), for example 300evals; got {text!r}")
+        raise InputError(f"--budget is a number with a unit ({', '.join(UNITS)}), for example 300evals, and below 10^9; got {text!r:.60}")
     if found[2] not in UNITS:
         raise unknown("unit of --budget", found[2], UNITS)
     return int(found[1]), found[2]
@@ -50,29 +53,15 @@ def budget_of(text: str) -> tuple[int, str]:
 
 def compare_run(methods: Sequence[str], settings: Settings, budget: str, seeds: int, out: Path | None) -> dict[str, Any]:
     """Compare ``methods``, random search among them; ``out``: the folder that keeps results, so that it can be resumed."""
-    settings, (amount, unit) = checked(Compare, settings), budget_of(budget)
-    for name in methods:
-        if name not in STRATEGIES and name not in SEARCHERS:
-            raise unknown("method", name, [*STRATEGIES, *SEARCHERS])
-    if reads_text(settings["space"]):
-        raise InputError(f"compare ranks by accuracy, and {settings['space']} is scored by perplexity: search and retrain there one by one")
-    if seeds < 1:
-        raise InputError(f"--seeds must be at least 1; got {seeds}")
+    settings, wanted, (amount, unit) = check_compare(methods, settings, budget, seeds)
     use_threads(settings)
-    wanted = list(dict.fromkeys(methods)) + ([] if "random" in methods else ["random"])
     children = Children(kept=out is not None)
     with tempfile.TemporaryDirectory() as temporary:
         folder = out or Path(temporary)
         if settings["table"]["file"]:
-            if unit != "evals":
-                raise InputError(f"on a table the budget is in evals, for example 300evals; got {budget!r}")
             _, table = open_table(settings)
             run: Callable[[str], Callable[[int], Any]] = on_table(table, amount)
         else:
-            for name in wanted:
-                if name in STRATEGIES and unit == "evals":
-                    raise InputError(f"{name} trains a supernet: its budget is in epochs, steps or s, for example 10epochs; got {budget!r}")
-                check_search(search_settings(settings, name, 0, amount, unit))
             run = partial(_on_data, settings, amount, unit, folder, children)
         progress = Progress("comparing", len(wanted) * seeds, unit="runs")
         kept = {k: v for k, v in settings.items() if k not in ("seed", "workers", "threads")}
@@ -103,6 +92,47 @@ def compare_run(methods: Sequence[str], settings: Settings, budget: str, seeds: 
     return result
 
 
+def check_compare(
+    methods: Sequence[str], settings: Settings, budget: str, seeds: int
+) -> tuple[Settings, list[str], tuple[int, str]]:
+    """The settings as their types have them, the methods with random search, the budget; refuses what does not go together."""
+    settings, (amount, unit) = checked(Compare, settings), budget_of(budget)
+    if settings["space"] is None:
+        raise InputError("no search space: give --space (supernet list spaces)")
+    wanted = list(dict.fromkeys(methods)) + ([] if "random" in methods else ["random"])
+    for name in wanted:
+        if name not in STRATEGIES and name not in SEARCHERS:
+            raise unknown("method", name, [*STRATEGIES, *SEARCHERS])
+    if idle := next((name for name in settings["methods"] if name not in wanted), None):
+        raise unknown("method compared in the section methods:", idle, wanted)
+    if reads_text(settings["space"]):
+        raise InputError(f"compare ranks by accuracy, and {settings['space']} is scored by perplexity: search and retrain there one by one")
+    if not 1 <= seeds <= 10_000:
+        raise InputError(f"--seeds must be at least 1 and at most 10000; got {seeds}")
+    accepted("final.weights", Weights, settings["final"]["weights"], fixed=NOT_FOR_USERS["weights"])
+    if settings["table"]["file"] and unit != "evals":
+        raise InputError(f"on a table the budget is in evals, for example 300evals; got {budget!r}")
+    for name in wanted:
+        if name in STRATEGIES and unit == "evals":
+            raise InputError(f"{name} trains a supernet: its budget is in epochs, steps or s, for example 10epochs; got {budget!r}")
+        check_search(search_settings(settings, name, 0, amount, unit))
+    return settings, wanted, (amount, unit)
+
+
+def plan_of(methods: Sequence[str], settings: Settings, budget: str, seeds: int, out: Path | None) -> dict[str, Any]:
+    """What ``--dry-run`` prints: the settings, and those of each method's search with all their values.
+
+    Refuses what the comparison would refuse, up to its first run.
+    """
+    settings, wanted, (amount, unit) = check_compare(methods, settings, budget, seeds)
+    use_threads(settings)
+    if out:
+        check_writable(out)
+    plans = {name: search_plan(search_settings(settings, name, 0, amount, unit)) for name in wanted}
+    own = {name: plan["settings"]["resolved"] for name, plan in plans.items()}
+    return {"settings": settings, "methods": own, "budget": budget, "seeds": seeds}
+
+
 def search_settings(settings: Settings, name: str, seed: int, amount: int, unit: str) -> Settings:
     """The settings of one method's search: what all share, the budget, and what ``methods.NAME`` sets."""
     own = {k: v for k, v in settings.items() if k in SEARCH}
@@ -125,8 +155,8 @@ def _on_data(
         final = {**RETRAIN, "seed": seed, "data": data, "network": {**sizes, **wanted["network"]}, "threads": wanted["threads"]}
         final |= {"retrain": {"drop_path": 0.0}, **settings["final"]}
         trained = command("retrain", str(place / "search"), final, place / "final")
-        history = [json.loads(line) for line in (place / "search" / "history.jsonl").read_text().splitlines()]
-        rates = [line["measured"]["steps_per_second"] for line in history if "steps_per_second" in line["measured"]]
+        lines = [line.get("measured", {}) for line in read_history(place / "search")]
+        rates = [measured["steps_per_second"] for measured in lines if "steps_per_second" in measured]
         measured = {"seconds": searched["measured"]["seconds"], "peak_memory_mb": searched["measured"]["peak_memory_mb"]}
         if rates:
             measured["seconds_per_step"] = len(rates) / sum(rates)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from supernet.errors import InputError, RunError
 from supernet.export import export
 from supernet.files import write_whole
 from supernet.layers.base import Supernet
+from supernet.records import read_architecture, read_vocabulary
 from supernet.report.cell_drawing import draw
 from supernet.run import read_config
 from supernet.settings import accepted
@@ -39,7 +39,7 @@ def load(run: str | Path, model: nn.Module | None = None, *example: Any) -> nn.M
         reason = unfinished if folder.is_dir() else "there is no such folder"
         raise InputError(f"{folder} has no weights.safetensors: {reason}")
     if model is not None:
-        stored = json.loads((folder / "architecture.json").read_text())
+        stored = read_architecture(folder / "architecture.json")
         network = model if stored["choices"] is None else derive(Supernet(model), stored["choices"], *example)
     else:
         there = design(str(folder))
@@ -52,7 +52,8 @@ def _derived(folder: Path, there: Design) -> nn.Module:
     module, sizes = space_module(there.space), there.stored.get("supernet")
     if not isinstance(sizes, dict) or there.choices is None:
         raise InputError(f"{folder / 'architecture.json'} does not say which supernet its weights are from")
-    supernet = module.supernet(**accepted(f"the supernet of {there.space}", module.supernet, sizes))
+    sizes = {**module.SEARCH, **accepted(f"the supernet of {there.space}", module.supernet, sizes)}
+    supernet = module.supernet(**sizes)
     example = torch.zeros(2, 2, dtype=torch.long) if reads_text(there.space) else torch.zeros(1, *sizes["shape"])
     return derive(supernet, there.choices, example)
 
@@ -63,7 +64,7 @@ def evaluate_run(folder: Path, data: str | None, split_name: str, batch_size: in
     own = {} if reads_text(space) else {"batch_size": batch_size}
     section = {**settings["data"], "source": data or settings["data"]["source"], **own}
     task = task_of({**settings, "data": section, "device": device, "autocast": None}, space, testing=True)
-    if isinstance(task, TextTask) and list(task.text.vocabulary) != json.loads((folder / "vocabulary.json").read_text()):
+    if isinstance(task, TextTask) and list(task.text.vocabulary) != read_vocabulary(folder / "vocabulary.json"):
         raise InputError(f"{section['source']} has another vocabulary than the text that the network of {folder} has learnt")
     if not task.data.has(split_name):
         raise InputError(f"the run kept no {split_name} data: --split test")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from supernet.designs import Design
+from supernet.records import read_vocabulary
 from supernet.settings import Settings
 
 UNITS = {"latency": "ms", "energy": "mJ", "activations": "bytes", "storage": "bytes"}
@@ -24,7 +24,7 @@ def description(folder: Path, there: Design) -> Settings:
     }
     vocabulary = folder / "vocabulary.json"
     if vocabulary.exists():
-        found["vocabulary"] = json.loads(vocabulary.read_text())
+        found["vocabulary"] = read_vocabulary(vocabulary)
     return found
 
 

@@ -13,8 +13,9 @@ from supernet.data import text
 from supernet.data.text_streams import TextStream
 from supernet.language import LanguageModelling
 from supernet.randomness import seed_everything
+from supernet.records import FORMAT
 from supernet.report.page import write_report
-from supernet.run import FORMAT, Run
+from supernet.run import Run
 from supernet.settings import Settings, taken
 from supernet.spaces import lstm
 from supernet.spaces.recurrent_network import token_macs
@@ -40,6 +41,8 @@ class TextTask(LanguageModelling):
         own = settings["text"]
         found = text.load(settings["source"], level=own["level"], min_count=own["min_count"])
         self.text = found = found if settings["limit"] is None else found.limited(settings["limit"])
+        self.decided: Settings = {"text": {**own, "level": found.level}}  # of the section ``data``
+        self.counts = {"training": len(found.train), "validation": len(found.validation), **({"test": len(found.test)} if testing else {})}
         make = partial(TextStream, batch=settings["batch_size"], steps=own["steps"])
         rest = partial(make, training=False, evaluation_batch=own["evaluation_batch"])
         super().__init__(

@@ -22,6 +22,7 @@ from supernet.errors import InputError
 from supernet.layers.base import Supernet
 from supernet.mixture import Costing, Table
 from supernet.settings import Settings, taken
+from supernet.sketch import sketched
 from supernet.spaces import space_module
 
 HOW = ("backend", "threads", "batch", "device")  # of a machine, what a measurement chose
@@ -58,8 +59,8 @@ def open_network(space: str, network: Mapping[str, Any]) -> tuple[Supernet, Sett
     """The evaluation network of a space with every choice open, without storage, and its settings in full."""
     module = space_module(space)
     sized = Design(space, {}, None, "").sized(network)
-    with torch.device("meta"):
-        found: Supernet = module.supernet(**taken(module.supernet, {**sized, "affine": True}))
+    given = taken(module.supernet, {**sized, "affine": True})
+    found: Supernet = sketched(f"a network of {space} with every choice open", lambda: module.supernet(**given))
     return found, sized
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import nn
 
+from supernet.costs.limits import Limits
 from supernet.costs.objective import Objective
 from supernet.decided import Verdict, by_difference
 from supernet.estimators.scratch import FromScratch
@@ -33,9 +34,9 @@ from supernet.task import Task
 from supernet.workflow.baseline import random_baseline, work
 from supernet.workflow.classification import ImageTask
 from supernet.workflow.language import TextTask, keep_vocabulary
-from supernet.workflow.limits import bounds_of, limits_of, prices
+from supernet.workflow.limits import bounds_of
 from supernet.workflow.pace import steps_for
-from supernet.workflow.tasks import by_length, task_of
+from supernet.workflow.tasks import by_length
 from supernet.workflow.watching import watcher
 
 
@@ -63,25 +64,26 @@ def network_settings(settings: Settings, task: ImageTask | TextTask | None = Non
     return {**base, **(task.sizes if task else {}), **settings["network"]}
 
 
-def over_a_supernet(settings: Settings, run: Run) -> tuple[Found, Settings]:
-    task = task_of(settings, settings["space"])
+def make_strategy(settings: Settings, task: ImageTask | TextTask, supernet: Supernet, limits: Limits | None) -> Any:
+    """The strategy of a command's settings; prices adapt, so every strategy has its own."""
+    space, method = settings["space"], strategy_named(settings["method"])
+    module, sizes = space_module(space), supernet_settings(settings, task)
+    own = dict(settings["strategy"])
+    if space in method.builds:
+        own["build"] = lambda **more: module.supernet(**{**sizes, **more})
+    if limits and method.alphas:
+        own |= limits.for_gradient(method.pricing(space), settings["price"])
+    return by_length(method.load(space)(supernet, task, seed=settings["seed"], weights=settings["weights"], **own), task)
+
+
+def over_a_supernet(settings: Settings, run: Run, task: ImageTask | TextTask, limits: Limits | None) -> tuple[Found, Settings]:
+    """``limits``: of ``limits_of``, where anything is bound or priced."""
     start = task.data.state_dict()
     keep_vocabulary(run, task)
     supernet = build_supernet(settings, task)
-    method = strategy_named(settings["method"])
     network = network_settings(settings, task)
-    limits = limits_of(settings, network) if prices(settings) else None
     task.place(supernet)
-    extra: Settings = {}
-    module, sizes = space_module(settings["space"]), supernet_settings(settings, task)
-    if settings["space"] in method.builds:
-        extra["build"] = lambda **more: module.supernet(**{**sizes, **more})
-
-    def make(supernet: Supernet) -> Any:
-        priced = limits.for_gradient(method.pricing(settings["space"]), settings["price"]) if limits and method.alphas else {}
-        own = {**settings["strategy"], **extra, **priced}  # prices adapt, so every strategy has its own
-        return by_length(method.load(settings["space"])(supernet, task, seed=settings["seed"], weights=settings["weights"], **own), task)
-
+    make = partial(make_strategy, settings, task, limits=limits)
     steps = settings["steps"]
     if settings["seconds"]:
         steps = steps_for(settings["seconds"], lambda: make(deepcopy(supernet)), task, run)
@@ -103,7 +105,7 @@ def over_a_supernet(settings: Settings, run: Run) -> tuple[Found, Settings]:
     )
     assert found.supernet
     found.data = {"preprocessing": task.preprocessing, **task.about}
-    found.built = {**sizes, **getattr(strategy, "built", {})}
+    found.built = {**supernet_settings(settings, task), **getattr(strategy, "built", {})}
     if settings["baseline"]["name"]:
         searched = (steps or len(found.history) * strategy.steps(task.data)) * work(task, lambda: strategy.step(task.data))
         if found.trials:
@@ -135,11 +137,9 @@ def against_random(found: Found, task: Task) -> dict[str, Verdict]:
     return {"baseline": by_difference(own[metric], other[metric], task.examples() if metric == "accuracy" else None)}
 
 
-def from_scratch(settings: Settings, run: Run) -> tuple[Found, Settings]:
-    task = task_of(settings, settings["space"])
+def from_scratch(settings: Settings, run: Run, task: ImageTask | TextTask, limits: Limits | None) -> tuple[Found, Settings]:
     space = build_supernet(settings, task).space
     network = network_settings(settings, task)
-    limits = limits_of(settings, network) if prices(settings) else None
     objective, steps = replace(default_objective(task), limits=limits.aims if limits else {}), settings["steps"]
     if settings["seconds"]:
         one = scratch_estimator(settings, task, 1)
@@ -180,12 +180,11 @@ def scratch_estimator(settings: Settings, task: ImageTask | TextTask, epochs: in
     return FromScratch(lambda arch: module.network(arch, **able), task, epochs=epochs, steps=steps, seed=settings["seed"], strategy=train)
 
 
-def on_a_table(settings: Settings, run: Run) -> tuple[Found, Settings]:
+def on_a_table(settings: Settings, run: Run, limits: Limits | None) -> tuple[Found, Settings]:
     space, table = open_table(settings)
     if table.note:
         print(f"note: {table.note}", file=sys.stderr)
     bounds = bounds_of(settings)
-    limits = limits_of(settings, settings["network"]) if bounds.keys() - {"params", "macs"} else None
 
     def costs(architecture: Architecture) -> dict[str, float]:
         return {**(limits.costs(architecture) if limits else {}), **table.costs(architecture)}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from typing import Any
 
 from supernet.errors import InputError
+from supernet.records import read_pace
 from supernet.run import Run
 from supernet.task import Task
 
@@ -21,7 +21,7 @@ def steps_for(seconds: float, make: Callable[[], Any], task: Task, run: Run) -> 
     """
     stored = run.folder / "budget.json"
     if stored.exists():
-        return int(json.loads(stored.read_text())["steps"])
+        return read_pace(stored)
     if seconds <= 0:
         raise InputError(f"a budget in seconds must be above 0; got {seconds:g}")
     before = task.data.state_dict()

@@ -7,31 +7,60 @@ from typing import Any
 
 import torch
 
+from supernet.costs.backends import check_backend
 from supernet.costs.latency_collection import collect, emit
 from supernet.costs.parts import parts
 from supernet.errors import InputError
+from supernet.layers.base import Supernet
 from supernet.profile import profile, profile_networks
-from supernet.settings import Settings, accepted, checked, json_ready
+from supernet.run import check_writable
+from supernet.settings import Settings, accepted, checked, defaults, json_ready
 from supernet.spaces import space_module
+from supernet.task import usable
 from supernet.workflow.commands import Profile
 from supernet.workflow.limits import open_network
+from supernet.workflow.planning import with_resolved
 from supernet.workflow.tasks import reads_text
 
 PROFILE: Settings = Profile().model_dump()
 
 
-def profile_run(settings: Settings, out: Path | None, emitted: Path | None = None, collected: Path | None = None) -> dict[str, Any]:
-    """Measure, or write what another device is to measure (``emitted``), or read what it has measured (``collected``)."""
+def check_profile(
+    settings: Settings, out: Path | None, emitted: Path | None = None, collected: Path | None = None
+) -> tuple[Settings, Supernet, Settings]:
+    """The settings as their types have them, the network with every choice open and its settings; refuses what does not go together."""
     settings = checked(Profile, settings)
     space = settings["space"]
+    if space is None:
+        raise InputError("no search space: give --space (supernet list spaces)")
     module = space_module(space)
     if reads_text(space):
         raise InputError(f"every cell of {space} takes equally long: there is nothing to choose by latency")
-    given = {**getattr(module, "CIFAR", {}), **accepted(f"a network of {space}", module.network, settings["network"])}
-    supernet, sized = open_network(space, given)
-    example, described = torch.empty(1, *sized["shape"], device="meta"), json_ready(sized)
     if out is None and (emitted is None or collected is not None):
         raise InputError("give the table to write: --out latency.json (or --emit DIR)")
+    if collected is None and emitted is None:
+        usable(settings["device"])
+        check_backend(settings["backend"], settings["device"])
+    given = {**getattr(module, "CIFAR", {}), **accepted(f"a network of {space}", module.network, settings["network"])}
+    return settings, *open_network(space, given)
+
+
+def plan_of(settings: Settings, out: Path | None, emitted: Path | None = None, collected: Path | None = None) -> dict[str, Any]:
+    """What ``--dry-run`` prints: all settings with their values, and how many parts would be measured."""
+    settings, supernet, sized = check_profile(settings, out, emitted, collected)
+    for place in (out, emitted):
+        if place:
+            check_writable(place if place.is_dir() else place.parent)
+    found = parts(supernet, torch.empty(1, *sized["shape"], device="meta"))
+    network = {**defaults(space_module(settings["space"]).network), **sized}
+    return {"settings": with_resolved(settings, {"network": network}), "parts": len(found)}
+
+
+def profile_run(settings: Settings, out: Path | None, emitted: Path | None = None, collected: Path | None = None) -> dict[str, Any]:
+    """Measure, or write what another device is to measure (``emitted``), or read what it has measured (``collected``)."""
+    settings, supernet, sized = check_profile(settings, out, emitted, collected)
+    space, module = settings["space"], space_module(settings["space"])
+    example, described = torch.empty(1, *sized["shape"], device="meta"), json_ready(sized)
     if collected is not None:
         table = collect(collected, emitted / "manifest.json" if emitted else None, {"processor": settings["processor"]})
         assert out

@@ -10,18 +10,23 @@ from typing import Any
 from torch import nn
 
 from supernet.designs import Design, design
+from supernet.errors import InputError
 from supernet.randomness import seed_everything
+from supernet.records import FORMAT
 from supernet.report.page import write_report
-from supernet.run import FORMAT, Run
+from supernet.run import Run, check_folder, check_writable
 from supernet.search import warm_start
 from supernet.searchers.state import plain
-from supernet.settings import Settings, accepted, checked, json_ready
+from supernet.settings import Settings, accepted, checked, defaults, json_ready
+from supernet.sketch import sketched
 from supernet.spaces import space_module
 from supernet.strategies.weights import Weights
+from supernet.task import usable
 from supernet.train import fit, peak_memory
 from supernet.workflow.classification import ImageTask, use_threads
 from supernet.workflow.commands import NOT_FOR_USERS, Retrain
 from supernet.workflow.language import TextTask, keep_vocabulary, lstm_beside
+from supernet.workflow.planning import check_initial, with_resolved
 from supernet.workflow.tasks import by_length, finite, main_score, reads_text, task_of, trainer, with_recipe
 
 RETRAIN: Settings = Retrain().model_dump()
@@ -32,19 +37,16 @@ def retrain_run(settings: Settings, out: Path, resume: bool = False) -> dict[str
 
     A recurrent cell is trained as a language model, its scores are perplexities, and an LSTM as large is trained beside it.
     """
-    settings = checked(Retrain, settings)
-    there = design(settings["architecture"])
-    accepted("retrain", trainer(there.space), settings["retrain"], fixed=NOT_FOR_USERS["retrain"])
-    accepted("weights", Weights, settings["weights"], fixed=NOT_FOR_USERS["weights"])
-    accepted(f"a network of {there.space}", space_module(there.space).network, settings["network"])
+    settings, there = check_retrain(settings)
+    check_folder(out, {}, resume)
     began = time.monotonic()
-    settings = with_recipe(settings, there.space)
     use_threads(settings)
-    with Run(out, settings, resume) as run:
-        task = task_of(settings, there.space, testing=True)
+    task = task_of(settings, there.space, testing=True)
+    sizes = {**there.settings, **task.sizes, **settings["network"]}
+    sketched(f"a network of {there.space}", partial(there.network, sizes))
+    with Run(out, with_resolved(settings, resolved(settings, there, task, sizes)), resume) as run:
         start = task.data.state_dict()
         keep_vocabulary(run, task)
-        sizes = {**there.settings, **task.sizes, **settings["network"]}
         seed_everything(settings["seed"])
         model = there.network(sizes)
         if settings["initial"]:
@@ -74,6 +76,55 @@ def retrain_run(settings: Settings, out: Path, resume: bool = False) -> dict[str
     measured = {"seconds": time.monotonic() - began, "peak_memory_mb": peak_memory(settings["device"])}
     found = {k: stored[k] for k in ("choices", "genotype")} | {k: described[k] for k in ("params", "macs")}
     return {**found, **scores, **({"lstm": beside} if beside else {}), "out": str(out), "measured": measured}
+
+
+def check_retrain(settings: Settings) -> tuple[Settings, Design]:
+    """The settings as their types have them, over the recipe of the space, and the design; refuses what is wrong without reading data."""
+    settings = checked(Retrain, settings)
+    if settings["architecture"] is None:
+        raise InputError("a retraining needs an architecture: a run, a file, a published name or a notation")
+    usable(settings["device"])
+    there = design(settings["architecture"])
+    accepted("retrain", trainer(there.space), settings["retrain"], fixed=NOT_FOR_USERS["retrain"])
+    accepted("weights", Weights, settings["weights"], fixed=NOT_FOR_USERS["weights"])
+    accepted(f"a network of {there.space}", space_module(there.space).network, settings["network"])
+    return with_recipe(settings, there.space), there
+
+
+def plan_of(settings: Settings, out: Path, resume: bool = False) -> dict[str, Any]:
+    """What ``--dry-run`` prints: all settings with their values, the network and its costs, the number of examples.
+
+    Refuses what the retraining would refuse, up to its first step.
+    """
+    settings, there = check_retrain(settings)
+    use_threads(settings)
+    task = task_of(settings, there.space, testing=True)
+    sizes = {**there.settings, **task.sizes, **settings["network"]}
+    network = sketched(f"a network of {there.space}", partial(there.network, sizes))
+    if settings["initial"]:
+        check_initial(network, settings["initial"])
+    train = {"weights": partial(Weights, **{"lr_min": 0.0, **settings["weights"]}), **settings["retrain"]}
+    trainer(there.space)(network, task, **train)
+    config = with_resolved(settings, resolved(settings, there, task, sizes))
+    check_folder(out, config, resume)
+    check_writable(out)
+    described = there.describe(sizes)
+    return {"settings": config, **{k: described[k] for k in ("params", "macs", "genotype")}, "examples": task.counts}
+
+
+def resolved(settings: Settings, there: Design, task: ImageTask | TextTask, sizes: Settings) -> Settings:
+    """Section -> all its values, those that are not given too."""
+    return {
+        "network": {**defaults(space_module(there.space).network), **there.sized(sizes)},
+        "data": {**settings["data"], **task.decided},
+        "retrain": {**trained_by(there.space), **settings["retrain"]},
+        "weights": {**defaults(Weights, NOT_FOR_USERS["weights"]), **Weights.usual, "lr_min": 0.0, **settings["weights"]},
+    }
+
+
+def trained_by(space: str) -> Settings:
+    """The defaults of what trains the networks of a space."""
+    return defaults(trainer(space), NOT_FOR_USERS["retrain"])
 
 
 def train_network(model: nn.Module, run: Run, settings: Settings, space: str, task: ImageTask | TextTask) -> dict[str, dict[str, float]]:

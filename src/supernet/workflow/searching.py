@@ -12,8 +12,9 @@ from supernet.costs.published_tables import kind_of
 from supernet.decided import Verdict, by_ranking, undecided
 from supernet.designs import Design
 from supernet.errors import InputError, unknown
+from supernet.records import FORMAT
 from supernet.report.page import write_report
-from supernet.run import FORMAT, Run
+from supernet.run import Run, check_folder, check_writable
 from supernet.search import Found
 from supernet.searchers import SEARCHERS, searcher_class
 from supernet.searchers.state import plain
@@ -29,6 +30,7 @@ from supernet.workflow.commands import NOT_FOR_USERS, Search
 from supernet.workflow.limits import bounds_of, limits_of, prices, warn_elsewhere
 from supernet.workflow.measuring import exported, holds_weights, measured_latency, milliseconds_by_part
 from supernet.workflow.methods import from_scratch, on_a_table, over_a_supernet, sketch, supernet_settings
+from supernet.workflow.planning import prepared, with_resolved
 from supernet.workflow.tasks import finite, main_score, reads_text, with_recipe
 from supernet.workflow.watching import judge_of
 
@@ -41,17 +43,18 @@ def search_run(settings: Settings, out: Path, resume: bool = False) -> dict[str,
     Its "validation" is an accuracy or a table's score; of language it is a perplexity, and None where that is not finite.
     """
     settings = check_search(settings)
+    check_folder(out, {}, resume)
     warn_elsewhere(settings)
     began = time.monotonic()
-    settings = with_recipe(settings, settings["space"])
     use_threads(settings)
-    with Run(out, settings, resume) as run:
-        if settings["table"]["file"]:
-            found, module_settings = on_a_table(settings, run)
+    ready = prepared(settings)
+    with Run(out, with_resolved(settings, ready.resolved), resume) as run:
+        if ready.task is None:
+            found, module_settings = on_a_table(settings, run, ready.limits)
         elif settings["method"] in STRATEGIES:
-            found, module_settings = over_a_supernet(settings, run)
+            found, module_settings = over_a_supernet(settings, run, ready.task, ready.limits)
         else:
-            found, module_settings = from_scratch(settings, run)
+            found, module_settings = from_scratch(settings, run, ready.task, ready.limits)
         result = _finish(settings, run, found, module_settings, time.monotonic() - began)
         space = found.supernet.space if found.supernet else {}
         write_report(run.folder, {name: choice.options for name, choice in space.items()})
@@ -59,7 +62,10 @@ def search_run(settings: Settings, out: Path, resume: bool = False) -> dict[str,
 
 
 def check_search(settings: Settings) -> Settings:
-    """The settings as their types have them; refuses what cannot work before any work: names, settings, parts that do not go together."""
+    """The settings as their types have them, over the recipe of the space; refuses names, values and parts that do not go together.
+
+    Reads no data; ``prepared`` refuses the rest.
+    """
     settings = checked(Search, settings)
     if settings["space"] is None or settings["method"] is None:
         raise InputError("a search needs a method and a space: supernet search METHOD --space SPACE (supernet list methods, spaces)")
@@ -82,7 +88,7 @@ def check_search(settings: Settings) -> Settings:
     supernet = sketch(settings)
     if settings["judge"]["file"]:
         judge_of(settings, supernet.space)
-    return settings
+    return with_recipe(settings, settings["space"])
 
 
 def check_limits(settings: Settings) -> None:
@@ -108,12 +114,20 @@ def check_estimator(settings: Settings) -> None:
         raise InputError(f"here {method} scores architectures by {own}, not by {name}; for {name} use {able[name]}")
 
 
-def plan_of(settings: Settings) -> dict[str, Any]:
-    """What ``--dry-run`` prints: the settings, and the sizes of what would be searched."""
+def plan_of(settings: Settings, out: Path | None = None, resume: bool = False) -> dict[str, Any]:
+    """What ``--dry-run`` prints: all settings with their values, and the sizes of what would be searched.
+
+    Refuses what the search would refuse, up to its first step: settings, data, tables, and the folder ``out`` where it is given.
+    """
     settings = check_search(settings)
-    settings, supernet = with_recipe(settings, settings["space"]), sketch(settings)
-    sizes = {"supernet_params": sum(p.numel() for p in supernet.parameters()), "size": supernet.space.size()}
-    return {"settings": settings, **sizes}
+    use_threads(settings)
+    ready = prepared(settings)
+    config = with_resolved(settings, ready.resolved)
+    if out:
+        check_folder(out, config, resume)
+        check_writable(out)
+    sizes = {"supernet_params": sum(p.numel() for p in ready.supernet.parameters()), "size": ready.supernet.space.size()}
+    return {"settings": config, **sizes, **({"examples": ready.task.counts} if ready.task else {})}
 
 
 def _finish(settings: Settings, run: Run, found: Found, network: Settings, seconds: float) -> dict[str, Any]:

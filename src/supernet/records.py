@@ -1,0 +1,114 @@
+"""What the files of a run hold, by name and type, and their readers: each gives what was written, or one line that names the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from supernet.errors import InputError
+from supernet.quantities import Amount, Count, Finite
+from supernet.readers import json_of, read_json, read_text
+from supernet.typed import typed
+
+Option = str | int | float
+FORMAT = 1  # of architecture.json
+
+
+class Entry(BaseModel):
+    """A group of values; others beside those named are kept as they are."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+
+class Bound(Entry):
+    """The most that a cost may be, and whether the network keeps it."""
+
+    bound: Finite
+    holds: bool
+
+
+class Measurement(Entry):
+    """A latency that was measured, in ms."""
+
+    ms: Amount
+
+
+class Trained(Entry):
+    """How a network was trained, and what its outputs stand for."""
+
+    classes: list[Any] | None = None
+    tokens: Count | None = None
+
+
+class Stored(Entry):
+    """architecture.json."""
+
+    format: int
+    space: str = Field(max_length=1000)
+    choices: dict[str, Option | list[Option]] | None
+    settings: dict[str, Any] = {}
+    genotype: str | None = None
+    found_by: dict[str, Any] = {}
+    scores: dict[str, Finite | None] = {}
+    costs: dict[str, Finite] = {}
+    supernet: dict[str, Any] = {}
+    trained: Trained = Trained()
+    limits: dict[str, Bound] = {}
+    measured: dict[str, Measurement] = {}
+    preprocessing: dict[str, Any] = {}
+
+
+class Pace(Entry):
+    """budget.json: seconds as steps."""
+
+    steps: Count
+
+
+class Result(Entry):
+    """A line of results.jsonl: one method with one seed."""
+
+    method: str
+    seed: int
+    evaluations: Finite
+    validation: Finite | None = None
+    test: Finite | None = None
+    params: Finite | None = None
+    macs: Finite | None = None
+    measured: dict[str, Finite | None] = {}
+
+
+def architecture_of(text: str, path: Path) -> dict[str, Any]:
+    """The content of an architecture.json, checked; raises ``InputError``."""
+    content = json_of(text, str(path))
+    if not isinstance(content, dict) or "choices" not in content or "space" not in content:
+        raise InputError(f"{path} is not an architecture.json: it has no space and choices")
+    if content.get("format") != FORMAT:
+        raise InputError(f"{path} has format {content.get('format')!r:.60}; this version reads format {FORMAT}")
+    typed(Stored, content, str(path))
+    return content
+
+
+def read_architecture(path: Path) -> dict[str, Any]:
+    """The content of an architecture.json, checked; raises ``InputError``."""
+    return architecture_of(read_text(path), path)
+
+
+def read_vocabulary(path: Path) -> list[str]:
+    """The tokens of a language model by number; raises ``InputError``."""
+    found: list[str] = typed(list[str], read_json(path), str(path))
+    return found
+
+
+def read_pace(path: Path) -> int:
+    """The steps that a budget in seconds was turned into; raises ``InputError``."""
+    found: Pace = typed(Pace, read_json(path), str(path))
+    return found.steps
+
+
+def result_of(text: str, where: str) -> dict[str, Any]:
+    """A line of results.jsonl, checked; raises ``InputError`` that begins with ``where``."""
+    content: dict[str, Any] = json_of(text, where)
+    typed(Result, content, where)
+    return content

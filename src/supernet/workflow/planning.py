@@ -1,0 +1,163 @@
+"""What a command would do, before it does it: every setting with its value, and everything refused that the work would refuse.
+
+A search and its dry run are prepared alike; the search then goes on with what was prepared.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from torch import nn
+
+from supernet.costs.limits import Limits
+from supernet.designs import Design
+from supernet.errors import InputError
+from supernet.layers.base import Supernet
+from supernet.search import warm_start
+from supernet.searchers import SEARCHERS, searcher_class
+from supernet.settings import Settings, accepted, defaults
+from supernet.sketch import sketched
+from supernet.spaces import space_module
+from supernet.strategies import STRATEGIES
+from supernet.strategies.weights import Weights
+from supernet.workflow.classification import ImageTask
+from supernet.workflow.commands import NOT_FOR_USERS
+from supernet.workflow.language import TextTask
+from supernet.workflow.limits import bounds_of, limits_of, prices
+from supernet.workflow.methods import make_strategy, network_settings, open_table, searcher_of, sketch, supernet_settings
+from supernet.workflow.tasks import task_of
+
+ImageOrText = ImageTask | TextTask
+
+
+@dataclass
+class Prepared:
+    """What a search starts from; ``task`` is None on a table, ``limits`` where nothing is bound. ``resolved``: see ``with_resolved``."""
+
+    task: ImageOrText | None
+    limits: Limits | None
+    supernet: Supernet
+    resolved: Settings = field(default_factory=dict)
+
+
+def prepared(settings: Settings) -> Prepared:
+    """Read the data or the table, build everything without storage, and refuse what does not go together.
+
+    Raises ``InputError``. The streams of the task are as they were.
+    """
+    check_combination(settings)
+    method, task = settings["method"], None if settings["table"]["file"] else task_of(settings, settings["space"])
+    start = task.data.state_dict() if task else {}
+    supernet = sketch(settings, task)
+    network = network_settings(settings, task) if task else settings["network"]
+    check_network(settings["space"], supernet, network)
+    counted = {"params", "macs"} if settings["table"]["file"] else set()
+    limits = limits_of(settings, network) if bounds_of(settings).keys() - counted or (task and prices(settings)) else None
+    if settings["table"]["file"]:
+        open_table(settings)
+    if settings["initial"]:
+        check_initial(supernet, settings["initial"])
+    strategy = None
+    if task and method in STRATEGIES:
+        check_stages(settings, task)
+        strategy = make_strategy(settings, task, sketch(settings, task), limits)
+        task.data.load_state_dict(start)
+    return Prepared(task, limits, supernet, resolved(settings, task, network, supernet, limits, strategy))
+
+
+def check_combination(settings: Settings) -> None:
+    """Refuse settings that exclude each other or that the method would take no notice of."""
+    method = settings["method"]
+    if settings["steps"] and settings["seconds"]:
+        raise InputError("steps and seconds are both lengths of the search: give one of them")
+    if settings["baseline"]["name"] and method not in STRATEGIES:
+        raise InputError(f"{method} tries single architectures: --baseline random is for a method that trains a supernet; see compare")
+    if settings["table"]["file"]:
+        for name in ("steps", "seconds", "initial"):
+            if settings[name]:
+                raise InputError(f"{name} would have no effect: on a table nothing is trained; set trials instead")
+    elif method in SEARCHERS and settings["initial"]:
+        raise InputError(f"initial would have no effect: {method} trains each architecture from nothing")
+
+
+def check_network(space: str, supernet: Supernet, network: Mapping[str, Any]) -> None:
+    """Refuse an evaluation network that could not be built at the end of the search."""
+    drawn = supernet.space.matters(supernet.space.sample(Random(0)))
+    sketched(f"a network of {space}", Design(space, drawn, dict(drawn), "", dict(network)).network)
+
+
+def check_stages(settings: Settings, task: ImageOrText) -> None:
+    """Refuse stages whose supernets could not be built when their turn comes."""
+    space, method = settings["space"], STRATEGIES[settings["method"]]
+    if space not in method.builds:
+        return
+    stages = settings["strategy"].get("stages", defaults(method.load(space)).get("stages", ()))
+    for number, stage in enumerate(stages, start=1):
+        module, what = space_module(space), f"the supernet of stage {number} of {settings['method']}"
+        sizes = accepted(what, module.supernet, {**supernet_settings(settings, task), **stage})
+        sketched(what, lambda: module.supernet(**sizes))  # noqa: B023, called at once
+
+
+def check_initial(network: nn.Module, path: str) -> None:
+    """Refuse a file to start from that cannot be read or of which nothing fits."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that nothing is copied into networks without storage
+        warm_start(network, path)
+
+
+def with_resolved(settings: Settings, values: Settings) -> Settings:
+    """What config.yaml holds: ``settings`` and, under "resolved", all ``values`` of the sections that method and data decide."""
+    return {**settings, "resolved": json.loads(json.dumps(values))}
+
+
+def resolved(
+    settings: Settings, task: ImageOrText | None, network: Settings, supernet: Supernet, limits: Limits | None, strategy: Any
+) -> Settings:
+    """Section -> all its values, those that are not given too."""
+    space, method = settings["space"], STRATEGIES.get(settings["method"])
+    module = space_module(space)
+    found: Settings = {
+        "supernet": {**defaults(module.supernet), **supernet_settings(settings, task)},
+        "network": {**defaults(module.network), **Design(space, {}, None, "").sized(network)},
+    }
+    if task:
+        found["data"] = {**settings["data"], **task.decided}
+        found["weights"] = weights_of(method, settings)
+    if method:
+        own = {**defaults(method.load(space), NOT_FOR_USERS["strategy"]), **settings["strategy"]}
+        found["strategy"] = taken_from(getattr(strategy, "strategy", strategy), own)
+    if not method or not method.alphas:
+        name = settings["searcher"]["name"] if method else settings["method"]
+        own = {**defaults(searcher_class(name), NOT_FOR_USERS["searcher"]), **settings["searcher"]}
+        found["searcher"] = {**taken_from(searcher_of(settings, name, supernet.space), own), "name": name}
+    if limits:
+        found["limits"] = {**settings["limits"], "margin": limits.margin}
+        if method and method.alphas:
+            found["price"] = limits.forms(method.pricing(space), settings["price"])
+    return found
+
+
+def weights_of(method: Any, settings: Settings) -> Settings:
+    """All settings by which the weights are trained: those of the trainer, of the method's recipe, and what is given."""
+    if method is None:
+        return {**_trainer(Weights), "lr_min": 0.0, **settings["weights"]}
+    cls = method.load(settings["space"]).func
+    return {**_trainer(getattr(cls, "trainer", Weights)), **cls.recipe, **settings["weights"]}
+
+
+def _trainer(trainer: Any) -> Settings:
+    own = {**defaults(Weights, NOT_FOR_USERS["weights"]), **Weights.usual}
+    if trainer is not Weights:  # with an optimiser and a schedule of its own, which leave these without effect
+        own = {k: v for k, v in own.items() if k not in ("nesterov", "lr_min")} | defaults(trainer, NOT_FOR_USERS["weights"])
+    return own
+
+
+def taken_from(made: Any, own: Settings) -> Settings:
+    """``own``, with the plain values that ``made`` has decided for those that are None."""
+    decided = {k: vars(made).get(k) for k, v in own.items() if v is None}
+    return {**own, **{k: v for k, v in decided.items() if isinstance(v, str | int | float)}}
