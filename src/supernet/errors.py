@@ -22,6 +22,14 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     return InputError(f"unknown {kind} {name!r}; {hint}")
 
 
+def refuse_unknown(kind: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Raise the error for the first of the names given that does not exist."""
+    names = list(known)
+    for name in given:
+        if name not in names:
+            raise unknown(kind, name, names)
+
+
 def without_effect(setting: str, reason: str) -> InputError:
     """The error for a setting that would change nothing, rather than taking no notice of it."""
     return InputError(f"{setting} would have no effect: {reason}; leave it out")

@@ -19,7 +19,7 @@ from supernet.costs.predictor import Predictor
 from supernet.decided import Verdict, by_alphas, by_trials, named
 from supernet.derive import derive
 from supernet.described import described, described_network
-from supernet.errors import InputError, RunError, unknown
+from supernet.errors import InputError, RunError, refuse_unknown
 from supernet.estimators.shared import SharedWeights
 from supernet.explore import Exploration, Trial, explore
 from supernet.layers.base import Supernet
@@ -168,15 +168,14 @@ def search(
     return found
 
 
-def check_names(method: str, strategy: Callable[..., Any], given: Mapping[str, Any]) -> None:
-    """Refuse settings that neither ``search`` nor the strategy takes, with the nearest name; those of the weights too."""
-    for level, what, able in (
-        (given, method, [*keywords(strategy), *inspect.signature(search).parameters]),
-        (given.get("weights"), "weights", [*keywords(Weights)]),
-    ):
-        for name in level if isinstance(level, Mapping) else ():
-            if name not in able:
-                raise unknown(f"setting of {what}", name, able)
+def check_names(method: str, made: Callable[..., Any], settings: Mapping[str, Any]) -> None:
+    """Raise ``InputError``, with the name that was probably meant, for a setting that neither ``search`` nor the method has."""
+    able, of_weights = keywords(made), keywords(Weights)
+    strange = [name for name in settings if name not in able and name not in inspect.signature(made).parameters]
+    for name in strange:
+        if name in of_weights:
+            raise InputError(f"{name} is a setting of how the weights are trained: give weights={{{name!r}: ...}}")
+    refuse_unknown(f"setting of {method}", strange, {**able, **keywords(search)})
 
 
 def check_options(supernet: Supernet, task: Task) -> None:

@@ -13,11 +13,12 @@ from torch.nn import functional as F
 from torch.utils.hooks import RemovableHandle
 
 from supernet.data.streams import Data
-from supernet.errors import InputError
+from supernet.errors import InputError, refuse_unknown
 from supernet.mixture import Mixture
 from supernet.modes import evaluating, kept_buffers, training
 from supernet.ops import ONE_VALUE
 from supernet.randomness import drawing_apart
+from supernet.settings import keywords
 from supernet.tree import leaves, mapped, tensors
 
 Measure = Callable[[Any, Any], Tensor]
@@ -38,7 +39,7 @@ class Task:
     A metric may also return a Python number.
     For other batches (any tree of tensors: dicts, lists, dataclasses) override ``predict`` and ``loss``; ``metrics`` get the batch's last
     entry, so override ``measure`` where there are any. ``size`` counts the examples of a batch for means over a pass.
-    Raises ``InputError`` where the device does not exist here.
+    Raises ``InputError`` where the device does not exist here, and for an argument that there is not.
     """
 
     def __init__(
@@ -52,7 +53,9 @@ class Task:
         device: str | torch.device = "cpu",
         autocast: torch.dtype | None = None,
         seed: int = 0,
+        **other: Any,
     ):
+        refuse_unknown("argument of Task", other, keywords(Task))
         self.criterion, self.autocast, self.device = loss, autocast, usable(device)
         plain = loss.func if isinstance(loss, partial) else loss
         self.classifies = plain is F.cross_entropy or isinstance(plain, nn.CrossEntropyLoss)

@@ -124,6 +124,7 @@ class Gradient:
     def begin(self, supernet: Supernet) -> None:
         """Turn to ``supernet``: its alphas and both optimisers are made anew."""
         self.supernet = supernet
+        self.weights = self.make_weights(supernet)
         like = next(supernet.parameters())
         self.device = like.device
         self.alphas = {
@@ -131,7 +132,11 @@ class Gradient:
             for name, c in supernet.space.items()
             if c.pick is None or self.relax_inputs is not relaxations.everything
         }
-        self.weights = self.make_weights(supernet)
+        if not self.alphas:
+            raise InputError(
+                f"{type(self).__name__} has nothing to learn: every choice keeps several of its options, which its alphas are not for; "
+                "use pc-darts, which has alphas for inputs too, or one-shot"
+            )
         self.alpha_optimiser = self.make_alpha_optimiser(list(self.alphas.values()))
 
     # The seams that a method overrides: what one choice's blend is made of, one step on the alphas, the blend of a weight step.
@@ -239,6 +244,8 @@ class Gradient:
         outputs = self.task.predict(partial(self.supernet, self.moved(mixture)), batch)
         loss = self.task.loss(outputs, batch)
         total = self.penalty(loss, mixture, self.supernet.space) if self.warm else loss
+        if not total.requires_grad:  # a path that is frozen
+            return [None] * len(learnt), {"loss": loss.detach(), **self.task.measure(outputs, batch)}
         grads = torch.autograd.grad(
             total / self.weights.accumulate, learnt, allow_unused=True, retain_graph=self.weights.accumulate > 1
         )

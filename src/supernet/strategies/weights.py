@@ -10,8 +10,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from supernet.errors import InputError, without_effect
+from supernet.errors import InputError, refuse_unknown, without_effect
 from supernet.quantities import Amount, Count, Part, Positive, Rate, RateOrNone
+from supernet.settings import keywords
 
 Reduce = Callable[[list[Tensor]], None]  # averages tensors over the ranks, in place
 Schedule = Callable[[float], float]  # progress in [0, 1) -> factor of the learning rate
@@ -27,8 +28,12 @@ def cosine(first: float, last: float, done: float) -> float:
 
 
 def over(recipe: Mapping[str, Any], given: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Settings of ``Weights``: ``given`` over those of a ``recipe`` that an optimiser or a schedule in it leaves any effect."""
+    """Settings of ``Weights``: ``given`` over those of a ``recipe`` that an optimiser or a schedule in it leaves any effect.
+
+    Raises ``InputError`` for a name that ``Weights`` does not have.
+    """
     own = given or {}
+    refuse_unknown("setting of weights", own, keywords(Weights))
     replaced = {*(Weights.usual if own.get("optimiser") else ()), *(("lr_min",) if own.get("schedule") else ())}
     return {**{name: value for name, value in recipe.items() if name not in replaced}, **own}
 
@@ -94,10 +99,14 @@ class Weights:
             group["lr"] = full * self.schedule(min(done / max(of, 1), 1.0))
 
     def step(self, losses: Iterable[Tensor], reduce: Reduce = alone) -> None:
-        """One step by the sum of ``losses`` over ``accumulate``; each is made, and freed, before the next."""
+        """One step by the sum of ``losses`` over ``accumulate``; each is made, and freed, before the next.
+
+        A loss that no trained weight takes part in, as of a path that is frozen, changes nothing.
+        """
         self.optimiser.zero_grad()
         for loss in losses:
-            (loss / self.accumulate).backward()  # type: ignore[no-untyped-call]
+            if loss.requires_grad:
+                (loss / self.accumulate).backward()  # type: ignore[no-untyped-call]
         self.update(reduce)
 
     def apply(self, grads: Sequence[Tensor | None], reduce: Reduce = alone) -> None:
