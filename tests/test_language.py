@@ -357,3 +357,15 @@ def test_a_cell_learns_shakespeare_better_than_letter_frequencies() -> None:
     counts = torch.bincount(text.train, minlength=len(text.vocabulary)).double()
     frequencies = -(counts / counts.sum()).log()[text.validation].mean()
     assert strategy.evaluate()["loss"] < float(frequencies)
+
+
+def test_evaluation_is_a_mean_over_tokens_whatever_the_lengths_of_the_chunks() -> None:
+    tokens = torch.arange(48) % 11
+    losses = {}
+    for steps in (5, 23):  # 23 steps are the whole text; in chunks of 5 the last is shorter
+        torch.manual_seed(0)
+        task = LanguageModelling(TextStream(tokens, 2, steps), TextStream(tokens, 2, steps, training=False))
+        net = recurrent.supernet(tokens=11, hidden=16)
+        losses[steps] = task.evaluate(net, "validation", one_hot(net.space, net.space.sample(Random(0))))["loss"]
+        assert task.examples("validation") == 46
+    assert losses[5] == pytest.approx(losses[23], rel=1e-5)

@@ -77,6 +77,10 @@ class LanguageModelling(Task):
         chunk: Chunk = self._some_batch()
         return (chunk.tokens[:, :examples],)
 
+    def size(self, batch: Chunk) -> int:
+        """How many tokens a chunk predicts."""
+        return batch.targets.numel()
+
     def prepare(self, batch: Chunk) -> Chunk:
         """The same chunk, on the device."""
         batch.tokens, batch.targets, batch.hidden = (moved(x, self.device) for x in (batch.tokens, batch.targets, batch.hidden))

@@ -181,12 +181,20 @@ def check_names(method: str, made: Callable[..., Any], settings: Mapping[str, An
 def check_options(supernet: Supernet, task: Task) -> None:
     """Run every option of every choice once on a few examples, before long work.
 
-    Raises ``InputError`` for options whose outputs are unlike or that change what others get, with the choice's name, and for what
-    ``Task.check`` refuses.
+    Sizes are tried at their largest and at their smallest. Raises ``InputError`` for options whose outputs are unlike or that change what
+    others get, with the choice's name, and for what ``Task.check`` refuses.
     """
     everything = {name: Mix(None, tuple(range(len(choice.options)))) for name, choice in supernet.space.items()}
+    parted = {layer.choice.name for layer in supernet.layers if layer.choice and not layer.whole and layer.under()}
+    sizes = {name: choice.options[0] for name, choice in supernet.space.items() if name not in parted and len(choice.options) > 1}
     with comparing():
         task.check(supernet, everything)
+        if sizes:
+            try:
+                task.check(supernet, everything | {name: Mix(None, (0,)) for name in sizes})
+            except InputError as error:
+                some = [f"{name} {size}" for name, size in itertools.islice(sizes.items(), 3)]
+                raise InputError(f"with the smallest sizes ({', '.join(some)}{', ...' if len(sizes) > 3 else ''}) {error}") from error
 
 
 def _of(supernet: Supernet, task: Task) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from functools import partial
+from numbers import Real
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from supernet.randomness import drawing_apart
 from supernet.settings import keywords
 from supernet.tree import leaves, mapped, tensors
 
+OTHER = "a batch is (*inputs, targets), not a {}: else override {} of Task"
 Measure = Callable[[Any, Any], Tensor]
 
 
@@ -34,11 +36,13 @@ class Task:
 
     ``train``, ``validation``, ``test``: loaders of batches ``(*inputs, targets)``, whose passes can be repeated; a search
     never reads ``test``. ``loss(outputs, targets)`` -> scalar. ``metrics``: name -> function of (outputs, targets) -> the
-    mean over the batch, larger is better; accuracy where the loss is cross-entropy and none are given.
+    mean over the batch, larger is better; accuracy where none are given, the loss is cross-entropy and batches are of that kind.
     ``autocast``: a dtype for mixed precision, such as ``torch.bfloat16``. Images (4-d tensors) run in channels_last.
     A metric may also return a Python number.
-    For other batches (any tree of tensors: dicts, lists, dataclasses) override ``predict`` and ``loss``; ``metrics`` get the batch's last
-    entry, so override ``measure`` where there are any. ``size`` counts the examples of a batch for means over a pass.
+    For other batches (any tree of tensors: dicts, lists, dataclasses; or what moves by a ``to`` of its own) override ``predict`` and
+    ``loss``, and ``targets`` where there are metrics. ``size`` counts the examples of a batch for means over a pass.
+    ``batch_dimension``: where examples are counted in every tensor of a batch: 0, 1 for text (T, B), None where there is no such
+    dimension, as in graphs. A few examples are cut out of a batch there, if all its tensors are equally long in it.
     Raises ``InputError`` where the device does not exist here, and for an argument that there is not.
     """
 
@@ -53,13 +57,16 @@ class Task:
         device: str | torch.device = "cpu",
         autocast: torch.dtype | None = None,
         seed: int = 0,
+        batch_dimension: int | None = 0,
         **other: Any,
     ):
         refuse_unknown("argument of Task", other, keywords(Task))
         self.criterion, self.autocast, self.device = loss, autocast, usable(device)
         plain = loss.func if isinstance(loss, partial) else loss
         self.classifies = plain is F.cross_entropy or isinstance(plain, nn.CrossEntropyLoss)
-        self.metrics = dict({"accuracy": accuracy} if metrics is None and self.classifies else metrics or {})
+        self.batch_dimension = batch_dimension
+        other_batches = type(self).predict is not Task.predict and type(self).loss is not Task.loss
+        self.metrics = dict({"accuracy": accuracy} if metrics is None and self.classifies and not other_batches else metrics or {})
         self._examples: dict[str, int] = {}  # how many a pass of a stream has
         given = {"train": train, "validation": validation, "test": test}
         self.data = Data(seed, self.prepare, **{n: loader for n, loader in given.items() if loader is not None})
@@ -71,7 +78,7 @@ class Task:
 
     def sample(self, examples: int) -> tuple[Any, ...]:
         """What the network is given for so many examples, on the device; for a whole batch where it cannot be cut, see ``first``."""
-        return self.inputs(first(self._some_batch(), examples))
+        return self.inputs(first(self._some_batch(), examples, self.batch_dimension))
 
     def inputs(self, batch: Any) -> tuple[Any, ...]:
         """What ``predict`` gives the network for a batch, in order; raises ``InputError`` where it gives something by name."""
@@ -83,14 +90,23 @@ class Task:
             return given.inputs
         raise InputError(f"{type(self).__name__}.predict does not call the network: override inputs(batch) too")
 
+    def targets(self, batch: Any) -> Any:
+        """What outputs are compared with: the last entry of a batch; raises ``InputError`` for one that has none."""
+        try:
+            return batch[-1]
+        except (KeyError, TypeError) as error:
+            raise InputError(OTHER.format(type(batch).__name__, "targets")) from error
+
     def size(self, batch: Any) -> int:
-        """How many examples a batch holds: the length of its last tensor, the targets."""
-        held = tensors(batch)
-        return len(held[-1]) if held and held[-1].dim() else 1
+        """How many examples a batch holds: the length of its last entry, the targets; of what is no sequence, of its last tensor."""
+        last = batch[-1] if isinstance(batch, list | tuple) else next(reversed(tensors(batch)), None)
+        if isinstance(last, Tensor):
+            return len(last) if last.dim() else 1
+        return len(last) if isinstance(last, Sized) else 1
 
     def prepare(self, batch: Any) -> Any:
         """``batch``, a tree of tensors and other values, on the device; images in channels_last."""
-        return mapped(lambda x: self._moved(x) if isinstance(x, Tensor) else x, batch)
+        return mapped(lambda x: self._moved(x) if isinstance(x, Tensor) else x.to(self.device) if hasattr(x, "to") else x, batch)
 
     def place(self, model: nn.Module) -> nn.Module:
         """``model`` on the device; in channels_last where the batches hold images."""
@@ -111,7 +127,7 @@ class Task:
 
     def _outputs(self, network: Callable[..., Any], batch: Any) -> Any:
         if not isinstance(batch, list | tuple):
-            raise InputError(f"a batch is (*inputs, targets), not a {type(batch).__name__}: else override predict and loss of Task")
+            raise InputError(OTHER.format(type(batch).__name__, "predict and loss"))
         if self.autocast is None:
             return network(*batch[:-1])
         with torch.autocast(self.device.type, self.autocast):
@@ -121,11 +137,11 @@ class Task:
     def loss(self, outputs: Any, batch: Any) -> Tensor:
         """The mean loss over one batch: (); raises ``InputError`` with what was given where it cannot be taken."""
         try:
-            return self.criterion(outputs, batch[-1])
+            return self.criterion(outputs, self.targets(batch))
         except (InputError, torch.OutOfMemoryError):
             raise
         except (IndexError, RuntimeError, TypeError, ValueError) as error:
-            given = f"outputs ({what(outputs)}) and labels ({what(batch[-1], True)})"
+            given = f"outputs ({what(outputs)}) and labels ({what(self.targets(batch), True)})"
             raise InputError(f"the loss of {given} cannot be taken: {str(error).splitlines()[0] if str(error) else error!r}") from error
 
     def check(self, model: nn.Module, mixture: Mixture | None = None) -> None:
@@ -133,7 +149,8 @@ class Task:
 
         Raises ``InputError`` for inputs that are not finite or that the network cannot take, labels that the loss cannot take (all of them
         are looked at where they are in memory), a loss or a metric that is no number, and a batch of one example where a batch norm
-        would meet it. ``model`` and the global random state are left as they were.
+        would meet it. ``model`` and the global random state are left as they were. Where the network takes a whole batch but nothing that
+        is cut out of it, ``batch_dimension`` becomes None.
         """
         network = model if mixture is None else partial(model, mixture)
         with evaluating(model), drawing_apart(self.device), _inside(model) as where:
@@ -143,21 +160,25 @@ class Task:
                     raise InputError(f"the first batch of the {stream} data holds numbers that are not finite (NaN or infinite)")
                 part, outputs = self._tried(network, batch, stream, where)
                 if self.classifies and type(self).loss is Task.loss and isinstance(outputs, Tensor) and outputs.dim() == 2:
-                    check_labels(batch[-1] if (whole := self.data.labels(stream)) is None else whole, outputs.shape[1], stream)
+                    check_labels(self.targets(batch) if (whole := self.data.labels(stream)) is None else whole, outputs.shape[1], stream)
                 check_loss(self.loss(outputs, part), outputs)
-                if stream == "train" and self.data.smallest(stream) == 1 and self.size(one := first(batch, 1)) == 1:
-                    with training(model), kept_buffers(model):
+                if stream == "train" and self.data.smallest(stream) == 1 and self.size(one := first(batch, 1, self.batch_dimension)) == 1:
+                    with training(model), kept_buffers(model), torch.no_grad():
                         self.predict(network, one)
                 self.measure(outputs, part)
 
     def _tried(self, network: Callable[..., Any], batch: Any, stream: str, where: list[str]) -> tuple[Any, Any]:
-        """A few examples of a batch and the outputs for them; the whole batch where a network takes nothing less."""
-        few = first(batch, 2)
+        """A few examples of a batch and the outputs for them, cut off from the network; the whole batch where it takes nothing less."""
+        few = first(batch, 2, self.batch_dimension)
         if few is not batch:
-            with contextlib.suppress(RuntimeError, ValueError, TypeError, IndexError):  # what is wrong the whole batch shows
+            try:
                 return few, self._traced(network, few, where)
+            except (InputError, torch.OutOfMemoryError):
+                raise
+            except Exception:  # whether it is the cut that is wrong the whole batch shows
+                pass
         try:
-            return batch, self._traced(network, batch, where)
+            outputs = self._traced(network, batch, where)
         except (InputError, torch.OutOfMemoryError):
             raise
         except Exception as error:  # whatever a module of the user's raises
@@ -165,15 +186,21 @@ class Task:
             place = f" in {where[-1]!r}" if where and where[-1] else ""
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise InputError(f"the network fails{place} on a batch of the {stream} data ({held}): {reason}") from error
+        if few is not batch:
+            self.batch_dimension = None
+        return batch, outputs
 
     def _traced(self, network: Callable[..., Any], batch: Any, where: list[str]) -> Any:
         where.clear()
-        return self.predict(network, batch)
+        with torch.no_grad():
+            outputs = self.predict(network, batch)
+        return mapped(lambda x: x.detach().requires_grad_() if isinstance(x, Tensor) and x.is_floating_point() else x, outputs)
 
     def measure(self, outputs: Any, batch: Any) -> dict[str, Tensor]:
         """Every metric over one batch, without gradients: (); raises ``InputError`` for one that returns no number."""
         with torch.no_grad():
-            return {name: scalar(metric(outputs, batch[-1]), f"the metric {name!r}", self.device) for name, metric in self.metrics.items()}
+            found = {name: metric(outputs, self.targets(batch)) for name, metric in self.metrics.items()}
+            return {name: scalar(value, f"the metric {name!r}", self.device) for name, value in found.items()}
 
     @torch.no_grad()
     def evaluate(self, model: nn.Module, stream: str = "validation", mixture: Mixture | None = None) -> dict[str, float]:
@@ -236,18 +263,19 @@ def _inside(model: nn.Module) -> Iterator[list[str]]:
             handle.remove()
 
 
-def first(batch: Any, examples: int) -> Any:
-    """The first examples of a batch where all that it holds are tensors as long as each other; else, as of graphs, the batch itself."""
-    held = leaves(batch)
-    lengths = {len(x) if isinstance(x, Tensor) and x.dim() else 0 for x in held}
+def first(batch: Any, examples: int, dimension: int | None = 0) -> Any:
+    """The first examples of a batch that holds tensors alone, equally long in ``dimension``; else, as of graphs, the batch itself."""
+    if dimension is None:
+        return batch
+    lengths = {x.shape[dimension] if isinstance(x, Tensor) and x.dim() > dimension else 0 for x in leaves(batch)}
     if len(lengths) != 1 or max(lengths) <= examples:
         return batch
-    return mapped(lambda x: x[:examples], batch)
+    return mapped(lambda x: x.narrow(dimension, 0, examples), batch)
 
 
 def scalar(value: Any, whose: str, device: torch.device | str = "cpu") -> Tensor:
     """A measured value as a tensor (); raises ``InputError`` for what is no single number."""
-    if isinstance(value, bool | int | float):
+    if isinstance(value, Real):
         return torch.tensor(float(value), device=device)
     if isinstance(value, Tensor) and value.numel() == 1 and not value.is_complex():
         return value if value.is_floating_point() and not value.dim() else value.reshape(()).float()

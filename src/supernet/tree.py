@@ -8,6 +8,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
 
 
 def mapped(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
@@ -17,6 +18,8 @@ def mapped(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
     def at(part: Callable[[Any], Any]) -> Any:
         return mapped(function, *map(part, trees))
 
+    if isinstance(tree, PackedSequence):  # a named tuple with rules of its own
+        return function(*trees)
     if is_dataclass(tree) and not isinstance(tree, type):
         whole = copy.copy(tree)
         for name in [field.name for field in fields(tree)]:
@@ -36,6 +39,8 @@ def mapped(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
 def leaves(tree: Any) -> list[Any]:
     """The values of a tree that hold no others, in order."""
     held: Iterable[Any]
+    if isinstance(tree, PackedSequence):
+        return [tree]
     if is_dataclass(tree) and not isinstance(tree, type):
         held = [getattr(tree, field.name) for field in fields(tree)]
     elif isinstance(tree, list | tuple):

@@ -26,7 +26,7 @@ class Retrain:
     """Trains ``model`` on the task's train stream.
 
     ``auxiliary``: the weight of the auxiliary head's loss, for a model that returns (outputs, auxiliary outputs) in
-    training. ``drop_path``: its probability at the end; it grows linearly from 0.
+    training; None: what the model returns is the outputs, a tuple too. ``drop_path``: its probability at the end; it grows linearly from 0.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class Retrain:
         model: nn.Module,
         task: Task,
         *,
-        auxiliary: Amount = 0.4,
+        auxiliary: Amount | None = 0.4,
         drop_path: Part = 0.2,
         weights: Callable[[nn.Module], Weights] | None = None,
         reduce: Reduce = alone,
@@ -52,10 +52,11 @@ class Retrain:
                 batch = data.next("train")
                 with routed(self.strided):
                     outputs = self.task.predict(self.model, batch)
-                outputs, extra = outputs if isinstance(outputs, tuple) else (outputs, None)
+                weight = self.auxiliary if isinstance(outputs, tuple) else None
+                outputs, extra = (outputs, None) if weight is None else outputs
                 loss = self.task.loss(outputs, batch)
                 measured.update(loss=loss.detach(), **self.task.measure(outputs, batch))
-                yield loss if extra is None else loss + self.auxiliary * self.task.loss(extra, batch)
+                yield loss if weight is None else loss + weight * self.task.loss(extra, batch)
 
         self.weights.step(losses(), self.reduce)
         return measured
