@@ -121,7 +121,7 @@ def cases() -> dict[str, Words]:
     for name in ("darts", "one-shot"):
         found[f"search {name} beside a baseline"] = search(name, f"{BENCH} {IMAGES} {beside}")
     found |= {f"retrain {name}": words for name, words in retrain_cases()}
-    few = "--set final.epochs=2 --set final.save_every=0.05 --set trials=2"
+    few = "--set final.epochs=2 --set trials=2"
     on_data = f"{BENCH} {IMAGES} --budget 2epochs --seeds 1 {few}"
     found["compare on data"] = ["compare", "darts", *on_data.split()]
     found["compare on data, two at once"] = ["compare", "one-shot", *on_data.split(), "--workers", "2"]

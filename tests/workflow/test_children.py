@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -10,8 +11,10 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from supernet.errors import InputError, RunError
 from supernet.run import Run
@@ -106,6 +109,26 @@ def test_a_comparison_stopped_by_a_person_says_how_to_go_on(
     settings = resolve(COMPARE, None, [], {"space": "nasbench201", "data.source": "digits", "supernet.channels": 4, "supernet.cells": 1})
     with pytest.raises(Interrupted, match=rf"^stopped; .*{said}$"):
         compare_run(["darts"], settings, "1epochs", 1, tmp_path / out if out else None)
+
+
+def test_what_is_set_of_the_machine_is_for_the_last_training_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[dict[str, Any]] = []
+
+    def noted(self: Children, words: list[str], log: Path, who: str) -> str:
+        given.append(yaml.safe_load(Path(words[words.index("--config") + 1]).read_text()))
+        folder = Path(words[words.index("--out") + 1])
+        folder.mkdir()
+        (folder / "history.jsonl").write_text("")
+        split = {"accuracy": 0.5}
+        return json.dumps({"validation": split, "test": split, "genotype": "x", "params": 1, "macs": 1, "measured": measured})
+
+    measured = {"seconds": 1.0, "peak_memory_mb": 1.0}
+    monkeypatch.setattr(Children, "run", noted)
+    asked = {"threads": 1, "autocast": "bfloat16", "save_every": 7.0}
+    flags = {"space": "nasbench201", "data.source": "digits", "supernet.channels": 4, "supernet.cells": 1, **asked}
+    compare_run(["darts"], resolve(COMPARE, None, [], flags), "1epochs", 1, tmp_path / "c")
+    assert [settings["command"] for settings in given] == ["search", "retrain"] * 2
+    assert all(settings[name] == value for settings in given for name, value in asked.items())
 
 
 def test_a_command_ends_and_frees_its_folder_when_the_process_that_began_it_is_killed(tmp_path: Path) -> None:

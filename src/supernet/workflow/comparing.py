@@ -30,7 +30,7 @@ from supernet.strategies import STRATEGIES
 from supernet.strategies.weights import Weights
 from supernet.workflow.children import Children
 from supernet.workflow.classification import use_threads
-from supernet.workflow.commands import NOT_FOR_USERS, Compare
+from supernet.workflow.commands import NOT_FOR_USERS, Compare, Machine
 from supernet.workflow.methods import open_table
 from supernet.workflow.retraining import RETRAIN
 from supernet.workflow.searching import SEARCH, check_search
@@ -152,7 +152,7 @@ def _on_data(
         searched = command("search", name, wanted, place / "search")
         sizes = {k: wanted["supernet"][k] for k in ("channels", "cells") if k in wanted["supernet"]}
         data = with_recipe(wanted, wanted["space"])["data"]  # the batches of the search
-        final = {**RETRAIN, "seed": seed, "data": data, "network": {**sizes, **wanted["network"]}, "threads": wanted["threads"]}
+        final = {**RETRAIN, **{k: wanted[k] for k in Machine.model_fields}, "data": data, "network": {**sizes, **wanted["network"]}}
         final |= {"retrain": {"drop_path": 0.0}, **settings["final"]}
         trained = command("retrain", str(place / "search"), final, place / "final")
         lines = [line.get("measured", {}) for line in read_history(place / "search")]
