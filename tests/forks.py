@@ -47,10 +47,12 @@ class Forks:
     def run(self, words: list[str], folder: Path, kill_after: float | None = None) -> Ended:
         """``supernet`` with ``words`` in ``folder``; killed with SIGKILL after so many seconds."""
         assert self._server.stdin and self._server.stdout
+        output, said = (folder / f"{folder.name}.{name}" for name in ("out", "err"))
+        for path in (output, said):  # also for one that is killed before it is anything
+            path.write_text("")
         self._server.stdin.write(json.dumps({"words": words, "folder": str(folder), "kill_after": kill_after}) + "\n")
         self._server.stdin.flush()
         answer = json.loads(self._server.stdout.readline())
-        output, said = (folder / f"{folder.name}.{name}" for name in ("out", "err"))
         return Ended(answer["code"], answer["seconds"], output.read_text(), said.read_text())
 
     def close(self) -> None:
@@ -96,7 +98,7 @@ def command(words: list[str], folder: Path) -> None:
         random.seed()  # as in a process of its own; torch begins alike in all
         numpy.random.seed()
         for number, name in ((1, "out"), (2, "err")):
-            os.dup2(os.open(f"{folder.name}.{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+            os.dup2(os.open(f"{folder.name}.{name}", os.O_WRONLY), number)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         sys.argv = ["supernet", *words]
         from supernet.cli import main
