@@ -12,6 +12,7 @@ import itertools
 import json
 import os
 import re
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -59,7 +60,7 @@ def search(method: str, rest: str) -> Words:
     return ["search", method, *rest.split()]
 
 
-def retrain(*sets: str, epochs: int = 3, auxiliary: bool = True) -> Words:
+def retrain(*sets: str, epochs: int = 10, auxiliary: bool = True) -> Words:
     words = ["retrain", TREES, *IMAGES.split(), "--cells", "3", "--channels", "4", "--epochs", str(epochs), "--set", "data.validation=0.25"]
     return [*words, *(["--auxiliary"] if auxiliary else []), *itertools.chain(*(("--set", s) for s in sets))]
 
@@ -69,7 +70,7 @@ def method_case(name: str) -> Words:
     space = HOME.get(name, ("darts",))[0]
     trials = "" if method.alphas else "--trials 6"
     small = SMALL[space].replace("--channels 4", f"--channels {WIDE.get(name, 4)}")
-    return search(name, f"--space {space} {IMAGES} --epochs 3 {small} {trials}")
+    return search(name, f"--space {space} {IMAGES} --epochs 6 {small} {trials}")
 
 
 def options(what: Callable[..., Any]) -> dict[str, Any]:
@@ -182,16 +183,16 @@ def test_killed_and_gone_on_with_it_ends_like_one_that_was_not(
 ) -> None:
     words, short = CASES[name], re.sub(r"[^a-z0-9]+", "-", name)
     rng, kills, ends, differs = Random(SEED + zlib.crc32(name.encode())), 0, 0, list[str]()
-    whole = begun(place / f"{short}-whole")
+    whole, start = begun(place / f"{short}-whole"), time.time()
     expected = forks[0].run(words, whole)
     assert expected.code == 0, expected.said
-    seconds = expected.seconds
+    spans = [(0.0, expected.seconds), *working(whole, start)]
     while kills < KILLS and not differs:
         folder = begun(place / f"{short}-{ends}")
-        killed, ended = killed_to_the_end(forks[1], words, folder, seconds, rng, KILLS - kills)
+        killed, ended = killed_to_the_end(forks[1], words, folder, spans, rng, KILLS - kills)
         kills, ends = kills + killed, ends + 1
         if not killed:  # it is faster now
-            seconds = min(ended.seconds, 0.8 * seconds)
+            spans = [(0.9 * first, 0.8 * last) for first, last in spans]
         differs = differences(whole, folder, expected, ended)
     rows.append((name, kills, ends, expected.seconds, "; ".join(differs)))
     assert not differs
@@ -202,12 +203,21 @@ def begun(folder: Path) -> Path:
     return folder
 
 
-def killed_to_the_end(forks: Forks, words: Words, folder: Path, seconds: float, rng: Random, most: int) -> tuple[int, Ended]:
-    """How often it was killed, up to ``most`` times, until it ended, and how that was."""
+def working(folder: Path, start: float) -> list[tuple[float, float]]:
+    """Twice, the seconds after ``start`` between which a run did what takes long when it is long: from its settings to its last line."""
+    first = [path.stat().st_mtime - start for path in folder.rglob("config.yaml")]
+    last = [path.stat().st_mtime - start for name in ("history.jsonl", "checkpoint.pt") for path in folder.rglob(name)]
+    return [(min(first), max(last))] * 2 if first and last else []
+
+
+def killed_to_the_end(
+    forks: Forks, words: Words, folder: Path, spans: list[tuple[float, float]], rng: Random, most: int
+) -> tuple[int, Ended]:
+    """How often it was killed, up to ``most`` times, after seconds in one of ``spans``, until it ended, and how that was."""
     kills = 0
     while True:
         resume = ["--resume"] if words[0] in ("search", "retrain") and (folder / "run" / "config.yaml").exists() else []
-        ended = forks.run([*words, *resume], folder, rng.uniform(0, seconds) if kills < most else None)
+        ended = forks.run([*words, *resume], folder, rng.uniform(*rng.choice(spans)) if kills < most else None)
         if not ended.killed:
             return kills, ended
         kills += 1
