@@ -144,6 +144,10 @@ def test_the_run_of_ones_own_module_is_bound_to_it(tmp_path: Path) -> None:
     assert torch.equal(supernet.load(tmp_path / "run", Own(), *task.example)(x), found.network(x))
     with pytest.raises(RunError, match="is of another network"):
         supernet.load(tmp_path / "run", Own(-1.0), *task.example)
+    for content in ("", "[]", '{"choices": 3}'):
+        (tmp_path / "run" / "architecture.json").write_text(content)
+        with pytest.raises(InputError, match=r"architecture\.json"):
+            supernet.load(tmp_path / "run", Own(), *task.example)
 
 
 def test_a_drawing_that_cannot_be_written_names_its_file(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from supernet.catalogue import catalogue
 from supernet.designs import describe_space, design
 from supernet.estimators.shared import SharedWeights
 from supernet.settings import resolve
+from supernet.spaces import lstm
 from supernet.stopping import Interrupted
 from supernet.strategies import strategy
 from supernet.strategies.by_length import ByLength
@@ -126,6 +127,9 @@ def test_an_lstm_as_large_and_trained_as_long_stands_beside_a_retrained_cell(tmp
     for split in ("test", "validation"):
         scored = evaluate_run(tmp_path / "r", None, split, 256, "cpu")
         assert scored["perplexity"] == pytest.approx(found[split]["perplexity"], rel=1e-5) and scored["n"] > 0
+    sizes = json.loads((tmp_path / "r" / "lstm" / "architecture.json").read_text())["settings"]
+    loaded = load(tmp_path / "r" / "lstm", lstm.network(**sizes))  # a plain module: built anew, it takes its weights
+    assert sum(p.numel() for p in loaded.parameters()) == beside["params"]
 
 
 def test_the_lstm_does_not_depend_on_the_cell_that_was_trained_before(tmp_path: Path) -> None:

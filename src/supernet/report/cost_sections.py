@@ -50,6 +50,8 @@ def bounds(record: Record) -> Section | None:
         machine = _entry(measured, "machine")
         named = [f"{spoken(n).lower()} {machine[n]}" for n in ("processor", "backend", "threads", "batch") if machine.get(n)]
         sentences += [f"Measured on: {', '.join(named)}."] if named else []
+        least = numbers(measured).get("minimum")
+        sentences += [f"Measured is the median of a plain loop; the fastest call took {amount(cost, least)}."] if least is not None else []
     header = ["Cost", "Bound", "Predicted or counted", "Measured", "Against the bound", "Holds"]
     return Section("Bounds", sentences, tables=[Table(header, rows)]) if rows else None
 
