@@ -26,7 +26,7 @@ SEARCH = """
 import torch
 from torch import nn
 from torch.nn import functional as F
-from supernet import ElasticConv2d, OneOf, Supernet, Task, search
+from supernet import ElasticConv2d, ElasticLinear, OneOf, Supernet, Task, search
 from supernet.ops import FactorizedReduce
 from supernet.strategies.retrain import Retrain
 
@@ -40,7 +40,7 @@ class Net(nn.Module):
         options = {"1x1": nn.Conv2d(channels, 4, 1, stride=2), "reduce": FactorizedReduce(channels, 4)}
         self.down = options["1x1"] if plain else OneOf(options)
         self.more = nn.Conv2d(4, 4, 1, stride=3) if plain else ElasticConv2d(4, (2, 4), 1, stride=2)
-        self.head = nn.Linear(4, 3)
+        self.head = nn.Linear(4, 3) if plain else ElasticLinear(4, 3)
     def forward(self, x):
         return self.head(self.more(self.down(self.stem(x))).mean((2, 3)))
 

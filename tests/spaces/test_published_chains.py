@@ -141,7 +141,7 @@ def test_what_describe_prints_of_a_chain_describes_the_same_network(text: str, g
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("fbnet(width=half): k3e1", "width = 'half' is wrong"),
+        ("fbnet(width=half): k3e1", "width must be a number; got 'half'"),
         ("fbnet(wide=2): k3e1", "did you mean 'width'"),
         ("fbnet(0.5): k3e1", "must be names and values, such as fbnet"),
         ("fbnet: k3e1 | k3e1", r"fbnet\(depths=\[\.\.\.\]\)|depths that it has, in brackets"),
