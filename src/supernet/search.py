@@ -15,6 +15,7 @@ import torch
 from supernet.costs.latency import LatencyTable
 from supernet.costs.limits import Limits
 from supernet.costs.objective import Objective
+from supernet.costs.passes import Passes, Uncounted
 from supernet.costs.predictor import Predictor
 from supernet.decided import Verdict, by_alphas, by_trials, named
 from supernet.derive import derive
@@ -52,6 +53,7 @@ class Found:
     ``costs``: what the architecture costs, by name, where there were limits. ``built``: the settings of that supernet; ``baseline``:
     random search of equal cost. Both where a command asked for them. ``network``: the derived network whose weights the run holds.
     ``data``: what its inputs and outputs are, where a command knows.
+    ``multiply_adds``: of the passes of the search, where they were counted.
     """
 
     architecture: Architecture
@@ -64,6 +66,7 @@ class Found:
     costs: dict[str, float] = field(default_factory=dict)
     decided: dict[str, Verdict] = field(default_factory=dict)
     network: torch.nn.Module | None = None
+    multiply_adds: int = 0
     data: dict[str, Any] = field(default_factory=dict)
 
 
@@ -87,6 +90,7 @@ def search(
     calibration: int = 20,
     save_every: float = 60.0,
     watch: Watch | None = None,
+    count: bool = False,
     **settings: Any,
 ) -> Found:
     """Train ``supernet`` on ``task`` by ``method`` and return the architecture it finds.
@@ -103,9 +107,12 @@ def search(
     ``out``: a folder to write as a run, to be killed and resumed (``resume=True``, all else the same), saved every ``save_every`` seconds;
     ``supernet.load`` gives the derived network back. (A ``Run``: whoever opened it writes what was found.) The global seed is set where
     ``method`` is a name.
+    ``count``: count the multiply-adds of every forward and backward pass that the search needs, while they are done: training, stages,
+    tuning, calibration, scoring; not what only watches, nor the score of what was found in the end. It takes a little time.
     Raises ``InputError`` for bad settings before any work, ``Interrupted`` after Ctrl-C or SIGTERM, ``RunError`` where another thread of
     this process searches: searches draw from random states that a process has once.
     """
+    passes = Passes() if count else Uncounted()
     if limits is not None and not isinstance(limits, Limits):
         measured, margin = _measured(latency_table, supernet.space)
         limits = Limits.of(supernet, task.sample(1), limits, measured, margin)
@@ -133,7 +140,7 @@ def search(
     about = {"method": method if isinstance(method, str) else type(method).__name__, "seed": seed, "epochs": epochs, "steps": steps}
     given: dict[str, Any] = {"save_every": save_every, "calibration": calibration, "limits": limits, "costs": costs, "watch": watch}
     given |= {} if opinion else {"trials": trials, "searcher": asker, "objective": objective}
-    given |= {"settings": settings, "strategy": strategy}
+    given |= {"settings": settings, "strategy": strategy, "count": count}
     config = {**about, **{name: described(value) for name, value in given.items()}, **_of(supernet, task)}
     with Run(out, config, resume) if isinstance(out, str | Path) else nullcontext(out) as run:
         evaluated = hasattr(strategy, "evaluate") and task.data.has("validation")
@@ -142,9 +149,11 @@ def search(
             line = {"validation": strategy.evaluate()} if evaluated else {}
             return {**line, **(watch(strategy, line) if watch else {})}
 
-        history = fit(strategy, task.data, epochs, run, steps=steps, evaluate=evaluate, what="searching", save_every=save_every)
+        how: dict[str, Any] = {"steps": steps, "what": "searching", "save_every": save_every, "passes": passes}
+        history = fit(strategy, task.data, epochs, run, evaluate=evaluate, **how)
         if hasattr(strategy, "finish"):
-            strategy.finish(task.data)
+            with passes.counting():
+                strategy.finish(task.data)
         supernet, space = strategy.supernet, strategy.supernet.space
         estimate = SharedWeights(supernet, task, batches=calibration)
         if opinion:
@@ -155,9 +164,10 @@ def search(
                 found.decided |= named("alphas", by_alphas(belief))
         else:
             assert objective is not None
-            best = try_architectures(space, asker, estimate, trials, objective, run, costs=costs)
+            best = try_architectures(space, asker, estimate, trials, objective, run, costs=costs, passes=passes)
             found = Found(space.matters(best[0].architecture), dict(best[0].scores or {}), supernet, history, best)
             found.decided = among(best, objective, task)
+        found.multiply_adds = passes.total
         if limits:
             found.costs = limits.costs(space.check(found.architecture))
         if run:  # here, before anything else can train the supernet
@@ -238,17 +248,21 @@ def try_architectures(
     *,
     costs: Costs | None = None,
     what: str = "trying",
+    passes: Passes | None = None,
 ) -> list[Trial]:
     """``explore`` with progress and history: the scored trials, best first. Those in the history of ``run`` are not made again.
 
-    ``searcher`` must be at its start.
+    ``searcher`` must be at its start. ``passes``: counts what the estimates compute, those of the history too.
     """
+    passes = passes or Uncounted()
     past = run.trials() if run else []
+    passes.total += sum(line.get("multiply_adds", 0) for line in past)
+    counted = passes.total
     estimated = itertools.count(1 + sum(line["scores"] is not None or line["outcome"] == "failed" for line in past))
     progress = Progress(what, budget, len(past), unit="trials")
 
     def numbered(architecture: Architecture) -> Mapping[str, float]:
-        with within(f"{what}, trial {next(estimated)} of {budget}"):
+        with within(f"{what}, trial {next(estimated)} of {budget}"), passes.counting():
             return estimate(architecture)
 
     def after(exploration: Exploration) -> None:
@@ -258,8 +272,10 @@ def try_architectures(
             raise Interrupted("stopped; everything is saved: go on with --resume" if run else "stopped")
 
     def record(trial: Trial) -> None:
+        nonlocal counted
         if run:
-            run.append(trial.line(), again=True)
+            run.append({**trial.line(), **passes.since(counted)}, again=True)
+        counted = passes.total
 
     try:
         with interruptible() as asked:

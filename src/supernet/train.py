@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from supernet.costs.passes import Passes, Uncounted
 from supernet.data.streams import Data
 from supernet.errors import InputError, RunError
 from supernet.progress import Progress
@@ -56,17 +57,20 @@ def fit(
     evaluate: Callable[[], dict[str, Any]] | None = None,
     what: str = "training",
     save_every: float = 60.0,
+    passes: Passes | None = None,
 ) -> History:
     """Train for ``epochs``, or for ``steps`` in all, and return a line an epoch.
 
     ``steps`` make at least ``FEWEST`` epochs, shorter than a pass of the data where need be: schedules and stages follow epochs.
 
     With a ``run``, go on from its checkpoint, append each line to its history, save every ``save_every`` seconds and after each
-    epoch. ``evaluate()``: further entries of a line. Raises ``Interrupted`` after Ctrl-C or SIGTERM, the run saved; ``RunError``
+    epoch. ``evaluate()``: further entries of a line. ``passes``: counts what steps and epochs of the strategy compute, over all runs
+    of a training that was stopped; not what ``evaluate`` does. Raises ``Interrupted`` after Ctrl-C or SIGTERM, the run saved; ``RunError``
     where the loss is no longer a number, or another thread of this process trains; ``InputError`` where the checkpoint is of
     another training.
     """
     done, at, totals, history = 0, 0, {}, []
+    passes = passes or Uncounted()
     length = strategy.steps(data)
     if steps is not None:
         epochs = max(-(-steps // length), min(FEWEST, steps))
@@ -74,11 +78,13 @@ def fit(
         epochs = -(-steps // length)
     state = run.restore() if run else None
     if state is None:
-        strategy.epoch(0, epochs, {})
+        with passes.counting():
+            strategy.epoch(0, epochs, {})
     else:
         assert run
         load(strategy, data, state, epochs, steps, run)
         done, at, totals = state["epoch"], state["step"], state["totals"]
+        passes.total = state.get("multiply_adds", 0)
         history = [line for line in run.history() if "epoch" in line]
         if state["threads"] != torch.get_num_threads():
             threads = f"{torch.get_num_threads()} threads, begun with {state['threads']}"
@@ -89,8 +95,8 @@ def fit(
     def save(finished: bool = False) -> None:
         if run:
             cpu = {name: total.cpu() for name, total in totals.items()}
-            length = {"epochs": epochs, "steps": steps}
-            run.save(strategy=strategy.state_dict(), data=data.state_dict(), epoch=done, step=at, totals=cpu, finished=finished, **length)
+            further = {"epochs": epochs, "steps": steps, "multiply_adds": passes.total}
+            run.save(strategy=strategy.state_dict(), data=data.state_dict(), epoch=done, step=at, totals=cpu, finished=finished, **further)
 
     spent = done * length + at
     progress = Progress(what, steps or epochs * length, spent)
@@ -103,7 +109,9 @@ def fit(
                 until = length if steps is None else min(length, steps - spent + at)
                 with strategy.training():
                     while at < until:
-                        for name, value in strategy.step(data).items():
+                        with passes.counting():
+                            measured = strategy.step(data)
+                        for name, value in measured.items():
                             totals[name] = totals.get(name, torch.zeros((), device=value.device)).to(value.device) + value
                             device = value.device
                         at, spent, examples = at + 1, spent + 1, examples + 1
@@ -123,7 +131,8 @@ def fit(
                 line["measured"] = {"seconds": seconds, "steps_per_second": examples / max(seconds, 1e-9)}
                 line["measured"] |= {"peak_memory_mb": peak_memory(device)}
                 done, at, totals = done + 1, 0, {}
-                stop = strategy.epoch(done, epochs, line) or (steps is not None and spent >= steps)
+                with passes.counting():
+                    stop = strategy.epoch(done, epochs, line) or (steps is not None and spent >= steps)
                 history.append(line)
                 if run:
                     run.append(line)

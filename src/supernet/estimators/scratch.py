@@ -46,10 +46,6 @@ class FromScratch:
                 self.task.data.load_state_dict(before)
             return strategy.evaluate("validation")
 
-    def one_step(self, architecture: Architecture) -> None:
-        """One training step of an architecture, to measure what it costs."""
-        self.begin(architecture).step(self.task.data)
-
     def begin(self, architecture: Architecture) -> Retrain:
         """The training of an architecture, at its start."""
         torch.manual_seed(self.seed)

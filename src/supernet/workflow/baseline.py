@@ -1,58 +1,69 @@
 """Random search of equal cost: the same arithmetic spent on training random architectures from nothing.
 
 Li, Talwalkar 2019, https://arxiv.org/abs/1902.07638, on why every search needs it. Cost is counted in multiply-adds of
-forward and backward passes, not in seconds, so that the comparison is the same on every machine.
+forward and backward passes, while they are done, not in seconds, so that the comparison is the same on every machine.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from random import Random
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from torch.utils.flop_counter import FlopCounterMode
-
 from supernet.costs.objective import Objective
+from supernet.costs.passes import Passes
 from supernet.estimators.scratch import FromScratch
+from supernet.explore import explore
 from supernet.progress import within
 from supernet.randomness import drawing_apart
 from supernet.run import Run
 from supernet.search import Costs, try_architectures
 from supernet.searchers import make_searcher
 from supernet.space import Architecture, SearchSpace
-from supernet.task import Task
 
 
 @dataclass(frozen=True)
 class Budget:
-    """``trials`` random architectures, ``steps`` training steps each; ``searched``, ``spent``: multiply-adds of the search and of these."""
+    """``trials`` random architectures, ``steps`` training steps each and one more for the first ``longer`` of them.
+
+    ``searched``, ``spent``: the multiply-adds of the search, and of training and scoring these.
+    """
 
     trials: int
     steps: int
+    longer: int
     searched: int
     spent: int
 
 
-def work(task: Task, function: Callable[[], Any]) -> int:
-    """The multiply-adds of calling ``function`` once; the task's streams and the global generator are put back."""
-    before = task.data.state_dict()
-    with drawing_apart(task.device), FlopCounterMode(display=False) as counter:
-        function()
-    task.data.load_state_dict(before)
-    return int(counter.get_total_flops()) // 2
+def equal_budget(searched: int, drawn: Sequence[Architecture], estimate: FromScratch) -> Budget:
+    """How many steps the architectures ``drawn`` may train so that together they cost as much as the search, to within a step of one.
 
-
-def equal_budget(searched: int, space: SearchSpace, estimate: FromScratch, trials: int, seed: int) -> Budget:
-    """How many steps each of ``trials`` random architectures may train so that all cost as much as the search.
-
-    ``searched``: the multiply-adds of the search. Architectures differ in cost, and train equally long: the mean counts.
+    ``searched``: the multiply-adds of the search. Architectures differ in cost, and train equally long, to within one step.
     """
-    rng = Random(seed)
-    drawn = [work(estimate.task, lambda: estimate.one_step(space.sample(rng))) for _ in range(min(trials, 4))]
-    mean = sum(drawn) / len(drawn)
-    steps = max(round(searched / trials / mean), 1)
-    return Budget(trials, steps, searched, round(steps * trials * mean))
+    priced = [_costs(architecture, estimate) for architecture in drawn]
+    step, scoring = sum(once for once, _ in priced), sum(score for _, score in priced)
+    steps = max((searched - scoring) // step, 1)
+    spent, longer = scoring + steps * step, 0
+    for once, _ in priced:
+        if searched - spent < once / 2:
+            break
+        spent, longer = spent + once, longer + 1
+    return Budget(len(drawn), steps, longer, searched, spent)
+
+
+def _costs(architecture: Architecture, estimate: FromScratch) -> tuple[int, int]:
+    """The multiply-adds of one training step of an architecture, and of scoring it; streams and random states are put back."""
+    task, step, scoring = estimate.task, Passes(), Passes()
+    before = task.data.state_dict()
+    with drawing_apart(task.device):
+        strategy = estimate.begin(architecture)
+        with step.counting(), strategy.training():
+            strategy.step(task.data)
+        with scoring.counting():
+            strategy.evaluate("validation")
+    task.data.load_state_dict(before)
+    return step.total, scoring.total
 
 
 def random_baseline(
@@ -69,14 +80,28 @@ def random_baseline(
 ) -> dict[str, Any]:
     """Search at random in the folder ``baseline`` of ``run``; the best, the budget, and ``found`` trained in the same way.
 
-    ``make(steps)``: the estimator that trains each architecture so long.
+    ``make(steps)``: the estimator that trains each architecture so long. ``searched``: the multiply-adds of the search.
     """
-    budget = equal_budget(searched, space, make(1), trials, seed)
-    estimate = make(budget.steps)
+    drawn = _drawn(space, trials, seed, objective, costs)
+    budget, passes = equal_budget(searched, drawn, make(1)), Passes()
+    short, long = make(budget.steps), make(budget.steps + 1)
+    longer = {space.key(architecture) for architecture in drawn[: budget.longer]}
+
+    def estimate(architecture: Architecture) -> dict[str, float]:
+        return (long if space.key(architecture) in longer else short)(architecture)
+
     with run.sub("baseline", {"method": "random", "seed": seed, **asdict(budget)}) as sub:
         searcher = make_searcher("random", space, seed)
-        tried = try_architectures(space, searcher, estimate, trials, objective, sub, costs=costs, what="random search")
+        tried = try_architectures(space, searcher, estimate, trials, objective, sub, costs=costs, what="random search", passes=passes)
         best = tried[0]
     with within("what was found, trained alike"):
-        alike = estimate(found)
-    return {"best": space.matters(best.architecture), "scores": best.scores, "found": alike, "budget": asdict(budget)}
+        alike = short(found)
+    done = {**asdict(budget), "spent": passes.total}
+    return {"best": space.matters(best.architecture), "scores": best.scores, "found": alike, "budget": done}
+
+
+def _drawn(space: SearchSpace, trials: int, seed: int, objective: Objective, costs: Costs | None) -> list[Architecture]:
+    """The architectures that random search will train, in order."""
+    free = replace(objective, maximise=("drawn",), minimise=())
+    tried = explore(space, make_searcher("random", space, seed), lambda architecture: {"drawn": 0.0}, trials, free, costs=costs)
+    return [trial.architecture for trial in sorted(tried, key=lambda trial: trial.number)]

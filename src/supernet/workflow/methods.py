@@ -15,7 +15,6 @@ from supernet.costs.limits import Limits
 from supernet.costs.objective import Objective
 from supernet.decided import Verdict, by_difference
 from supernet.estimators.scratch import FromScratch
-from supernet.estimators.shared import SharedWeights
 from supernet.estimators.tabular import Table
 from supernet.layers.base import Supernet
 from supernet.randomness import seed_everything
@@ -31,7 +30,7 @@ from supernet.strategies import strategy as strategy_named
 from supernet.strategies.retrain import Retrain
 from supernet.strategies.weights import Weights
 from supernet.task import Task
-from supernet.workflow.baseline import random_baseline, work
+from supernet.workflow.baseline import random_baseline
 from supernet.workflow.classification import ImageTask
 from supernet.workflow.language import TextTask, keep_vocabulary
 from supernet.workflow.limits import bounds_of
@@ -102,21 +101,18 @@ def over_a_supernet(settings: Settings, run: Run, task: ImageTask | TextTask, li
         calibration=settings["estimator"]["calibration"],
         save_every=settings["save_every"],
         watch=watcher(settings, run, supernet),
+        count=settings["baseline"]["name"] is not None,
     )
     assert found.supernet
     found.data = {"preprocessing": task.preprocessing, **task.about}
     found.built = {**supernet_settings(settings, task), **getattr(strategy, "built", {})}
     if settings["baseline"]["name"]:
-        searched = (steps or len(found.history) * strategy.steps(task.data)) * work(task, lambda: strategy.step(task.data))
-        if found.trials:
-            estimate = SharedWeights(found.supernet, task, batches=settings["estimator"]["calibration"])
-            searched += len(found.trials) * work(task, lambda: estimate(supernet.space.check(found.architecture)))
         if isinstance(task, TextTask):
             task.data.load_state_dict(start)  # its stream carries the hidden state of the supernet
         found.baseline = random_baseline(
             run,
             supernet.space,
-            searched,
+            found.multiply_adds,
             lambda steps: scratch_estimator(settings, task, 1, steps),
             found.architecture,
             trials=settings["baseline"]["trials"],
