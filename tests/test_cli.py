@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from supernet import load
 from supernet.cli import app, main
+from supernet.costs.limits import Limits
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 CELL = "Genotype(normal=[('sep_conv_3x3', 0), ('skip_connect', 1)], normal_concat=[2], reduce=None, reduce_concat=[2])"
@@ -133,12 +134,15 @@ def test_one_shot_then_evolution_on_a_space_by_name(tmp_path: Path) -> None:
     assert found["limits"]["params"]["holds"] and found["params"] <= 400_000
 
 
-def test_a_gradient_search_says_whether_its_limits_hold(tmp_path: Path) -> None:
+def test_a_gradient_search_says_whether_its_limits_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = ("search", "darts", "--space", "nasbench201", "--limit-data", 60, "--channels", 4, "--cells", 1, "--epochs", 1, "--json")
     code, out, err = called(*words, "--max-params", 90_000, "--out", tmp_path / "held")
     assert code == 0 and json.loads(out)["params"] <= 90_000 and "limit is missed" not in err
-    code, out, err = called(*words, "--max-params", 50_000, "--out", tmp_path / "missed")
-    assert code == 0 and not json.loads(out)["limits"]["params"]["holds"] and "the limit is missed: params" in err
+    monkeypatch.setattr(Limits, "excess", lambda self, architecture: 0.0)  # as if the derivation looked at none
+    code, out, err = called(*words, "--max-params", 80_000, "--out", tmp_path / "missed")
+    assert code == 1 and not json.loads(out)["limits"]["params"]["holds"] and "the limit is missed: params" in err
+    assert not json.loads((tmp_path / "missed" / "architecture.json").read_text())["limits"]["params"]["holds"]
+    assert "The bound of 80,000 on parameters is missed" in (tmp_path / "missed" / "report.html").read_text()
 
 
 def test_random_search_of_equal_cost_is_one_flag(tmp_path: Path) -> None:

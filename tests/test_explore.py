@@ -121,9 +121,9 @@ def test_any_other_error_ends_the_search():
 
 def test_limits_that_nothing_meets_end_with_what_the_smallest_had():
     grid = make_searcher("grid", SPACE)
-    with pytest.raises(InputError, match=r"^no architecture of 100 tried met params <= 5; the smallest had params 10$"):
+    with pytest.raises(RunError, match=r"^no architecture of 100 tried met params <= 5; the smallest had params 10$"):
         explore(SPACE, grid, product, 3, Objective(limits={"params": 5}), costs=size)
-    with pytest.raises(InputError, match="no architecture of 7 tried"):
+    with pytest.raises(RunError, match="no architecture of 7 tried"):
         explore(SPACE, make_searcher("grid", SPACE), product, 3, Objective(limits={"params": 5}), costs=size, patience=7)
 
 

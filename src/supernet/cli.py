@@ -100,7 +100,7 @@ def search(
     from supernet.recipes import under
     from supernet.settings import resolve
     from supernet.workflow.limits import milliseconds
-    from supernet.workflow.searching import SEARCH, plan_of, search_run
+    from supernet.workflow.searching import SEARCH, keeps_bounds, plan_of, search_run
 
     if baseline not in (None, "random"):
         raise unknown("baseline", str(baseline), ("random",))
@@ -136,7 +136,10 @@ def search(
         raise InputError("no search space: give --space (supernet list spaces)")
     if dry_run:
         return show(plan_of(settings, folder, resume), json_)
-    show(search_run(settings, folder, resume), json_)
+    result = search_run(settings, folder, resume)
+    show(result, json_)
+    if not keeps_bounds(result):
+        raise typer.Exit(1)
 
 
 @app.command(epilog="Example: supernet retrain runs/first --data digits --epochs 30 --out runs/final")
@@ -299,7 +302,10 @@ def compare(
     settings, names = resolve(COMPARE, config, set_ or [], flags), [m.strip() for m in methods.split(",") if m.strip()]
     if dry_run:
         return show(plan_of(names, settings, budget, seeds, out), json_)
-    show(compare_run(names, settings, budget, seeds, out), json_)
+    result = compare_run(names, settings, budget, seeds, out)
+    show(result, json_)
+    if not all(entry.get("holds", True) for entry in result.get("methods", {}).values()):
+        raise typer.Exit(1)
 
 
 @app.command(epilog="Example: supernet profile --space proxyless --backend onnxruntime --threads 1 --out latency.json")

@@ -26,6 +26,7 @@ from supernet.readers import read_text
 from supernet.records import result_of
 from supernet.run import held
 from supernet.searchers import make_searcher
+from supernet.searchers.assured import Assured
 
 Result = Mapping[str, Any]  # {"validation", "test"?, "evaluations", ...} of one method and seed
 SCORES = ("validation", "test")
@@ -117,10 +118,17 @@ def _append(path: Path, line: Mapping[str, Any]) -> None:
 
 
 def on_table(
-    table: Table, evaluations: int, settings: Mapping[str, Mapping[str, Any]] | None = None
+    table: Table,
+    evaluations: int,
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+    limits: Mapping[str, float] | None = None,
 ) -> Callable[[str], Callable[[int], Result]]:
-    """Methods for ``compare``: searchers by name on a table, each with so many evaluations; ``settings`` by searcher."""
-    space = table.space()
+    """Methods for ``compare``: searchers by name on a table, each with so many evaluations; ``settings`` by searcher.
+
+    ``limits``: bounds on "params" and "macs". Raises ``InputError`` where nothing in the table keeps them.
+    """
+    space, feasible = table.space(), table.check(limits or {})
+    objective = Objective(("validation",), limits=limits or {})
 
     def method(name: str) -> Callable[[int], Result]:
         chosen = (settings or {}).get(name, {})
@@ -128,9 +136,12 @@ def on_table(
 
         def run(seed: int) -> Result:
             searcher = make_searcher(name, space, seed, budget=evaluations, **chosen)
-            trials = explore(space, searcher, table.estimate, evaluations, Objective(("validation",)))
+            asked = searcher if feasible is None else Assured(searcher, feasible)
+            trials = explore(space, asked, table.estimate, evaluations, objective, costs=table.costs if limits else None)
             best = trials[0].architecture
-            return {**table.estimate(best), "test": table.report(best)["test"], "evaluations": len(trials), "architecture": best}
+            holds = {"holds": objective.feasible(table.costs(best))} if limits else {}
+            scores = {**table.estimate(best), "test": table.report(best)["test"]}
+            return {**scores, "evaluations": len(trials), "architecture": best, **holds}
 
         return run
 
@@ -148,6 +159,8 @@ def summary(results: Mapping[str, Sequence[Result]]) -> dict[str, Any]:
         entry["evaluations"] = int(evaluations) if evaluations == int(evaluations) else evaluations
         for cost in (c for c in ("params", "macs") if all(c in line for line in lines)):
             entry[cost] = _spread([line[cost] for line in lines])
+        if all("holds" in line for line in lines):
+            entry["holds"] = all(line["holds"] for line in lines)
         entry["measured"] = {"seconds": sum(line["measured"]["seconds"] for line in lines)}
         for measure, what in (("seconds_per_step", fmean), ("peak_memory_mb", max)):
             if all(measure in line["measured"] for line in lines):

@@ -197,7 +197,7 @@ def explore(
 
     record: called with each new trial, whose ``line()`` is to be kept. progress: called after that, with the exploration. past: the
     lines of a search that was left; with a searcher at its start it then makes the same trials as if it had not been left.
-    Raises ``InputError`` where nothing feasible is found, ``RunError`` where every estimate failed.
+    Raises ``RunError`` where nothing feasible is found or every estimate failed.
     """
     exploration = Exploration(space, searcher, estimate, budget, objective, costs=costs, patience=patience)
     exploration.replay(past)
@@ -213,5 +213,5 @@ def explore(
     if not best:
         if tried and all(t.outcome == "failed" for t in tried):
             raise RunError(f"all {len(tried)} architectures tried failed: their estimates were not finite")
-        raise InputError(objective.unmet([t.metrics for t in tried if t.outcome == "infeasible"]))
+        raise RunError(objective.unmet([t.metrics for t in tried if t.outcome == "infeasible"]))
     return best

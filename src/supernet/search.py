@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ from typing import Any
 import torch
 
 from supernet.costs.latency import LatencyTable
-from supernet.costs.limits import Limits
+from supernet.costs.limits import Limits, missed
 from supernet.costs.objective import Objective
 from supernet.costs.passes import Passes, Uncounted
 from supernet.costs.predictor import Predictor
@@ -32,6 +33,7 @@ from supernet.records import FORMAT
 from supernet.report.page import write_report
 from supernet.run import Run
 from supernet.searchers import Searcher, make_searcher
+from supernet.searchers.assured import Assured
 from supernet.searchers.state import plain
 from supernet.settings import keywords
 from supernet.space import Architecture, SearchSpace
@@ -53,7 +55,7 @@ class Found:
     ``costs``: what the architecture costs, by name, where there were limits. ``built``: the settings of that supernet; ``baseline``:
     random search of equal cost. Both where a command asked for them. ``network``: the derived network whose weights the run holds.
     ``data``: what its inputs and outputs are, where a command knows.
-    ``multiply_adds``: of the passes of the search, where they were counted.
+    ``multiply_adds``: of the passes of the search, where they were counted. ``limits``: by cost, its ``bound`` and whether it ``holds``.
     """
 
     architecture: Architecture
@@ -64,10 +66,16 @@ class Found:
     baseline: dict[str, Any] = field(default_factory=dict)
     built: dict[str, Any] = field(default_factory=dict)
     costs: dict[str, float] = field(default_factory=dict)
+    limits: dict[str, dict[str, Any]] = field(default_factory=dict)
     decided: dict[str, Verdict] = field(default_factory=dict)
     network: torch.nn.Module | None = None
     multiply_adds: int = 0
     data: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def holds(self) -> bool:
+        """Whether every bound holds of the architecture."""
+        return all(entry["holds"] for entry in self.limits.values())
 
 
 @one_at_a_time()
@@ -112,10 +120,11 @@ def search(
     Raises ``InputError`` for bad settings before any work, ``Interrupted`` after Ctrl-C or SIGTERM, ``RunError`` where another thread of
     this process searches: searches draw from random states that a process has once.
     """
-    passes = Passes() if count else Uncounted()
+    passes, own = Passes() if count else Uncounted(), not isinstance(out, Run)
     if limits is not None and not isinstance(limits, Limits):
         measured, margin = _measured(latency_table, supernet.space)
         limits = Limits.of(supernet, task.sample(1), limits, measured, margin)
+    feasible = limits.check() if limits else None
     task.place(supernet)
     if isinstance(method, str):
         seed_everything(seed)
@@ -136,7 +145,7 @@ def search(
         objective = objective or default_objective(task)
         if limits:
             objective, costs = replace(objective, limits={**limits.aims, **objective.limits}), costs or limits.costs
-    own = isinstance(out, str | Path)
+            asker = asker if feasible is None else Assured(asker, feasible)
     about = {"method": method if isinstance(method, str) else type(method).__name__, "seed": seed, "epochs": epochs, "steps": steps}
     given: dict[str, Any] = {"save_every": save_every, "calibration": calibration, "limits": limits, "costs": costs, "watch": watch}
     given |= {} if opinion else {"trials": trials, "searcher": asker, "objective": objective}
@@ -170,11 +179,14 @@ def search(
         found.multiply_adds = passes.total
         if limits:
             found.costs = limits.costs(space.check(found.architecture))
+            found.limits = limits.judged(found.costs)
         if run:  # here, before anything else can train the supernet
             found.network = derive(supernet, found.architecture, *task.example)
             run.write_weights(found.network, *task.example)
         if own and run:
-            _deliver(found, about, run, limits)
+            _deliver(found, about, run)
+        for sentence in missed(found.limits, found.costs) if own else ():
+            print(f"warning: {sentence}", file=sys.stderr)
     return found
 
 
@@ -228,12 +240,11 @@ def _measured(table: LatencyTable | Predictor | str | Path | None, space: Search
     return {name: read.table(space, name) for name in read.costs}, read.underestimate
 
 
-def _deliver(found: Found, about: Mapping[str, Any], run: Run, limits: Limits | None) -> None:
+def _deliver(found: Found, about: Mapping[str, Any], run: Run) -> None:
     """Write what was found: architecture and report. Commands write theirs with the sizes of a built-in space."""
     stored = {"format": FORMAT, "space": "own", "settings": {}, "choices": plain(found.architecture), "found_by": about}
     stored |= {"scores": {f"validation_{k}": v for k, v in found.scores.items()}, "costs": found.costs}
-    bounds = {name: {"bound": bound, "holds": found.costs[name] <= bound} for name, bound in (limits.bounds if limits else {}).items()}
-    further = {"limits": bounds, "decided": found.decided}
+    further = {"limits": found.limits, "decided": found.decided}
     run.write_json("architecture.json", {**stored, **{name: entry for name, entry in further.items() if entry}})
     write_report(run.folder)
 

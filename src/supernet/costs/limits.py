@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from supernet.costs.least import least
+from supernet.costs.objective import number
 from supernet.costs.predictor import Predictor
 from supernet.costs.price import Price, Prices
 from supernet.costs.table import count_tables
@@ -16,6 +20,17 @@ from supernet.space import Architecture, SearchSpace
 
 COSTS = ("latency", "energy", "macs", "params", "activations", "storage")  # the first that is bound is what a method's own price is of
 BOUNDED = {"power": {"form": "linear", "weight": 0.1}}  # forms that need more than a bound, and what stands for them under one
+
+
+ROUNDS = 8  # of looking for a network that keeps several bounds
+NEAR = 500  # networks that are looked at in each, beside the cheapest
+Judged = Mapping[str, Mapping[str, Any]]  # cost -> its bound, and whether it holds
+
+
+def missed(limits: Judged, costs: Mapping[str, float]) -> list[str]:
+    """A sentence for each bound that does not hold of ``costs``."""
+    beyond = {name: entry["bound"] for name, entry in limits.items() if not costs[name] <= entry["bound"]}
+    return [f"the limit is missed: {name} {number(costs[name])} > {number(bound)}" for name, bound in beyond.items()]
 
 
 @dataclass(frozen=True)
@@ -60,6 +75,60 @@ class Limits:
             if name in ("latency", "energy") and name not in (measured or {}):
                 raise InputError(f"a bound on {name} needs a table that was measured: supernet profile writes one")
         return cls(dict(bounds), {**count_tables(supernet, *example), **(measured or {})}, supernet.space, margin)
+
+    def check(self) -> Architecture | None:
+        """An architecture that keeps all bounds, where one is found in no time.
+
+        Raises ``InputError`` where the tables show that nothing keeps them, with the least that is possible.
+        """
+        tables = {name: table for name in self.aims if isinstance(table := self.tables[name], dict)}
+        kept: Architecture | None = None
+        for name, table in tables.items():
+            lowest = least(self.space, table)
+            if lowest.bound > self.aims[name] * (1 + 1e-9):
+                room = f", with {self.margin:.1%} left as a margin" if self.aims[name] < self.bounds[name] else ""
+                possible = f"the least that is possible is {'' if lowest.exact else 'above '}{number(lowest.bound)}"
+                raise InputError(f"no network of this space meets {name} <= {number(self.bounds[name])}{room}: {possible}")
+            kept = kept or (lowest.architecture if self.excess(lowest.architecture) <= 0 else None)
+        if kept is None and len(tables) > 1 and len(tables) == len(self.aims):
+            kept = self._together(tables)
+        return kept
+
+    def _together(self, tables: Mapping[str, Table]) -> Architecture | None:
+        """An architecture that keeps several bounds, by the cheapest of weighted sums; raises ``InputError`` where there is none."""
+        weights = dict.fromkeys(tables, 1.0)
+        for _ in range(ROUNDS):
+            total = sum(weights.values())
+            joint: Table = {}
+            for name, table in tables.items():
+                for names, values in table.items():
+                    joint[names] = joint.get(names, 0.0) + values * (weights[name] / total / self.aims[name])
+            lowest = least(self.space, joint)
+            if lowest.bound > 1 + 1e-9:  # a mean of the shares of the bounds: where it passes 1, one of them does
+                bounds = " and ".join(f"{name} <= {number(self.bounds[name])}" for name in tables)
+                had = ", ".join(f"{name} {number(cost)}" for name, cost in self.costs(lowest.architecture).items() if name in tables)
+                raise InputError(f"no network of this space meets {bounds} together; near is one with {had}")
+            near = self._nearer(lowest.architecture)
+            if self.excess(near) <= 0:
+                return near
+            costs = self.costs(lowest.architecture)
+            weights = {name: weight * math.exp(costs[name] / self.aims[name] - 1) for name, weight in weights.items()}
+        return None
+
+    def _nearer(self, architecture: Architecture) -> Architecture:
+        """``architecture``, changed one choice at a time while that brings it nearer to the bounds."""
+        over, tried = self.excess(architecture), 0
+        while over > 0 and tried < NEAR:
+            near = [(self.excess(other), other) for other in itertools.islice(self.space.neighbours(architecture), NEAR)]
+            best = min(near, key=lambda pair: pair[0], default=(over, architecture))
+            if best[0] >= over:
+                break
+            (over, architecture), tried = best, tried + len(near)
+        return architecture
+
+    def judged(self, costs: Mapping[str, float]) -> dict[str, dict[str, Any]]:
+        """Each bound, and whether it holds of ``costs``."""
+        return {name: {"bound": bound, "holds": bool(costs[name] <= bound)} for name, bound in self.bounds.items()}
 
     def costs(self, architecture: Architecture) -> dict[str, float]:
         """What an architecture costs, by every table."""

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from supernet.costs.objective import number
 from supernet.data.arrays import read_npz
 from supernet.errors import InputError
 from supernet.space import Architecture, Choice, SearchSpace, Taken
@@ -106,6 +107,23 @@ class Table:
         """{"params": ..., "macs": ...}, where the table has them."""
         row = self._row(architecture)
         return {name: column[row] for name, column in self._costs.items()}
+
+    def check(self, bounds: Mapping[str, float]) -> Architecture | None:
+        """The architecture of the table that keeps the bounds on its costs by most; None without bounds.
+
+        Raises ``InputError`` where none keeps them, with the least that is possible.
+        """
+        held = {name: bound for name, bound in bounds.items() if name in self._costs}
+        if not held:
+            return None
+        shares = np.max([np.asarray(self._costs[name]) / bound for name, bound in held.items()], axis=0)
+        best = int(shares.argmin())
+        if shares[best] > 1:
+            asked = " and ".join(f"{name} <= {number(bound)}" for name, bound in held.items())
+            had = ", ".join(f"{name} {number(min(self._costs[name]))}" for name in held)
+            raise InputError(f"no network of the table meets {asked}: the least that is possible is {had}")
+        row = next(row for row, i in self._rows.items() if i == best)
+        return {name: next(o for o, code in codes.items() if code == at) for (name, codes), at in zip(self._codes, row, strict=True)}
 
     def _row(self, architecture: Architecture) -> int:
         try:

@@ -122,7 +122,10 @@ def limits(record: Record) -> list[tuple[str, str]]:
     for name, bound in bounds.items():
         if name not in COSTS or bound is None:
             continue
-        verdict = ("; holds" if costs[name] <= bound else "; does not hold") if name in costs else ""
+        judged = (record.found.get("limits") or {}).get(name)
+        known = judged.get("holds") if isinstance(judged, dict) else None
+        holds = known if isinstance(known, bool) else costs[name] <= bound if name in costs else None
+        verdict = "" if holds is None else "; holds" if holds else "; does not hold"
         facts.append((f"Limit on {COSTS.get(name, name)}", f"at most {count(bound, short=False)}{verdict}"))
     return facts
 

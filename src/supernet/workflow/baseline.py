@@ -18,7 +18,8 @@ from supernet.progress import within
 from supernet.randomness import drawing_apart
 from supernet.run import Run
 from supernet.search import Costs, try_architectures
-from supernet.searchers import make_searcher
+from supernet.searchers import Searcher, make_searcher
+from supernet.searchers.assured import Assured
 from supernet.space import Architecture, SearchSpace
 
 
@@ -77,12 +78,19 @@ def random_baseline(
     seed: int,
     objective: Objective,
     costs: Costs | None,
+    feasible: Architecture | None,
 ) -> dict[str, Any]:
     """Search at random in the folder ``baseline`` of ``run``; the best, the budget, and ``found`` trained in the same way.
 
     ``make(steps)``: the estimator that trains each architecture so long. ``searched``: the multiply-adds of the search.
+    ``feasible``: an architecture that keeps the limits of ``objective``, where one is known.
     """
-    drawn = _drawn(space, trials, seed, objective, costs)
+
+    def searcher() -> Searcher:
+        plain = make_searcher("random", space, seed)
+        return plain if feasible is None else Assured(plain, feasible)
+
+    drawn = _drawn(space, searcher(), trials, objective, costs)
     budget, passes = equal_budget(searched, drawn, make(1)), Passes()
     short, long = make(budget.steps), make(budget.steps + 1)
     longer = {space.key(architecture) for architecture in drawn[: budget.longer]}
@@ -91,8 +99,7 @@ def random_baseline(
         return (long if space.key(architecture) in longer else short)(architecture)
 
     with run.sub("baseline", {"method": "random", "seed": seed, **asdict(budget)}) as sub:
-        searcher = make_searcher("random", space, seed)
-        tried = try_architectures(space, searcher, estimate, trials, objective, sub, costs=costs, what="random search", passes=passes)
+        tried = try_architectures(space, searcher(), estimate, trials, objective, sub, costs=costs, what="random search", passes=passes)
         best = tried[0]
     with within("what was found, trained alike"):
         alike = short(found)
@@ -100,8 +107,8 @@ def random_baseline(
     return {"best": space.matters(best.architecture), "scores": best.scores, "found": alike, "budget": done}
 
 
-def _drawn(space: SearchSpace, trials: int, seed: int, objective: Objective, costs: Costs | None) -> list[Architecture]:
+def _drawn(space: SearchSpace, searcher: Searcher, trials: int, objective: Objective, costs: Costs | None) -> list[Architecture]:
     """The architectures that random search will train, in order."""
     free = replace(objective, maximise=("drawn",), minimise=())
-    tried = explore(space, make_searcher("random", space, seed), lambda architecture: {"drawn": 0.0}, trials, free, costs=costs)
+    tried = explore(space, searcher, lambda architecture: {"drawn": 0.0}, trials, free, costs=costs)
     return [trial.architecture for trial in sorted(tried, key=lambda trial: trial.number)]

@@ -31,9 +31,10 @@ from supernet.strategies.weights import Weights
 from supernet.workflow.children import Children
 from supernet.workflow.classification import use_threads
 from supernet.workflow.commands import NOT_FOR_USERS, Compare, Machine
+from supernet.workflow.limits import bounds_of
 from supernet.workflow.methods import open_table
 from supernet.workflow.retraining import RETRAIN
-from supernet.workflow.searching import SEARCH, check_search
+from supernet.workflow.searching import SEARCH, check_search, keeps_bounds
 from supernet.workflow.searching import plan_of as search_plan
 from supernet.workflow.tasks import reads_text, with_recipe
 
@@ -60,7 +61,10 @@ def compare_run(methods: Sequence[str], settings: Settings, budget: str, seeds: 
         folder = out or Path(temporary)
         if settings["table"]["file"]:
             _, table = open_table(settings)
-            run: Callable[[str], Callable[[int], Any]] = on_table(table, amount)
+            bounds = bounds_of(settings)
+            if other := bounds.keys() - {"params", "macs"}:
+                raise InputError(f"on a table the bounds of a comparison are on params and macs, not on {', '.join(sorted(other))}")
+            run: Callable[[str], Callable[[int], Any]] = on_table(table, amount, limits=bounds)
         else:
             run = partial(_on_data, settings, amount, unit, folder, children)
         progress = Progress("comparing", len(wanted) * seeds, unit="runs")
@@ -84,6 +88,8 @@ def compare_run(methods: Sequence[str], settings: Settings, budget: str, seeds: 
         finally:
             progress.close()
         for name, found in result["methods"].items():
+            if not found.get("holds", True):
+                print(f"warning: {name} misses a bound with some seed", file=sys.stderr)
             for score, verdict in found.get("decided", {}).items():
                 for sentence in undecided({score: verdict}):
                     print(f"undecided: {name}, {score}: {sentence}", file=sys.stderr)
@@ -163,7 +169,8 @@ def _on_data(
         scores = {"validation": trained["validation"]["accuracy"], "test": trained["test"]["accuracy"]}
         costs = {"params": trained["params"], "macs": trained["macs"], "genotype": searched["genotype"]}
         tried = wanted["trials"] if name in SEARCHERS else 1  # architectures that were scored to choose one
-        return {**scores, "evaluations": tried, **costs, "measured": measured}
+        holds = {"holds": keeps_bounds(searched)} if "limits" in searched else {}
+        return {**scores, "evaluations": tried, **costs, **holds, "measured": measured}
 
     return run
 

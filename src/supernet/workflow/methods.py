@@ -21,6 +21,7 @@ from supernet.randomness import seed_everything
 from supernet.run import Run
 from supernet.search import Found, among, default_objective, search, try_architectures, warm_start
 from supernet.searchers import Searcher, make_searcher
+from supernet.searchers.assured import Assured
 from supernet.settings import Settings, accepted, taken
 from supernet.sketch import sketched
 from supernet.space import Architecture, SearchSpace
@@ -75,8 +76,10 @@ def make_strategy(settings: Settings, task: ImageTask | TextTask, supernet: Supe
     return by_length(method.load(space)(supernet, task, seed=settings["seed"], weights=settings["weights"], **own), task)
 
 
-def over_a_supernet(settings: Settings, run: Run, task: ImageTask | TextTask, limits: Limits | None) -> tuple[Found, Settings]:
-    """``limits``: of ``limits_of``, where anything is bound or priced."""
+def over_a_supernet(
+    settings: Settings, run: Run, task: ImageTask | TextTask, limits: Limits | None, feasible: Architecture | None
+) -> tuple[Found, Settings]:
+    """``limits``: of ``limits_of``, where anything is bound or priced. ``feasible``: an architecture that keeps them, if one is known."""
     start = task.data.state_dict()
     keep_vocabulary(run, task)
     supernet = build_supernet(settings, task)
@@ -119,6 +122,7 @@ def over_a_supernet(settings: Settings, run: Run, task: ImageTask | TextTask, li
             seed=settings["seed"],
             objective=replace(default_objective(task), limits=limits.aims if limits else {}),
             costs=limits.costs if limits else None,
+            feasible=feasible,
         )
         found.decided |= against_random(found, task)
     return found, network
@@ -133,7 +137,9 @@ def against_random(found: Found, task: Task) -> dict[str, Verdict]:
     return {"baseline": by_difference(own[metric], other[metric], task.examples() if metric == "accuracy" else None)}
 
 
-def from_scratch(settings: Settings, run: Run, task: ImageTask | TextTask, limits: Limits | None) -> tuple[Found, Settings]:
+def from_scratch(
+    settings: Settings, run: Run, task: ImageTask | TextTask, limits: Limits | None, feasible: Architecture | None
+) -> tuple[Found, Settings]:
     space = build_supernet(settings, task).space
     network = network_settings(settings, task)
     objective, steps = replace(default_objective(task), limits=limits.aims if limits else {}), settings["steps"]
@@ -145,7 +151,7 @@ def from_scratch(settings: Settings, run: Run, task: ImageTask | TextTask, limit
         steps = max(steps // settings["trials"], 1)
     trials = try_architectures(
         space,
-        searcher_of(settings, settings["method"], space),
+        searcher_of(settings, settings["method"], space, feasible),
         scratch_estimator(settings, task, settings["estimator"]["epochs"], steps),
         settings["trials"],
         objective,
@@ -158,10 +164,11 @@ def from_scratch(settings: Settings, run: Run, task: ImageTask | TextTask, limit
     return found, network
 
 
-def searcher_of(settings: Settings, name: str, space: SearchSpace) -> Searcher:
-    """The searcher by name, with the settings of the section ``searcher``."""
+def searcher_of(settings: Settings, name: str, space: SearchSpace, feasible: Architecture | None = None) -> Searcher:
+    """The searcher by name, with the settings of the section ``searcher``; ``feasible``: an architecture that keeps all bounds."""
     own = {k: v for k, v in settings["searcher"].items() if k != "name"}
-    return make_searcher(name, space, settings["seed"], budget=settings["trials"], **own)
+    searcher = make_searcher(name, space, settings["seed"], budget=settings["trials"], **own)
+    return searcher if feasible is None else Assured(searcher, feasible)
 
 
 def scratch_estimator(settings: Settings, task: ImageTask | TextTask, epochs: int, steps: int | None = None) -> FromScratch:
@@ -176,7 +183,7 @@ def scratch_estimator(settings: Settings, task: ImageTask | TextTask, epochs: in
     return FromScratch(lambda arch: module.network(arch, **able), task, epochs=epochs, steps=steps, seed=settings["seed"], strategy=train)
 
 
-def on_a_table(settings: Settings, run: Run, limits: Limits | None) -> tuple[Found, Settings]:
+def on_a_table(settings: Settings, run: Run, limits: Limits | None, feasible: Architecture | None) -> tuple[Found, Settings]:
     space, table = open_table(settings)
     if table.note:
         print(f"note: {table.note}", file=sys.stderr)
@@ -186,7 +193,7 @@ def on_a_table(settings: Settings, run: Run, limits: Limits | None) -> tuple[Fou
         return {**(limits.costs(architecture) if limits else {}), **table.costs(architecture)}
 
     objective = Objective(maximise=("validation",), limits=limits.aims if limits else bounds)
-    searcher = searcher_of(settings, settings["method"], space)
+    searcher = searcher_of(settings, settings["method"], space, feasible)
     trials = try_architectures(space, searcher, table.estimate, settings["trials"], objective, run, costs=costs)
     found = Found(space.matters(trials[0].architecture), dict(trials[0].scores or {}), None, [], trials)
     found.decided = among(trials, objective)

@@ -22,6 +22,7 @@ from supernet.search import warm_start
 from supernet.searchers import SEARCHERS, searcher_class
 from supernet.settings import Settings, accepted, defaults
 from supernet.sketch import sketched
+from supernet.space import Architecture
 from supernet.spaces import space_module
 from supernet.strategies import STRATEGIES
 from supernet.strategies.weights import Weights
@@ -37,11 +38,15 @@ ImageOrText = ImageTask | TextTask
 
 @dataclass
 class Prepared:
-    """What a search starts from; ``task`` is None on a table, ``limits`` where nothing is bound. ``resolved``: see ``with_resolved``."""
+    """What a search starts from; ``task`` is None on a table, ``limits`` where nothing is bound. ``resolved``: see ``with_resolved``.
+
+    ``feasible``: an architecture that keeps all bounds, where there are any and one is known.
+    """
 
     task: ImageOrText | None
     limits: Limits | None
     supernet: Supernet
+    feasible: Architecture | None = None
     resolved: Settings = field(default_factory=dict)
 
 
@@ -58,8 +63,10 @@ def prepared(settings: Settings) -> Prepared:
     check_network(settings["space"], supernet, network)
     counted = {"params", "macs"} if settings["table"]["file"] else set()
     limits = limits_of(settings, network) if bounds_of(settings).keys() - counted or (task and prices(settings)) else None
+    feasible = limits.check() if limits else None
     if settings["table"]["file"]:
-        open_table(settings)
+        kept = open_table(settings)[1].check({name: bound for name, bound in bounds_of(settings).items() if name in counted})
+        feasible = kept if limits is None else feasible
     if settings["initial"]:
         check_initial(supernet, settings["initial"])
     strategy = None
@@ -67,7 +74,7 @@ def prepared(settings: Settings) -> Prepared:
         check_stages(settings, task)
         strategy = make_strategy(settings, task, sketch(settings, task), limits)
         task.data.load_state_dict(start)
-    return Prepared(task, limits, supernet, resolved(settings, task, network, supernet, limits, strategy))
+    return Prepared(task, limits, supernet, feasible, resolved(settings, task, network, supernet, limits, strategy))
 
 
 def check_combination(settings: Settings) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from supernet.costs.objective import number
+from supernet.costs.limits import missed
 from supernet.costs.published_tables import kind_of
 from supernet.decided import Verdict, by_ranking, undecided
 from supernet.designs import Design
@@ -50,11 +51,11 @@ def search_run(settings: Settings, out: Path, resume: bool = False) -> dict[str,
     ready = prepared(settings)
     with Run(out, with_resolved(settings, ready.resolved), resume) as run:
         if ready.task is None:
-            found, module_settings = on_a_table(settings, run, ready.limits)
+            found, module_settings = on_a_table(settings, run, ready.limits, ready.feasible)
         elif settings["method"] in STRATEGIES:
-            found, module_settings = over_a_supernet(settings, run, ready.task, ready.limits)
+            found, module_settings = over_a_supernet(settings, run, ready.task, ready.limits, ready.feasible)
         else:
-            found, module_settings = from_scratch(settings, run, ready.task, ready.limits)
+            found, module_settings = from_scratch(settings, run, ready.task, ready.limits, ready.feasible)
         result = _finish(settings, run, found, module_settings, time.monotonic() - began)
         space = found.supernet.space if found.supernet else {}
         write_report(run.folder, {name: choice.options for name, choice in space.items()})
@@ -143,9 +144,9 @@ def _finish(settings: Settings, run: Run, found: Found, network: Settings, secon
     counted = counted_of(supernet_settings(settings), described["settings"])
     if prices(settings):
         costs |= {k: v for k, v in limits_of(settings, network).costs(found.architecture).items() if k not in costs}
-    holds = {k: bool(costs[k] <= bound) for k, bound in bounds.items()}
-    for name in (k for k in bounds if not holds[k]):
-        print(f"warning: the limit is missed: {name} {number(costs[name])} > {number(bounds[name])}", file=sys.stderr)
+    limits = {k: {"bound": bound, "holds": bool(costs[k] <= bound)} for k, bound in bounds.items()}
+    for sentence in missed(limits, costs):
+        print(f"warning: {sentence}", file=sys.stderr)
     latency = None
     if "latency" in costs:
         whole = found.network if found.network is not None and holds_weights(there, found) else there.network()
@@ -153,6 +154,7 @@ def _finish(settings: Settings, run: Run, found: Found, network: Settings, secon
     measured, where = {"latency": latency} if latency else {}, milliseconds_by_part(settings, network, found.architecture)
     if latency and not latency.get("holds", True):
         print(f"warning: measured, the network takes {latency['ms']:.4g} ms, {latency['over']:.1%} over the limit", file=sys.stderr)
+        limits["latency"]["holds"] = False
     found_by = {"method": settings["method"], "seed": settings["seed"], "epochs": settings["epochs"], "trials": len(found.trials)}
     stored = {
         "format": FORMAT,
@@ -165,7 +167,7 @@ def _finish(settings: Settings, run: Run, found: Found, network: Settings, secon
         "costs": costs,
         **counted,
         **({"supernet": json_ready(found.built)} if found.built else {}),
-        **({"limits": {k: {"bound": bounds[k], "holds": holds[k]} for k in bounds}} if bounds else {}),
+        **({"limits": limits} if limits else {}),
         **({"where": {"latency": where}} if where else {}),
         **({"measured": measured} if measured else {}),
         **found.data,
@@ -178,13 +180,18 @@ def _finish(settings: Settings, run: Run, found: Found, network: Settings, secon
     written = exported(run, there, found) if "latency" in costs else None
     result = {"choices": stored["choices"], "genotype": there.written(), **costs}
     result |= {**counted, "settings": described["settings"]}  # of the network that params and macs are of
-    result |= {"validation": validation, **({"limits": stored["limits"]} if bounds else {})}
+    result |= {"validation": validation, **({"limits": limits} if limits else {})}
     result |= {"decided": decided} if decided else {}
     if found.baseline:
         result["baseline"] = _finish_baseline(settings, run, found.baseline, network)
     result |= {"exported": written} if written else {}
     took = {"seconds": seconds, "peak_memory_mb": peak_memory(settings["device"])}
     return {**result, "out": str(run.folder), "measured": {**took, **measured}}
+
+
+def keeps_bounds(result: Mapping[str, Any]) -> bool:
+    """Whether every bound holds of what a search found, by its JSON."""
+    return all(entry["holds"] for entry in result.get("limits", {}).values())
 
 
 def counted_of(searched: Settings, sized: Settings) -> dict[str, str]:
