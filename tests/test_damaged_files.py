@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 import torch
 import yaml
@@ -21,6 +22,7 @@ from supernet.costs.predictor import Predictor, fit_predictor
 from supernet.costs.published_tables import kind_of, lookup
 from supernet.designs import design
 from supernet.errors import InputError, RunError
+from supernet.estimators.tabular import Table
 from supernet.readers import read_text
 from supernet.records import read_architecture, read_pace, read_vocabulary, result_of
 from supernet.run import read_config, read_history
@@ -28,6 +30,7 @@ from supernet.search import warm_start
 from supernet.settings import checked, resolve
 from supernet.space import Choice, SearchSpace
 from supernet.workflow.commands import Search
+from supernet.workflow.delivery import settings_of
 from supernet.workflow.searching import SEARCH
 
 ODD: tuple[Any, ...] = (None, "x", "", [], {}, [1], {"a": 1}, True, -1, 0, 1.5, 1e30, float("nan"), 10**9, 10**40, [[[]]], "3x32x32")
@@ -119,6 +122,7 @@ def predictor(path: Path) -> dict[str, Any]:
 
 
 def use_table(path: Path) -> None:
+    kind_of(path)
     found = LatencyTable.read(path)
     found.table(space())
     assert found.underestimate >= 0
@@ -217,6 +221,36 @@ def test_weights_cut_short_anywhere_are_refused_in_one_line(tmp_path: Path) -> N
     for length in range(0, len(content), 7):
         path.write_bytes(content[:length])
         assert not one_line_or_read(lambda: warm_start(net, path), length)
+
+
+def use_arrays(path: Path, arrays: dict[str, Any]) -> None:
+    numpy.savez(path, **{k: v for k, v in arrays.items() if v is not None})
+    found = Table.read(path)
+    for architecture in found.space().enumerate():
+        found.report(architecture), found.estimate(architecture)
+
+
+def test_a_benchmark_table_with_odd_arrays_is_refused_in_one_line_or_read(tmp_path: Path) -> None:
+    ops = numpy.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+    plain = {"ops": ops, "op_names": numpy.array(["a", "b"]), "val": numpy.ones(4), "test": numpy.ones(4), "params": numpy.ones(4)}
+    plain |= {"choices": numpy.array(["x", "y"]), "datasets": numpy.array(["one"]), "edges": numpy.array([[0, 1], [0, 2]])}
+    odd: tuple[Any, ...] = (None, 3, "x", [], [[1]], ["a"], numpy.full(4, numpy.nan), numpy.ones((4, 1, 1, 1)), numpy.full((4, 2), -1))
+    odd += (numpy.array([1 + 1j] * 4), numpy.full((4, 2), 10**12), numpy.array([True] * 4), numpy.array(["2001"] * 4, "datetime64"))
+    use_arrays(tmp_path / "table.npz", plain)
+    for name in plain:
+        for value in odd:
+            one_line_or_read(lambda: use_arrays(tmp_path / "table.npz", {**plain, name: value}), (name, value))  # noqa: B023
+    content = (tmp_path / "table.npz").read_bytes()
+    for length in range(0, len(content), 97):
+        (tmp_path / "cut.npz").write_bytes(content[:length])
+        assert not one_line_or_read(lambda: Table.read(tmp_path / "cut.npz"), length)
+
+
+def test_evaluating_a_run_whose_configuration_was_damaged_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "architecture.json").write_text(json.dumps(RETRAINED))
+    for text in ("{}", "command: [1]", "data: 3", "data: {source: [1]}", "seed: x", "command: retrain\ndata: {text: 3}"):
+        (tmp_path / "config.yaml").write_text(text)
+        one_line_or_read(lambda: settings_of(tmp_path), text)
 
 
 def test_yaml_of_a_run_is_read_as_it_was_written(tmp_path: Path) -> None:

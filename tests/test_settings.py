@@ -8,8 +8,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import torch
 from pydantic import BaseModel
+from torch import nn
 
+from supernet import OneOf, Supernet, Task, search
 from supernet.errors import InputError
 from supernet.searchers import SEARCHERS, searcher_class
 from supernet.settings import accepted, checked, keywords, resolve, value_of
@@ -94,6 +97,15 @@ def test_numbers_that_mean_nothing_are_refused_by_the_signature_that_takes_them(
         for value in (math.nan, math.inf, -math.inf, 1e30, 10**400, [math.nan], -1, 10**12):
             given = one_line_or_taken(lambda: accepted(what, function, {name: value}, fixed), name)  # noqa: B023
             assert given is None, f"{what}: {name}={value} is taken"
+
+
+@pytest.mark.parametrize("name", ["epochs", "steps", "trials", "calibration", "seed", "save_every"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, 1e30, -1, "3", [1]])
+def test_lengths_that_are_no_numbers_are_refused_in_python_too(name: str, value: Any) -> None:
+    net = Supernet(nn.Sequential(OneOf({"a": nn.Linear(2, 2), "b": nn.Identity()})))
+    batches = [(torch.zeros(4, 2), torch.zeros(4, dtype=torch.int64))]
+    with pytest.raises(InputError, match=name):
+        search(net, Task(batches, batches, loss=nn.functional.cross_entropy), "darts", **{name: value})
 
 
 SMALL = {"supernet.channels": 4, "supernet.cells": 1}

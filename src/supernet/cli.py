@@ -215,14 +215,18 @@ def describe(
     input_: INPUT = None,
     classes: CLASSES = None,
     auxiliary: Annotated[bool, typer.Option("--auxiliary", help="Count the auxiliary head too.")] = False,
+    set_: SETS = None,
     json_: JSON = False,
 ) -> None:
     """Parameters and multiply-adds of an architecture's evaluation network, or of a space's supernet."""
     from supernet.designs import describe_space, design
+    from supernet.settings import resolve
 
-    given = {"channels": channels, "cells": cells, "stem": stem, "shape": shape_of(input_), "classes": classes}
     if (architecture is None) == (space is None):
         raise InputError("describe takes an architecture or --space, one of them")
+    flags = {"channels": channels, "cells": cells, "stem": stem, "shape": shape_of(input_), "classes": classes}
+    section = "network" if space is None else "supernet"
+    given = resolve({section: {}}, None, set_ or [], {f"{section}.{name}": value for name, value in flags.items()})[section]
     if space is not None:
         return show(describe_space(space, method, given), json_)
     show(design(str(architecture)).describe({**given, "auxiliary": True if auxiliary else None}), json_)

@@ -10,15 +10,16 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import torch
 from torch import nn
 
 from supernet.costs.count import macs, params
 from supernet.errors import InputError, unknown
 from supernet.genotype import Genotype, RecurrentGenotype, whole_numbers
+from supernet.layers.base import Supernet
 from supernet.readers import read_text
 from supernet.records import architecture_of
 from supernet.settings import accepted, json_ready, value_of
+from supernet.sketch import sketched
 from supernet.space import Architecture, Choice
 from supernet.spaces import SPACES, space_module
 from supernet.spaces.published import names, published
@@ -71,8 +72,7 @@ class Design:
     def describe(self, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Parameters, multiply-adds of one image (or token) in evaluation mode, choices and settings."""
         sized, module = self.sized(given or {}), space_module(self.space)
-        with torch.device("meta"):
-            network = self.network(given)
+        network = sketched(f"a network of {self.space}", lambda: self.network(given))
         counted = params(network, without=() if sized.get("auxiliary") else ("auxiliary",))
         work = module.macs(network, sized) if hasattr(module, "macs") else macs(network, tuple(sized["shape"]))
         found: dict[str, Any] = {"params": counted, "macs": work, "choices": self.choices}
@@ -224,8 +224,8 @@ def describe_space(space: str, method: str | None, given: Mapping[str, Any]) -> 
     own = known.space.get(space, {}) if known else {}
     sizes = usual(module, given.get("stem")) if getattr(module, "ONE_BUILD", False) else module.SEARCH
     settings = {**sizes, **own, **{k: v for k, v in given.items() if v is not None}}
-    with torch.device("meta"):
-        supernet = module.supernet(**accepted(f"the supernet of {space}", module.supernet, settings))
+    settings = accepted(f"the supernet of {space}", module.supernet, settings)
+    supernet: Supernet = sketched(f"the supernet of {space}", lambda: module.supernet(**settings))
     open_choices = supernet.space.values()
     return {
         "supernet_params": params(supernet, without=()),

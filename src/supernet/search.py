@@ -28,6 +28,7 @@ from supernet.layers.base import Supernet
 from supernet.layers.blend import comparing
 from supernet.mixture import Costing, Mix, Table
 from supernet.progress import Progress, within
+from supernet.quantities import Amount, Count, CountOrNone, Epochs, Seed
 from supernet.randomness import seed_everything
 from supernet.records import FORMAT
 from supernet.report.page import write_report
@@ -42,6 +43,7 @@ from supernet.strategies import strategy as strategy_named
 from supernet.strategies.weights import Weights
 from supernet.task import Task
 from supernet.train import History, Strategy, fit
+from supernet.typed import value_as
 from supernet.weights import read
 
 Costs = Callable[[Architecture], Mapping[str, float]]
@@ -120,6 +122,9 @@ def search(
     Raises ``InputError`` for bad settings before any work, ``Interrupted`` after Ctrl-C or SIGTERM, ``RunError`` where another thread of
     this process searches: searches draw from random states that a process has once.
     """
+    lengths = {"epochs": (Epochs, epochs), "steps": (Count | None, steps), "trials": (Count, trials), "seed": (Seed, seed)}
+    for name, (kind, value) in {**lengths, "calibration": (CountOrNone, calibration), "save_every": (Amount, save_every)}.items():
+        value_as(kind, value, name)
     passes, own = Passes() if count else Uncounted(), not isinstance(out, Run)
     if limits is not None and not isinstance(limits, Limits):
         measured, margin = _measured(latency_table, supernet.space)

@@ -13,7 +13,7 @@ from supernet.errors import InputError
 
 
 def sketched(what: str, build: Callable[[], nn.Module]) -> Any:
-    """What ``build`` makes, without storage; raises ``InputError`` that begins with ``what`` where it makes none, or too large a one."""
+    """What ``build`` makes, without storage; raises ``InputError`` that begins with ``what`` where it makes none."""
     try:
         with torch.device("meta"):
             network = build()
@@ -21,6 +21,12 @@ def sketched(what: str, build: Callable[[], nn.Module]) -> Any:
         raise InputError(f"{what}: {error}") from error
     except (RuntimeError, ValueError, TypeError, ArithmeticError, LookupError, AssertionError) as error:
         raise InputError(f"{what} cannot be built with these settings: {str(error).splitlines()[0] if str(error) else error!r}") from error
+    return network
+
+
+def fitting(what: str, build: Callable[[], nn.Module]) -> Any:
+    """As ``sketched``; also raises ``InputError`` where this machine's memory does not hold the weights."""
+    network = sketched(what, build)
     size = sum(t.numel() * t.element_size() for t in [*network.parameters(), *network.buffers()])
     if size > memory():
         held = f"{memory() / 2**30:,.0f} GB of memory"

@@ -14,6 +14,7 @@ import numpy
 import pytest
 import torch
 import yaml
+from pydantic import BaseModel
 from safetensors.torch import save_file
 
 from supernet.cli import main
@@ -21,7 +22,7 @@ from supernet.settings import defaults, keywords
 from supernet.spaces import space_module
 from supernet.strategies import STRATEGIES
 from supernet.strategies.weights import Weights
-from supernet.workflow.commands import NOT_FOR_USERS
+from supernet.workflow.commands import NOT_FOR_USERS, Compare, Profile, Retrain, Search
 
 BENCH = ("--space", "nasbench201", "--channels", 4, "--cells", 1, "--limit-data", 64, "--batch-size", 16, "--threads", 1)
 CELLS = ("--space", "darts", "--channels", 12, "--cells", 5, "--limit-data", 64, "--batch-size", 16, "--threads", 1)
@@ -197,3 +198,23 @@ def test_a_dry_run_refuses_what_the_command_would_in_one_line(
 
 def test_defaults_of_a_signature_are_those_that_its_class_takes() -> None:
     assert defaults(STRATEGIES["darts-2nd"].load())["order"] == 2 and defaults(STRATEGIES["darts"].load())["order"] == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["search", "retrain", "compare", "profile"])
+def test_odd_values_of_every_setting_end_in_one_line_or_a_plan(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole way of a command, up to its first step; each setting meets a part of the odd values, by turns."""
+    monkeypatch.chdir(tmp_path)
+    words: dict[str, tuple[type[BaseModel], tuple[object, ...]]] = {
+        "search": (Search, ("search", "darts", *BENCH)),
+        "retrain": (Retrain, ("retrain", "|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|", *BENCH[2:])),
+        "compare": (Compare, ("compare", "darts", *BENCH, "--budget", "2steps")),
+        "profile": (Profile, ("profile", *BENCH[:6], "--out", "l.json")),
+    }
+    odd = ("[1]", "{}", "x", "null", "true", "-1", "0", "1.5", "nan", "inf", "1e30", "1000000000000", "9" * 6000, "'\\0'", "/")
+    model, given = words[command]
+    flat = [f"{n}.{m}" if m else n for n, v in model().model_dump().items() for m in (v if isinstance(v, dict) and v else [""])]
+    for i, name in enumerate(flat):
+        for value in (odd[(i + j) % len(odd)] for j in range(0, len(odd), 3)):
+            code, out, err = called(*given, "--set", f"{name}={value}", "--dry-run")
+            assert code == 0 or (code == 2 and out == "" and err.splitlines()[-1].startswith("error: ")), (name, value[:40], err[-300:])

@@ -47,7 +47,7 @@ def kind_of(path: Path) -> str | None:
         return "densenas" if len(content) == 4 and isinstance(content[1], list) else None
     if not isinstance(content, dict):
         return None
-    if own := {"latency": "measured", "latency predictor": "predictor"}.get(content.get("kind", "")):
+    if own := {"latency": "measured", "latency predictor": "predictor"}.get(str(content.get("kind"))):
         return own
     if any(str(name).startswith("expanded_conv-") for name in content):
         return "once-for-all" if any("-se:" in str(name) for name in content) else "proxyless"

@@ -17,12 +17,13 @@ from supernet.layers.base import Supernet
 from supernet.records import read_architecture, read_vocabulary
 from supernet.report.cell_drawing import draw
 from supernet.run import read_config
-from supernet.settings import accepted
+from supernet.settings import RESOLVED, Settings, accepted, checked
 from supernet.spaces import space_module
 from supernet.weights import fill
+from supernet.workflow.commands import Retrain, Search
 from supernet.workflow.description import description
 from supernet.workflow.language import TextTask
-from supernet.workflow.tasks import reads_text, task_of
+from supernet.workflow.tasks import reads_text, task_of, with_recipe
 
 
 def load(run: str | Path, model: nn.Module | None = None, *example: Any) -> nn.Module:
@@ -58,9 +59,19 @@ def _derived(folder: Path, there: Design) -> nn.Module:
     return derive(supernet, there.choices, example)
 
 
+def settings_of(folder: Path) -> Settings:
+    """The settings of a search or a retraining, as their types have them; raises ``InputError``."""
+    stored = read_config(folder)
+    model = Search if stored.get("command") == "search" else Retrain
+    try:
+        return with_recipe(checked(model, {k: v for k, v in stored.items() if k != RESOLVED}), design(str(folder)).space)
+    except InputError as error:
+        raise InputError(f"{folder / 'config.yaml'}: {error}") from error
+
+
 def evaluate_run(folder: Path, data: str | None, split_name: str, batch_size: int, device: str) -> dict[str, Any]:
     """The metrics of a run's network on a split; a language model reads as many strands at once as its run did."""
-    network, settings, space = load(folder), read_config(folder), design(str(folder)).space
+    network, settings, space = load(folder), settings_of(folder), design(str(folder)).space
     own = {} if reads_text(space) else {"batch_size": batch_size}
     section = {**settings["data"], "source": data or settings["data"]["source"], **own}
     task = task_of({**settings, "data": section, "device": device, "autocast": None}, space, testing=True)
@@ -80,7 +91,7 @@ def export_run(run: Path, out: Path, formats: tuple[str, ...]) -> dict[str, Any]
     there, generator = design(str(run)), torch.Generator().manual_seed(0)
     sizes, strands = there.stored["settings"], 1 if reads_text(there.space) else 0  # the dimension of the batch
     if reads_text(there.space):
-        example = torch.randint(sizes["tokens"], (read_config(run)["data"]["text"]["steps"], 2), generator=generator)
+        example = torch.randint(sizes["tokens"], (settings_of(run)["data"]["text"]["steps"], 2), generator=generator)
     else:
         example = torch.randn(2, *sizes["shape"], generator=generator)
     written = export(network, example, out, formats, architecture=there.stored, metadata=description(run, there), batch_dimension=strands)

@@ -23,7 +23,7 @@ from supernet.search import Found, among, default_objective, search, try_archite
 from supernet.searchers import Searcher, make_searcher
 from supernet.searchers.assured import Assured
 from supernet.settings import Settings, accepted, taken
-from supernet.sketch import sketched
+from supernet.sketch import fitting
 from supernet.space import Architecture, SearchSpace
 from supernet.spaces import space_module
 from supernet.strategies import STRATEGIES
@@ -203,7 +203,7 @@ def on_a_table(settings: Settings, run: Run, limits: Limits | None, feasible: Ar
 def sketch(settings: Settings, task: ImageTask | TextTask | None = None) -> Supernet:
     """The supernet of a command's settings, without storage; raises ``InputError`` where it cannot be built, or not be held."""
     given, module = supernet_settings(settings, task), space_module(settings["space"])
-    found: Supernet = sketched(f"the supernet of {settings['space']}", lambda: module.supernet(**given))
+    found: Supernet = fitting(f"the supernet of {settings['space']}", lambda: module.supernet(**given))
     return found
 
 

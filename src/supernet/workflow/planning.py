@@ -21,7 +21,7 @@ from supernet.layers.base import Supernet
 from supernet.search import warm_start
 from supernet.searchers import SEARCHERS, searcher_class
 from supernet.settings import Settings, accepted, defaults
-from supernet.sketch import sketched
+from supernet.sketch import fitting
 from supernet.space import Architecture
 from supernet.spaces import space_module
 from supernet.strategies import STRATEGIES
@@ -95,7 +95,7 @@ def check_combination(settings: Settings) -> None:
 def check_network(space: str, supernet: Supernet, network: Mapping[str, Any]) -> None:
     """Refuse an evaluation network that could not be built at the end of the search."""
     drawn = supernet.space.matters(supernet.space.sample(Random(0)))
-    sketched(f"a network of {space}", Design(space, drawn, dict(drawn), "", dict(network)).network)
+    fitting(f"a network of {space}", Design(space, drawn, dict(drawn), "", dict(network)).network)
 
 
 def check_stages(settings: Settings, task: ImageOrText) -> None:
@@ -107,7 +107,7 @@ def check_stages(settings: Settings, task: ImageOrText) -> None:
     for number, stage in enumerate(stages, start=1):
         module, what = space_module(space), f"the supernet of stage {number} of {settings['method']}"
         sizes = accepted(what, module.supernet, {**supernet_settings(settings, task), **stage})
-        sketched(what, lambda: module.supernet(**sizes))  # noqa: B023, called at once
+        fitting(what, lambda: module.supernet(**sizes))  # noqa: B023, called at once
 
 
 def check_initial(network: nn.Module, path: str) -> None:

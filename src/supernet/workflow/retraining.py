@@ -18,7 +18,7 @@ from supernet.run import Run, check_folder, check_writable
 from supernet.search import warm_start
 from supernet.searchers.state import plain
 from supernet.settings import Settings, accepted, checked, defaults, json_ready
-from supernet.sketch import sketched
+from supernet.sketch import fitting
 from supernet.spaces import space_module
 from supernet.strategies.weights import Weights
 from supernet.task import usable
@@ -43,7 +43,7 @@ def retrain_run(settings: Settings, out: Path, resume: bool = False) -> dict[str
     use_threads(settings)
     task = task_of(settings, there.space, testing=True)
     sizes = {**there.settings, **task.sizes, **settings["network"]}
-    sketched(f"a network of {there.space}", partial(there.network, sizes))
+    fitting(f"a network of {there.space}", partial(there.network, sizes))
     with Run(out, with_resolved(settings, resolved(settings, there, task, sizes)), resume) as run:
         start = task.data.state_dict()
         keep_vocabulary(run, task)
@@ -100,7 +100,7 @@ def plan_of(settings: Settings, out: Path, resume: bool = False) -> dict[str, An
     use_threads(settings)
     task = task_of(settings, there.space, testing=True)
     sizes = {**there.settings, **task.sizes, **settings["network"]}
-    network = sketched(f"a network of {there.space}", partial(there.network, sizes))
+    network = fitting(f"a network of {there.space}", partial(there.network, sizes))
     if settings["initial"]:
         check_initial(network, settings["initial"])
     train = {"weights": partial(Weights, **{"lr_min": 0.0, **settings["weights"]}), **settings["retrain"]}
