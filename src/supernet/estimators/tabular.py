@@ -57,12 +57,12 @@ class Table:
         for key in ("ops", "op_names"):
             if key not in arrays:
                 raise InputError(f"the table has no array {key!r}; it has: {', '.join(arrays)}")
-        names = [str(name) for name in arrays["op_names"]]
+        names = _listed(arrays, "op_names")
         self._arrays, self._rows = arrays, _rows(arrays["ops"], len(names))
         own = _own_space(arrays, names)
         self._space = own if space is None else space
         self._codes = _codes(self._space, own, names)
-        self.datasets = [str(name) for name in arrays["datasets"]] if "datasets" in arrays else []
+        self.datasets = _listed(arrays, "datasets") if "datasets" in arrays else []
         self.dataset = self._choose(dataset)
         self.columns = [n for n, a in arrays.items() if n not in LAYOUT and a.ndim and a.dtype.kind in "iuf"]
         scores = [n for n in self.columns if n not in COSTS]
@@ -201,14 +201,25 @@ def _rows(ops: Array, options: int) -> dict[tuple[int, ...], int]:
     return rows
 
 
+def _listed(arrays: Mapping[str, Array], key: str) -> list[str]:
+    """The names in an array; raises ``InputError`` unless they are a list of names that differ."""
+    array = arrays[key]
+    if array.ndim != 1 or not array.size or array.dtype.kind not in "US" or len(set(array.tolist())) < array.size:
+        raise InputError(f"{key!r} must be a list of names that differ, not {array.dtype} of shape {array.shape}")
+    return [name.decode(errors="replace") if isinstance(name, bytes) else name for name in array.tolist()]
+
+
 def _own_space(arrays: Mapping[str, Array], names: list[str]) -> SearchSpace:
     """A choice a column of ``ops``, with the options that occur in it."""
     ops, choices = arrays["ops"], [str(i) for i in range(arrays["ops"].shape[1])]
     if "choices" in arrays:
-        choices = [str(name) for name in arrays["choices"]]
+        choices = _listed(arrays, "choices")
     elif "edges" in arrays:
+        edges = arrays["edges"]
+        if edges.ndim != 2 or edges.shape[1] != 2 or edges.dtype.kind not in "iu":
+            raise InputError(f"'edges' must be integers of shape (choices, 2), not {edges.dtype} of shape {edges.shape}")
         choices = [f"{to}<{source}" for source, to in arrays["edges"].tolist()]
-    if len(set(choices)) != ops.shape[1]:
+    if len(choices) != ops.shape[1] or len(set(choices)) < len(choices):
         raise InputError(f"the table names {len(set(choices))} choices for the {ops.shape[1]} columns of 'ops'")
     return SearchSpace(Choice(n, tuple(names[i] for i in np.unique(column))) for n, column in zip(choices, ops.T, strict=True))
 
