@@ -121,11 +121,22 @@ def test_a_search_resumed_with_any_other_setting_is_refused_by_name_and_without_
 def test_a_retraining_resumed_with_any_other_setting_is_refused_by_name_and_without_any_goes_on(tmp_path: Path) -> None:
     text = "|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|"
     assert called("retrain", text, *BENCH[2:], "--epochs", 1, "--out", tmp_path / "r")[0] == 0
-    for name, value in {"weights.lr": 0.5, "retrain.drop_path": 0.1, "network.cells": 2, "data.cutout": 1, "epochs": 2}.items():
+    for name, value in {"weights.lr": 0.5, "network.cells": 2, "data.cutout": 1, "epochs": 2}.items():
         code, _, err = called("retrain", text, "--out", tmp_path / "r", "--resume", "--set", f"{name}={value}")
         assert code == 2 and f"({name})" in err, (name, err)
     code, _, err = called("retrain", text, "--out", tmp_path / "r", "--resume")
     assert code == 0, err
+
+
+@pytest.mark.parametrize("more", [(), ("--dry-run",)], ids=["run", "plan"])
+@pytest.mark.parametrize("name", ["auxiliary", "drop_path"])
+def test_a_setting_of_a_retraining_that_its_network_has_no_part_for_is_refused(name: str, more: tuple[str, ...], tmp_path: Path) -> None:
+    text = "|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|"
+    words = ("retrain", text, *BENCH[2:], "--epochs", 1, "--out", tmp_path / "r", *more)
+    code, _, err = called(*words, "--set", f"retrain.{name}=0.1")
+    assert code == 2 and f"error: retrain.{name}" in err, err
+    assert not (tmp_path / "r").exists()
+    assert called(*words, "--set", f"retrain.{name}=0")[0] == 0
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from torch import nn
 
 from supernet.designs import Design, design
 from supernet.errors import InputError
+from supernet.ops import AuxiliaryHead, DropPath
 from supernet.randomness import seed_everything
 from supernet.records import FORMAT
 from supernet.report.page import write_report
@@ -43,7 +44,7 @@ def retrain_run(settings: Settings, out: Path, resume: bool = False) -> dict[str
     use_threads(settings)
     task = task_of(settings, there.space, testing=True)
     sizes = {**there.settings, **task.sizes, **settings["network"]}
-    fitting(f"a network of {there.space}", partial(there.network, sizes))
+    check_acting(fitting(f"a network of {there.space}", partial(there.network, sizes)), settings["retrain"])
     with Run(out, with_resolved(settings, resolved(settings, there, task, sizes)), resume) as run:
         start = task.data.state_dict()
         keep_vocabulary(run, task)
@@ -91,6 +92,14 @@ def check_retrain(settings: Settings) -> tuple[Settings, Design]:
     return with_recipe(settings, there.space), there
 
 
+def check_acting(network: nn.Module, given: Settings) -> None:
+    """Refuses settings of the training that act on parts which ``network`` does not have."""
+    if given.get("auxiliary") and not any(isinstance(module, AuxiliaryHead) for module in network.modules()):
+        raise InputError("retrain.auxiliary weighs the loss of an auxiliary head, and this network has none: ask for one with --auxiliary")
+    if given.get("drop_path") and not any(isinstance(module, DropPath) for module in network.modules()):
+        raise InputError("retrain.drop_path acts on networks of cells that drop paths, and this network has no such place: leave it out")
+
+
 def plan_of(settings: Settings, out: Path, resume: bool = False) -> dict[str, Any]:
     """What ``--dry-run`` prints: all settings with their values, the network and its costs, the number of examples.
 
@@ -101,6 +110,7 @@ def plan_of(settings: Settings, out: Path, resume: bool = False) -> dict[str, An
     task = task_of(settings, there.space, testing=True)
     sizes = {**there.settings, **task.sizes, **settings["network"]}
     network = fitting(f"a network of {there.space}", partial(there.network, sizes))
+    check_acting(network, settings["retrain"])
     if settings["initial"]:
         check_initial(network, settings["initial"])
     train = {"weights": partial(Weights, **{"lr_min": 0.0, **settings["weights"]}), **settings["retrain"]}
