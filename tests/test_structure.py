@@ -119,6 +119,7 @@ def test_no_strategy_imports_another_methods_file() -> None:
         "strategies.retrain",
         "strategies.weights",
         "strategies.regularisers",
+        "strategies.lessons",
         "strategies.early_stopping",
         "strategies.curvature",
         "strategies.rms_prop",

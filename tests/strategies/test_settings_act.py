@@ -33,6 +33,7 @@ COMMON = {
     "stops": (lambda strategy, done, of: strategy.architecture(),),
 }
 OWN: dict[str, dict[str, Any]] = {
+    "OneShot": {"lessons": "path-dropout"},
     "DARTS": {"order": 2, "hessian": "exact", "epsilon": 0.5},
     "GDAS": {"temperature": (3.0, 0.5), "bare": True},
     "PDARTS": {"stages": ({"cells": 5}, {"cells": 11}), "keep": (3, 2), "dropout": (0.5, 0.5, 0.5), "cap": 0},

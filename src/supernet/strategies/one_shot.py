@@ -6,35 +6,41 @@ sharing), https://arxiv.org/abs/1902.07638
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 from random import Random
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from supernet.data.streams import Data
 from supernet.layers.base import Supernet
-from supernet.mixture import one_hot
 from supernet.modes import training
 from supernet.searchers.state import random_state, restore_random
-from supernet.space import Architecture, SearchSpace
+from supernet.strategies.lessons import Lesson, Lessons, Taught, lessons_of
 from supernet.strategies.weights import Reduce, Weights, alone, over
 from supernet.task import Task
+from supernet.tree import mapped
 
-Draws = Callable[[SearchSpace, Random], Iterable[Architecture]]
+Objective = Callable[[Task, Any, Any, Any], Tensor]  # task, outputs, batch, target of the lesson -> loss
 
 
-def uniform(space: SearchSpace, rng: Random) -> Iterable[Architecture]:
-    """One architecture, every option equally likely: the uniform paths of SPOS."""
-    yield space.sample(rng)
+def taught(task: Task, outputs: Any, batch: Any, target: Any) -> Tensor:
+    """The task's loss where ``target`` is None, else the cross-entropy of logits (B, classes) with the softmax of the target's.
+
+    Hinton et al. 2015, section 2, https://arxiv.org/abs/1503.02531, at a temperature of 1.
+    """
+    return task.loss(outputs, batch) if target is None else F.cross_entropy(outputs, target.softmax(1))
 
 
 class OneShot:
-    """Each step trains the architectures that ``draws`` names on one batch, then updates the weights once.
+    """Each step runs the ``lessons`` on one batch, then updates the weights once.
 
+    ``lessons``: made, or by name: see ``supernet.strategies.lessons``. ``objective``: the loss of each; by default ``taught``.
     ``weights``: how the weights are trained, made from the supernet; or settings of ``Weights`` that differ from ``recipe``.
+    Raises ``InputError`` for lessons that the supernet's space does not allow.
     """
 
     recipe: ClassVar[Mapping[str, Any]] = {"lr": 0.05, "lr_min": 0.0, "decay": 4e-5}
@@ -44,26 +50,31 @@ class OneShot:
         supernet: Supernet,
         task: Task,
         *,
-        draws: Draws = uniform,
+        lessons: Lessons | str = "uniform",
+        objective: Objective = taught,
         weights: Callable[[nn.Module], Weights] | Mapping[str, Any] | None = None,
         seed: int = 0,
         reduce: Reduce = alone,
     ):
-        self.supernet, self.task, self.draws, self.reduce, self.rng = supernet, task, draws, reduce, Random(seed)
+        self.supernet, self.task, self.objective, self.reduce = supernet, task, objective, reduce
+        self.lessons, self.rng, self.progress = lessons_of(lessons, supernet.space), Random(seed), 0.0
         self.weights = weights(supernet) if callable(weights) else Weights(supernet, **over(self.recipe, weights))
 
     def step(self, data: Data) -> dict[str, Tensor]:
-        """One update; the measured are those of the last architecture drawn."""
+        """One update; the measured are those of the last lesson."""
         measured: dict[str, Tensor] = {}
 
         def losses() -> Iterator[Tensor]:
             for _ in range(self.weights.accumulate):
-                batch = data.next("train")
-                for arch in self.draws(self.supernet.space, self.rng):
-                    outputs = self.task.predict(partial(self.supernet, one_hot(self.supernet.space, arch)), batch)
-                    loss = self.task.loss(outputs, batch)
+                batch, lessons = data.next("train"), self.lessons(self.supernet.space, self.rng, self.progress)
+                lesson = next(lessons, None)
+                while lesson is not None:
+                    mixture, target = lesson
+                    outputs = self.task.predict(partial(self.supernet, mixture), batch)
+                    loss = self.objective(self.task, outputs, batch, target)
                     measured.update(loss=loss.detach(), **self.task.measure(outputs, batch))
                     yield loss
+                    lesson = following(lessons, mapped(detached, outputs))
 
         self.weights.step(losses(), self.reduce)
         return measured
@@ -77,7 +88,8 @@ class OneShot:
         return max(data.steps("train") // self.weights.accumulate, 1)
 
     def epoch(self, done: int, of: int, metrics: dict[str, Any]) -> bool:
-        """Before the first epoch and after each: set the schedule. Never asks to stop."""
+        """Before the first epoch and after each: set the schedules. Never asks to stop."""
+        self.progress = done / max(of, 1)
         self.weights.epoch(done, of)
         return False
 
@@ -86,9 +98,24 @@ class OneShot:
         return {"learning_rate": self.weights.lr}
 
     def state_dict(self) -> dict[str, Any]:
-        return {"supernet": self.supernet.state_dict(), "weights": self.weights.state_dict(), "rng": random_state(self.rng)}
+        rng = random_state(self.rng)
+        return {"supernet": self.supernet.state_dict(), "weights": self.weights.state_dict(), "rng": rng, "progress": self.progress}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.supernet.load_state_dict(state["supernet"])
         self.weights.load_state_dict(state["weights"])
         restore_random(self.rng, state["rng"])
+        self.progress = state["progress"]
+
+
+def following(lessons: Taught, outputs: Any) -> Lesson | None:
+    """The lesson after one that gave ``outputs``; None where that was the last."""
+    try:
+        return lessons.send(outputs)
+    except StopIteration:
+        return None
+
+
+def detached(value: Any) -> Any:
+    """A tensor without its graph; anything else as it is."""
+    return value.detach() if isinstance(value, Tensor) else value
