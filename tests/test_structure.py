@@ -24,7 +24,7 @@ FLOORS = [
     ("costs.limits", "costs.latency_measurement", "costs.latency_collection", "costs.published_tables"),
     ("costs.parts", "costs.table", "spaces", "strategies", "derive", "plain"),
     ("layers", "relaxations", "derivation"),
-    ("train", "explore", "searchers", "language", "data"),
+    ("train", "explore", "trial", "executor", "searchers", "language", "data"),
     ("task", "run", "progress", "settings", "costs"),
     ("genotype", "ops", "weights", "mixture", "data.streams", "data.replayed", "data.batches", "data.augment"),
     ("space", "memo", "decided", "modes", "convolutions"),

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ from supernet.derive import derive
 from supernet.described import described, described_network
 from supernet.errors import InputError, RunError, refuse_unknown
 from supernet.estimators.shared import SharedWeights
-from supernet.explore import Exploration, Trial, explore
+from supernet.executor import Estimate, Executor, InProcess
+from supernet.explore import Exploration, explore
 from supernet.layers.base import Supernet
 from supernet.layers.blend import comparing
 from supernet.mixture import Costing, Mix, Table
@@ -43,6 +45,7 @@ from supernet.strategies import strategy as strategy_named
 from supernet.strategies.weights import Weights
 from supernet.task import Task
 from supernet.train import History, Strategy, fit
+from supernet.trial import Trial
 from supernet.typed import value_as
 from supernet.weights import read
 
@@ -257,7 +260,7 @@ def _deliver(found: Found, about: Mapping[str, Any], run: Run) -> None:
 def try_architectures(
     space: SearchSpace,
     searcher: Searcher,
-    estimate: Callable[[Architecture], Mapping[str, float]],
+    estimate: Estimate,
     budget: int,
     objective: Objective,
     run: Run | None = None,
@@ -265,10 +268,11 @@ def try_architectures(
     costs: Costs | None = None,
     what: str = "trying",
     passes: Passes | None = None,
+    executor: Callable[[Estimate], Executor] = InProcess,
 ) -> list[Trial]:
     """``explore`` with progress and history: the scored trials, best first. Those in the history of ``run`` are not made again.
 
-    ``searcher`` must be at its start. ``passes``: counts what the estimates compute, those of the history too.
+    ``searcher`` must be at its start. ``passes``: counts what the estimates compute in this process, those of the history too.
     """
     passes = passes or Uncounted()
     past = run.trials() if run else []
@@ -277,9 +281,10 @@ def try_architectures(
     estimated = itertools.count(1 + sum(line["scores"] is not None or line["outcome"] == "failed" for line in past))
     progress = Progress(what, budget, len(past), unit="trials")
 
-    def numbered(architecture: Architecture) -> Mapping[str, float]:
+    @wraps(estimate, updated=())
+    def numbered(architecture: Architecture, *fidelity: float) -> Mapping[str, float]:
         with within(f"{what}, trial {next(estimated)} of {budget}"), passes.counting():
-            return estimate(architecture)
+            return estimate(architecture, *fidelity)
 
     def after(exploration: Exploration) -> None:
         best = exploration.leader
@@ -295,7 +300,8 @@ def try_architectures(
 
     try:
         with interruptible() as asked:
-            return explore(space, searcher, numbered, budget, objective, costs=costs, record=record, past=past, progress=after)
+            how: dict[str, Any] = {"record": record, "past": past, "progress": after, "executor": executor}
+            return explore(space, searcher, numbered, budget, objective, costs=costs, **how)
     finally:
         progress.close()
 

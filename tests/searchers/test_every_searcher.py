@@ -100,6 +100,54 @@ def test_takes_tells_late_out_of_order_and_of_strangers(name):
         assert SPACE.check(architecture)
 
 
+def told_late(searcher, rounds, at_once, order):
+    """The architectures that were asked for in rounds of several asks and then their tells, in a drawn order."""
+    draw, asked, pending = Random(order), [], []
+    for _ in range(rounds):
+        new = pending_of(searcher, at_once - len(pending))
+        asked += [architecture for _, architecture, *_ in new]
+        pending += new
+        draw.shuffle(pending)
+        for number, architecture, *_ in pending[len(pending) // 3 :]:
+            searcher.tell(number, architecture, outcome(architecture))
+        pending = pending[: len(pending) // 3]
+    return asked
+
+
+def pending_of(searcher, n):
+    """What it asks for in up to ``n`` asks."""
+    asked = []
+    for _ in range(n):
+        try:
+            asked.append(searcher.ask())
+        except Exhausted:
+            break
+    return asked
+
+
+def test_several_may_be_asked_for_before_the_first_is_told(name):
+    for architecture in told_late(make(name), 12, at_once=6, order=0):
+        assert SPACE.check(architecture) == architecture
+    assert told_late(make(name), 12, 6, order=1) == told_late(make(name), 12, 6, order=1)
+
+
+def test_state_with_several_pending_goes_on_exactly(name):
+    left = make(name)
+    told_late(left, 3, at_once=6, order=2)
+    pending = pending_of(left, 5)
+    resumed = make(name, seed=99)
+    resumed.load_state_dict(json.loads(json.dumps(left.state_dict())))
+    for searcher in (left, resumed):
+        for number, architecture, *_ in reversed(pending):
+            searcher.tell(number, architecture, outcome(architecture))
+    assert turns(left, 20) == turns(resumed, 20)
+
+
+@pytest.mark.parametrize("name", ["random", "grid"])
+def test_what_learns_nothing_asks_the_same_in_whatever_order_it_is_told(name):
+    assert told_late(make(name), 12, 6, order=1) == told_late(make(name), 12, 6, order=5)
+
+
 def test_survives_nothing_but_bad_news(name):
     searcher = make(name)
     for bad in ("infeasible", "failed") * 10:

@@ -57,6 +57,23 @@ def test_an_infeasible_start_is_left_for_another():
     assert searcher.ask()[1]["y"] == 0
 
 
+def test_neighbours_told_late_count_where_they_beat_what_they_are_neighbours_of():
+    searcher = LocalSearch(SPACE, sample=lambda rng: {"x": 1, "y": 1, "z": "p"})
+    searcher.tell(*searcher.ask(), (0.5,))
+    late = [searcher.ask() for _ in range(10)]
+    start = searcher.ask()  # meanwhile, as nothing better is known
+    assert start[1] == {"x": 1, "y": 1, "z": "p"}
+    for number, architecture in late[:8]:
+        searcher.tell(number, architecture, (0.4,))
+    assert searcher.ask()[1] == start[1]  # none of them is moved to
+    searcher.tell(*late[8], (0.6,))
+    around = {SPACE.key(n) for n in SPACE.neighbours(late[8][1])}
+    assert SPACE.key(searcher.ask()[1]) in around
+    searcher.tell(*late[9], (0.55,))  # better than where it comes from, not than where the search is
+    assert all(SPACE.key(searcher.ask()[1]) in around for _ in range(9))
+    assert searcher.ask()[1] == start[1]
+
+
 def test_a_better_stranger_is_moved_to():
     searcher = LocalSearch(SPACE)
     searcher.tell(*searcher.ask(), (0.2,))

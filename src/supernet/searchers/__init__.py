@@ -11,17 +11,22 @@ from supernet.space import Architecture, SearchSpace
 
 Score = tuple[float, ...]  # one entry per objective, to be maximised; the first is what a single-objective searcher looks at
 Outcome = Score | Literal["infeasible", "failed"]
+# A number, an architecture, and the share of a full estimate that it is worth, above 0 and at most 1; where that is left out, all of it.
+Ask = tuple[int, Architecture] | tuple[int, Architecture, float]
 
 
 class Exhausted(Exception):
-    """A searcher has nothing left to ask for."""
+    """A searcher has nothing to ask for until it is told more; where nothing is left to be told, it has ended."""
 
 
 class Searcher(Protocol):
-    """Ask for an architecture, be told its outcome. Tells may come late, out of order, or of architectures never asked for."""
+    """Ask for an architecture, be told its outcome.
 
-    def ask(self) -> tuple[int, Architecture]:
-        """The next architecture to try, under a number; raises ``Exhausted`` where there is none."""
+    Any number may be asked for before the first is told; tells may come late, in any order, or of architectures never asked for.
+    """
+
+    def ask(self) -> Ask:
+        """The next architecture to try, under a number of its own; raises ``Exhausted``, and changes nothing, where there is none."""
 
     def tell(self, number: int, architecture: Architecture, outcome: Outcome) -> None:
         """What became of ``architecture``."""

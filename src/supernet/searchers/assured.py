@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from supernet.searchers import Exhausted, Outcome, Searcher
+from supernet.searchers import Ask, Exhausted, Outcome, Searcher
 from supernet.space import Architecture
 
 HELP = -1  # the number of the architecture that it is helped with
@@ -12,13 +12,16 @@ AFTER = 500  # architectures in a row beyond the bounds
 
 
 class Assured:
-    """``searcher``; ``feasible`` is asked for where ``AFTER`` architectures, or all that it has, were beyond the bounds and none within."""
+    """``searcher``; ``feasible`` is asked for where ``AFTER`` architectures, or all that it has, were beyond the bounds and none within.
+
+    Where it is helped depends on the order of the tells, if several architectures are pending.
+    """
 
     def __init__(self, searcher: Searcher, feasible: Architecture) -> None:
         self.searcher, self.feasible = searcher, feasible
         self.missed, self.met = 0, False
 
-    def ask(self) -> tuple[int, Architecture]:
+    def ask(self) -> Ask:
         """The next architecture of the searcher, or the one that is known to be within the bounds."""
         if not self.met and self.missed >= AFTER:
             return HELP, self.feasible

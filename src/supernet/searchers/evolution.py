@@ -27,6 +27,8 @@ class Evolution:
     ageing: the oldest leaves; False: the worst does.
     crossover: the probability that a child is crossed from two parents instead of mutated from one; the paper has none.
     sample, mutate, cross: the operators; default: the space's.
+    Asked for several before it is told, as the paper's workers do, it breeds from those told so far, and asks for as many random ones
+    more at the start. Age counts from the tell: what it asks for depends on the order of the tells.
     """
 
     def __init__(

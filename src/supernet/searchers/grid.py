@@ -10,7 +10,7 @@ from supernet.space import Architecture, SearchSpace
 
 
 class Grid:
-    """Ask for ``space.enumerate()`` from first to last; ``seed`` changes nothing."""
+    """Ask for ``space.enumerate()`` from first to last; ``seed`` and tells change nothing."""
 
     def __init__(self, space: SearchSpace, seed: int = 0) -> None:
         self.space = space

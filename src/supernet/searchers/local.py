@@ -18,6 +18,9 @@ class LocalSearch:
     """Ask for all neighbours of the current architecture, in random order, then move to the best one told if it is better.
 
     sample: where to start; neighbours: where one can go from an architecture. Default: the space's.
+    Where the last neighbours are asked for and not told yet, it moves to the best so far, or asks for a random start meanwhile; a neighbour
+    that is told late counts where it beats the architecture that it is a neighbour of, and where the search is by now. So the order of
+    the tells decides what it asks for.
     """
 
     def __init__(
@@ -33,6 +36,7 @@ class LocalSearch:
         self.current: float | None = None  # the score to beat; None: at a start
         self.better: tuple[float, Architecture] | None = None  # the best told that beats it
         self.queue: list[Architecture] = []
+        self.to_beat: dict[int, float | None] = {}  # by the number of an ask not told yet: ``current`` then
         self.asked = 0
 
     def ask(self) -> tuple[int, Architecture]:
@@ -46,14 +50,15 @@ class LocalSearch:
             self.current = None
             self.queue = [self.sample(self.rng)]
         self.asked += 1
+        self.to_beat[self.asked] = self.current
         return self.asked, self.queue.pop()
 
     def tell(self, number: int, architecture: Architecture, outcome: Outcome) -> None:
         """Whatever beats the current architecture, asked for here or not, is where to move next."""
-        if isinstance(outcome, str):
+        bars = (self.to_beat.pop(number, None), self.current)
+        if isinstance(outcome, str) or any(bar is not None and outcome[0] <= bar for bar in bars):
             return
-        beaten = self.better[0] if self.better else self.current
-        if beaten is None or outcome[0] > beaten:
+        if self.better is None or outcome[0] > self.better[0]:
             self.better = (outcome[0], architecture)
 
     def state_dict(self) -> dict[str, Any]:
@@ -64,6 +69,7 @@ class LocalSearch:
             "current": self.current,
             "better": [self.better[0], plain(self.better[1])] if self.better else None,
             "queue": [plain(architecture) for architecture in self.queue],
+            "to_beat": [list(pair) for pair in self.to_beat.items()],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -72,3 +78,4 @@ class LocalSearch:
         self.asked, self.current = state["asked"], state["current"]
         self.better = (state["better"][0], from_plain(state["better"][1])) if state["better"] else None
         self.queue = [from_plain(architecture) for architecture in state["queue"]]
+        self.to_beat = dict(state["to_beat"])

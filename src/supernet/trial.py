@@ -1,0 +1,60 @@
+"""One architecture that was tried, and its line in the history of a run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from supernet.costs.objective import Objective
+from supernet.searchers.state import from_plain, plain
+from supernet.space import Architecture
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One architecture that was tried.
+
+    number: its place among the trials, in the order in which the searcher was told; from 1.
+    scores: what the estimate gave; None where it was not run or failed. costs: what was known before.
+    score: what the searcher was told, to be maximised; None unless ``outcome`` is "scored".
+    seconds: how long costs and estimate took, with the time that it waited for others.
+    fidelity: the share of the estimate's full cost that was spent.
+    asked: how many architectures the searcher had been asked for when it was told; None: it was told as soon as it had asked.
+    forgotten: after how many asks, since the trial before, what was known was forgotten.
+    """
+
+    number: int
+    architecture: Architecture
+    outcome: Literal["scored", "infeasible", "failed"]
+    scores: dict[str, float] | None
+    costs: dict[str, float]
+    score: tuple[float, ...] | None
+    seconds: float
+    fidelity: float = 1.0
+    asked: int | None = None
+    forgotten: tuple[int, ...] = ()
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Costs and scores together."""
+        return {**self.costs, **(self.scores or {})}
+
+    def line(self) -> dict[str, Any]:
+        """The trial as a line of a run's history; what depends on the clock is under ``measured``."""
+        line: dict[str, Any] = {"trial": self.number, "architecture": plain(self.architecture)}
+        line |= {"scores": self.scores, "outcome": self.outcome}
+        line |= {"fidelity": self.fidelity} if self.fidelity != 1 else {}
+        line |= {"asked": self.asked} if self.asked is not None else {}
+        line |= {"forgotten": list(self.forgotten)} if self.forgotten else {}
+        return line | ({"costs": self.costs} if self.costs else {}) | {"measured": {"seconds": self.seconds}}
+
+    @classmethod
+    def of_line(cls, line: Mapping[str, Any], objective: Objective) -> Trial:
+        """The trial that gave ``line``, in a search for ``objective``."""
+        scores, outcome = line["scores"], line["outcome"]
+        costs = {name: math.nan if cost is None else cost for name, cost in line.get("costs", {}).items()}  # JSON has no NaN
+        score = objective.score({**costs, **scores}) if outcome == "scored" else None
+        known = (line["trial"], from_plain(line["architecture"]), outcome, scores, costs, score, line["measured"]["seconds"])
+        return cls(*known, line.get("fidelity", 1.0), line.get("asked"), tuple(line.get("forgotten", ())))
