@@ -6,16 +6,13 @@ https://arxiv.org/abs/1902.08142
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from importlib import import_module
-from itertools import islice
 from random import Random
 from statistics import fmean
 from typing import Any
 
-from supernet.data.streams import Data
 from supernet.errors import InputError
 from supernet.estimators.shared import SharedWeights
 from supernet.estimators.tabular import Table
@@ -73,8 +70,7 @@ class Judge:
 
     def _shared(self, supernet: Any, task: Task, architectures: list[Architecture]) -> list[float]:
         """The task's first metric (without metrics, minus the loss) of each by the shared weights, on a part of the validation data."""
-        part: Any = copy.copy(task)
-        part.data, part._examples = _Beginning(task.data, self.batches), {}
+        part = task.beginning(lambda batches: min(batches, self.batches))
         with drawing_apart(task.device):
             estimate = SharedWeights(supernet, part, batches=self.calibration)
             scores = [estimate(supernet.space.check(arch)) for arch in architectures]
@@ -86,24 +82,6 @@ def _tau(a: Sequence[float], b: Sequence[float]) -> float | None:
     kendalltau = import_module("scipy.stats").kendalltau  # slow to import, and needed here only
     tau = float(kendalltau(a, b).statistic) if len(a) > 1 else math.nan
     return tau if math.isfinite(tau) else None
-
-
-class _Beginning:
-    """The first batches of every stream, made once."""
-
-    def __init__(self, data: Data, batches: int):
-        self.data, self.batches, self.made = data, batches, dict[tuple[str, str], list[Any]]()
-
-    def each(self, name: str) -> Iterator[Any]:
-        return self._first("each", name, self.data.each)
-
-    def calibrating(self, name: str) -> Iterator[Any]:
-        return self._first("calibrating", name, self.data.calibrating)
-
-    def _first(self, kind: str, name: str, make: Callable[[str], Iterator[Any]]) -> Iterator[Any]:
-        if (kind, name) not in self.made:
-            self.made[kind, name] = list(islice(make(name), self.batches))
-        return iter(self.made[kind, name])
 
 
 def _drawn(space: SearchSpace, count: int, rng: Random) -> list[Architecture]:

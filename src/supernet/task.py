@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from functools import partial
 from numbers import Real
@@ -216,6 +217,12 @@ class Task:
                     found.setdefault(name, []).append(value.detach())
         self._examples[stream] = sum(sizes)
         return {name: mean(values, sizes) for name, values in found.items()}
+
+    def beginning(self, batches: Callable[[int], int]) -> Task:
+        """This task, evaluated on the first batches of every stream alone, ``batches(n)`` of n."""
+        part = copy.copy(self)
+        part.data, part._examples = self.data.beginning(batches), {}
+        return part
 
     def examples(self, stream: str = "validation") -> int:
         """How many examples one pass of a stream has; 0 of one that is not there."""

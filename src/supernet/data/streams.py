@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import zlib
-from collections.abc import Callable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
+from itertools import islice
 from typing import Any
 
 from torch import Tensor
@@ -33,6 +34,7 @@ class Data:
         self._first = {name: copy.deepcopy(loader.state_dict()) for name, loader in self._loaders.items()}
         self._passes: dict[str, Iterator[Any]] = {}
         self._prepare = prepare or (lambda batch: batch)
+        self._until: Callable[[int], int | None] = all_of_them  # after how many batches of a pass evaluation ends
 
     def _loader(self, name: str) -> Any:
         if name not in self._loaders:
@@ -67,15 +69,24 @@ class Data:
         """One whole pass for evaluation, in order and without augmentation where the loader can; ``next`` goes on undisturbed."""
         loader = self._loader(name)
         if hasattr(loader, "in_order"):
-            return map(self._prepare, loader.in_order())
+            return self._evaluated(loader, loader.in_order())
         other = copy.copy(loader)
         other.load_state_dict(copy.deepcopy(self._first[name]))
-        return map(self._prepare, other)
+        return self._evaluated(loader, other)
 
     def calibrating(self, name: str) -> Iterator[Any]:
         """One whole pass for batch statistics: as ``each``, without a last, smaller batch that training leaves out."""
         loader = self._loader(name)
-        return map(self._prepare, loader.calibrating()) if hasattr(loader, "calibrating") else self.each(name)
+        return self._evaluated(loader, loader.calibrating()) if hasattr(loader, "calibrating") else self.each(name)
+
+    def _evaluated(self, loader: Any, batches: Iterable[Any]) -> Iterator[Any]:
+        return map(self._prepare, islice(batches, self._until(len(loader))))
+
+    def beginning(self, batches: Callable[[int], int]) -> Data:
+        """The same streams, of which ``each`` and ``calibrating`` give the first batches alone, ``batches(n)`` of n."""
+        part = copy.copy(self)
+        part._until = batches
+        return part
 
     def smallest(self, name: str) -> int | None:
         """The examples in the smallest batch of a pass; None where that is known by going through it alone."""
@@ -106,6 +117,10 @@ class Data:
         self._passes.clear()
         for name, loader in self._loaders.items():
             loader.load_state_dict(state[name])
+
+
+def all_of_them(batches: int) -> None:
+    """No end before the last batch."""
 
 
 def _resumable(loader: Any, seed: int) -> Any:

@@ -1,1 +1,62 @@
-"""Estimators: what an architecture is worth, from shared weights, from training it, or from a table."""
+"""Estimators: what an architecture is worth. One call, ``estimate(architecture, fidelity=1.0) -> metrics``."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Literal, Protocol
+
+from supernet.errors import unknown
+from supernet.executor import Metrics
+from supernet.space import Architecture
+
+
+class Estimator(Protocol):
+    """What an architecture is worth. The answer depends on the architecture and the fidelity alone, and all else is left as it was."""
+
+    def __call__(self, architecture: Architecture, fidelity: float = 1.0) -> Metrics:
+        """Metrics by name, of an estimate on which the share ``fidelity`` of its full cost is spent: above 0 and at most 1.
+
+        Raises ``InputError`` where it has no such answer, ``FloatingPointError`` where the estimate failed.
+        """
+
+
+@dataclass(frozen=True)
+class Known:
+    """An estimator by name.
+
+    path: "module:class"; a table's ``estimate`` is called. needs: what it scores by. cheaper: what a smaller fidelity is; None: there
+    is no cheaper answer. raised: the score that it gives, to be raised; None: it gives the task's own metrics.
+    """
+
+    path: str
+    needs: Literal["supernet", "data", "table", "predictor"]
+    cheaper: str | None
+    raised: str | None = None
+
+    def load(self) -> type[Any]:
+        """The class."""
+        module, _, name = self.path.partition(":")
+        found: type[Any] = getattr(import_module(module), name)
+        return found
+
+
+ESTIMATORS = {
+    "shared": Known("supernet.estimators.shared:SharedWeights", "supernet", "a share of the calibration and of the validation batches"),
+    "scratch": Known("supernet.estimators.scratch:FromScratch", "data", "a share of the training steps, with schedules as long"),
+    "table": Known("supernet.estimators.tabular:Table", "table", None, raised="validation"),
+    "predictor": Known("supernet.estimators.predicted:Predicted", "predictor", None),
+}
+
+
+def estimator_named(name: str) -> Known:
+    """An entry of ``ESTIMATORS``; raises ``InputError`` for another name."""
+    if name not in ESTIMATORS:
+        raise unknown("estimator", name, ESTIMATORS)
+    return ESTIMATORS[name]
+
+
+def part(fidelity: float, whole: int) -> int:
+    """How many of ``whole`` batches or steps a share of them is: rounded up, at least 1 of any."""
+    return math.ceil(fidelity * whole - 1e-9)  # 0.1 of 30 is 3

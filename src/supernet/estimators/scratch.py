@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from supernet.estimators import part
 from supernet.randomness import drawing_apart
 from supernet.space import Architecture
 from supernet.strategies.retrain import Retrain
@@ -16,9 +17,10 @@ from supernet.train import fit
 
 
 class FromScratch:
-    """architecture -> loss and metrics on the validation stream after ``epochs`` (or ``steps``) of training ``build(architecture)``.
+    """(architecture, fidelity) -> loss and metrics on the validation stream, after training ``build(architecture)``.
 
-    Every architecture is trained from the same seed on the same batches, whatever was scored before it.
+    It is trained for ``epochs`` or ``steps``, each architecture from the same seed on the same batches, whatever was scored before it.
+    A smaller fidelity is a share of the steps, from the start and with schedules as long as these; the scoring is whole.
     ``strategy(model, task)``: how it is trained.
     """
 
@@ -35,13 +37,15 @@ class FromScratch:
         self.build, self.task, self.epochs, self.steps, self.seed, self.strategy = build, task, epochs, steps, seed, strategy
         self.start: dict[str, Any] = task.data.state_dict()
 
-    def __call__(self, architecture: Architecture) -> dict[str, float]:
+    def __call__(self, architecture: Architecture, fidelity: float = 1.0) -> dict[str, float]:
         before = self.task.data.state_dict()
         with drawing_apart(self.task.device):
             self.task.data.load_state_dict(self.start)
             try:
                 strategy = self.begin(architecture)
-                fit(strategy, self.task.data, self.epochs, steps=self.steps, what="training one architecture")
+                whole = self.steps or self.epochs * strategy.steps(self.task.data)
+                steps = self.steps if fidelity == 1 else part(fidelity, whole)
+                fit(strategy, self.task.data, self.epochs, steps=steps, what="training one architecture")
             finally:
                 self.task.data.load_state_dict(before)
             return strategy.evaluate("validation")

@@ -12,6 +12,7 @@ from itertools import islice
 from torch import nn
 
 from supernet.derive import recalibrate
+from supernet.estimators import part
 from supernet.layers.base import Supernet
 from supernet.mixture import one_hot
 from supernet.randomness import drawing_apart
@@ -20,25 +21,27 @@ from supernet.task import Task
 
 
 class SharedWeights:
-    """architecture -> loss and metrics on ``stream``, batch norms recalibrated on ``batches`` training batches for each.
+    """(architecture, fidelity) -> loss and metrics on ``stream``, batch norms recalibrated on ``batches`` training batches for each.
 
     The supernet and the global random state are left as they were, so that an estimate depends on the architecture alone.
-    ``batches`` 0: the shared running statistics as they are.
+    ``batches`` 0: the shared running statistics as they are. A smaller fidelity is the beginning of these batches and of ``stream``.
     """
 
     def __init__(self, supernet: Supernet, task: Task, *, batches: int = 20, stream: str = "validation"):
         self.supernet, self.task, self.stream = supernet, task, stream
         self.calibration = list(islice(task.data.calibrating("train"), batches))
 
-    def __call__(self, architecture: Architecture) -> dict[str, float]:
+    def __call__(self, architecture: Architecture, fidelity: float = 1.0) -> dict[str, float]:
+        calibration = self.calibration[: part(fidelity, len(self.calibration))]
+        task = self.task if fidelity == 1 else self.task.beginning(partial(part, fidelity))
         mixture = one_hot(self.supernet.space, architecture)
         norms = [m for m in self.supernet.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
         before = [{n: b.clone() for n, b in m.named_buffers()} for m in norms]
         try:
             with drawing_apart(self.task.device):
-                if self.calibration:
-                    recalibrate(self.supernet, lambda batch: self.task.predict(partial(self.supernet, mixture), batch), self.calibration)
-                return self.task.evaluate(self.supernet, self.stream, mixture)
+                if calibration:
+                    recalibrate(self.supernet, lambda batch: task.predict(partial(self.supernet, mixture), batch), calibration)
+                return task.evaluate(self.supernet, self.stream, mixture)
         finally:
             for norm, buffers in zip(norms, before, strict=True):
                 for name, buffer in norm.named_buffers():

@@ -95,8 +95,10 @@ class Table:
         """The space that was given, or the table's own: one choice a column of ``ops``, with the options that occur in it."""
         return self._space
 
-    def estimate(self, architecture: Architecture) -> dict[str, float]:
-        """{"validation": the score to search by}."""
+    def estimate(self, architecture: Architecture, fidelity: float = 1.0) -> dict[str, float]:
+        """{"validation": the score to search by}; raises ``InputError`` for a smaller fidelity: it has finished trainings alone."""
+        if fidelity != 1:
+            raise InputError(f"a table looks finished trainings up: it has no cheaper answer, so none for {fidelity:g} of one")
         return {"validation": self._validation[self._row(architecture)]}
 
     def report(self, architecture: Architecture) -> dict[str, float]:

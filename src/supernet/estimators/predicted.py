@@ -1,0 +1,21 @@
+"""Score an architecture by models that were fitted to measurements, such as a predictor of latency."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from supernet.costs.predictor import Predictor
+from supernet.space import Architecture, SearchSpace
+
+
+class Predicted:
+    """(architecture, fidelity) -> what each of ``predictors`` says, by its name.
+
+    A prediction costs nothing: every fidelity has the same answer.
+    """
+
+    def __init__(self, space: SearchSpace, predictors: Mapping[str, Predictor]):
+        self.space, self.predictors = space, dict(predictors)
+
+    def __call__(self, architecture: Architecture, fidelity: float = 1.0) -> dict[str, float]:
+        return {name: predictor.predict(self.space, architecture) for name, predictor in self.predictors.items()}
