@@ -27,7 +27,7 @@ FLOORS = [
     ("train", "explore", "trial", "executor", "searchers", "language", "data"),
     ("task", "run", "progress", "settings", "costs"),
     ("genotype", "ops", "weights", "mixture", "data.streams", "data.replayed", "data.batches", "data.augment"),
-    ("space", "memo", "decided", "modes", "convolutions"),
+    ("space", "memo", "decided", "modes", "convolutions", "metrics"),
     ("records",),
     ("readers", "typed", "quantities", "sketch"),
     ("errors", "files", "described", "version", "randomness", "stopping", "tree"),

@@ -10,9 +10,9 @@ from torch.utils.data import DataLoader
 
 from supernet import ElasticLinear, OneOf, Supernet, Task, UpTo, derive, load, search
 from supernet.errors import InputError, RunError
+from supernet.metrics import accuracy
 from supernet.search import check_options
 from supernet.strategies.retrain import Retrain
-from supernet.task import accuracy
 from supernet.train import fit
 
 

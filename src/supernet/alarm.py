@@ -37,7 +37,7 @@ LOST = 0.5  # of the supernet's score in discretising; ours too
 class Alarm:
     """Observes a gradient strategy once an epoch; a search with it and one without give the same result.
 
-    ``every``: observes the first epoch and each so many after it. ``gap``: also measures the discretised architecture by shared weights,
+    ``every``: observes the first epoch and each so many after it. ``gap``: also scores the discretised architecture by shared weights,
     batch norms recalibrated on ``calibration`` batches. ``curvature``: also measures the Hessian's largest eigenvalue, every second
     epoch as in the paper. ``past``: the lines of the history that was there before the first observation, in a search that is
     resumed. Raises ``InputError`` for ``every`` below 1.
@@ -85,11 +85,13 @@ class Alarm:
         record |= {"entropy": math.fsum(entropy.values()) / max(len(entropy), 1), "entropies": {n: round(e, 6) for n, e in entropy.items()}}
         if hasattr(strategy, "stage"):
             record["stage"] = strategy.stage
-        if self.gap and task.metrics and task.data.has("validation"):
-            metric = next(iter(task.metrics))
-            blended = metrics.get("validation") or strategy.evaluate()
-            own = SharedWeights(supernet, task, batches=self.calibration)(supernet.space.check(taken))
-            record |= {"discretised": own[metric], "gap": blended[metric] - own[metric]}
+        if self.gap and task.data.has("validation"):
+            judged = task.judged
+            blended = (metrics.get("validation") or strategy.evaluate())[judged.name]
+            own = SharedWeights(supernet, task, batches=self.calibration)(supernet.space.check(taken))[judged.name]
+            if math.isfinite(blended) and math.isfinite(own):
+                record |= {"discretised": own, "gap": judged.worth(blended) - judged.worth(own)}
+                record |= {} if judged.larger else {"smaller": True}  # is better
         if self.curvature and epoch % max(self.every, 2) == 0:
             record["eigenvalue"] = largest_eigenvalue(strategy)
         return record
@@ -110,9 +112,8 @@ class Alarm:
                 found[f"collapsed-{kind}"] = (
                     f"collapsed: {idle} of the {cell['operations']} operations of the {where} would be skip-connections, pooling or none"
                 )
-        if "gap" in now and now["gap"] > LOST * (now["gap"] + now["discretised"]) > 0:
-            blended, own = now["gap"] + now["discretised"], now["discretised"]
-            found["gap"] = f"discretised, the supernet keeps {own:.4g} of its score of {blended:.4g}: less than half"
+        if "gap" in now and (lost := _lost(now["discretised"], now["gap"], now.get("smaller", False))):
+            found["gap"] = lost
         if growth := self._growth(records):
             found["curvature"] = growth
         return found
@@ -129,6 +130,16 @@ class Alarm:
         times = averages[-1] / averages[-1 - rule.lag]
         grown = f"has grown {times:.2f} times since epoch {since[0]['epoch']}"
         return f"the largest eigenvalue of the Hessian in the alphas {grown}: RobustDARTS stops at {rule.factor} (arXiv 1909.09656)"
+
+
+def _lost(own: float, gap: float, smaller: bool) -> str | None:
+    """What discretising has cost, where that is too much: half of a score that is better larger, or twice one that is better smaller."""
+    blended = own - gap if smaller else own + gap
+    if smaller and 0 < blended < LOST * own:
+        return f"discretised, the supernet scores {own:.4g} and not {blended:.4g}, which is better smaller: more than twice as much"
+    if not smaller and gap > LOST * blended > 0:
+        return f"discretised, the supernet keeps {own:.4g} of its score of {blended:.4g}: less than half"
+    return None
 
 
 class _Measured(NamedTuple):

@@ -22,6 +22,7 @@ from supernet.errors import InputError, RunError
 from supernet.estimators.tabular import Table
 from supernet.explore import explore
 from supernet.files import write_whole
+from supernet.metrics import Score
 from supernet.readers import read_text
 from supernet.records import result_of
 from supernet.run import held
@@ -41,6 +42,7 @@ def compare(
     space: str,
     budget: str,
     settings: Mapping[str, Any] | None = None,
+    metric: Score | None = None,
     progress: Callable[[str, int], None] | None = None,
     workers: int = 1,
     stop: Callable[[], None] = lambda: None,
@@ -50,6 +52,7 @@ def compare(
     names: the methods; "random" is added where it is missing. method: name -> what runs it, seed -> result.
     out: a folder; each result is a line of its ``results.jsonl``, and what is there already is not run again. The document itself is
     ``compare.json``. space, budget: as text, for the document. settings: what else the results depend on (data, columns), plain data.
+    metric: what the scores are, where that is known; larger is better otherwise.
     progress: called with method and seed before each run. workers: how many runs at once, in threads (a run should be a process).
     stop: called where one of them failed or Ctrl-C was pressed, to end those that still run.
 
@@ -84,7 +87,8 @@ def compare(
             for line in _each(one, missing, workers, stop):
                 found[line["method"], line["seed"]] = line
                 _append(out / "results.jsonl", line)
-            document = summary({name: [found[name, seed] for seed in seeds] for name in wanted})
+            document = summary({name: [found[name, seed] for seed in seeds] for name in wanted}, metric is None or metric.larger)
+            document |= {"metric": {"name": metric.name, **metric.facts()}} if metric else {}
             document |= {"space": space, "seeds": len(seeds), "budget": budget}
             write_whole(out / "compare.json", json.dumps(document, indent=2) + "\n")
         finally:
@@ -148,8 +152,11 @@ def on_table(
     return method
 
 
-def summary(results: Mapping[str, Sequence[Result]]) -> dict[str, Any]:
-    """Mean and deviation of each method, and its paired difference from "random"; results of all methods in the same order of seeds."""
+def summary(results: Mapping[str, Sequence[Result]], larger: bool = True) -> dict[str, Any]:
+    """Mean and deviation of each method, and its paired difference from "random"; results of all methods in the same order of seeds.
+
+    ``larger``: whether larger scores are better.
+    """
     methods: dict[str, Any] = {}
     for name, lines in results.items():
         entry: dict[str, Any] = {}
@@ -171,7 +178,8 @@ def summary(results: Mapping[str, Sequence[Result]]) -> dict[str, Any]:
                 for score in SCORES
                 if score in entry and all(score in line for line in results["random"])
             }
-            entry["decided"] = {score: by_seeds(**paired, seeds=len(lines)) for score, paired in entry["over_random"].items()}
+            over = entry["over_random"].items()
+            entry["decided"] = {score: by_seeds(**paired, seeds=len(lines), larger=larger) for score, paired in over}
         methods[name] = entry
     return {"methods": methods}
 

@@ -70,9 +70,9 @@ def by_trials(scores: Sequence[float], examples: int | None = None) -> Verdict |
     return {"decided": False, "says": f"{says}: the search prefers none of them. Take the cheapest, or validate on more", **facts}
 
 
-def by_difference(found: float, random: float, examples: int | None) -> Verdict:
-    """Whether what was found is better than the best of a random search, both trained alike; larger is better."""
-    noise, ahead = margin(found, random, examples), found - random
+def by_difference(found: float, random: float, examples: int | None, larger: bool = True) -> Verdict:
+    """Whether what was found is better than the best of a random search, both trained alike; ``larger``: whether larger is better."""
+    noise, ahead = margin(found, random, examples), found - random if larger else random - found
     decided = abs(ahead) > noise
     shown = [f"{100 * x:.2f} %" if noise else f"{x:.4g}" for x in (found, random)]
     than = f"what was found scores {shown[0]}, the best of random search {shown[1]}"
@@ -91,14 +91,18 @@ def by_ranking(tau: float | None, samples: int) -> Verdict:
     return {"decided": False, "says": f"the shared weights {what}, and chance alone gives up to {noise:.3f}", **facts}
 
 
-def by_seeds(mean: float, low: float | None, high: float | None, seeds: int) -> Verdict:
-    """Whether a method and random search differ over ``seeds``, by the mean paired difference and its interval, None of too few seeds."""
+def by_seeds(mean: float, low: float | None, high: float | None, seeds: int, larger: bool = True) -> Verdict:
+    """Whether a method and random search differ over ``seeds``, by the mean paired difference and its interval, None of too few seeds.
+
+    ``larger``: whether larger is better.
+    """
     if low is None or high is None:
         says = "one seed says nothing" if seeds == 1 else f"{seeds} seeds say nothing"
         return {"decided": False, "says": f"{mean:+.4g} from random search, of which {says}"}
     shown = f"{mean:+.4g} from random search, between {low:+.4g} and {high:+.4g} by {seeds} seeds"
-    decided = low > 0 or high < 0
-    return {"decided": decided, "says": f"{shown}: {'better' if mean > 0 else 'worse'}" if decided else f"{shown}: no difference is shown"}
+    if not low > 0 and not high < 0:
+        return {"decided": False, "says": f"{shown}: no difference is shown"}
+    return {"decided": True, "says": f"{shown}: {'better' if (mean > 0) == larger else 'worse'}"}
 
 
 def named(by: str, verdict: Verdict | None) -> dict[str, Verdict]:

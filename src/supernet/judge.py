@@ -69,13 +69,12 @@ class Judge:
         return {**self.table.estimate(architecture), "test": self.table.report(architecture)["test"]}
 
     def _shared(self, supernet: Any, task: Task, architectures: list[Architecture]) -> list[float]:
-        """The task's first metric (without metrics, minus the loss) of each by the shared weights, on a part of the validation data."""
+        """What each is judged by, larger is better, by the shared weights on a part of the validation data."""
         part = task.beginning(lambda batches: min(batches, self.batches))
         with drawing_apart(task.device):
             estimate = SharedWeights(supernet, part, batches=self.calibration)
             scores = [estimate(supernet.space.check(arch)) for arch in architectures]
-        metric = next(iter(task.metrics), None)
-        return [s[metric] if metric else -s["loss"] for s in scores]
+        return [task.judged.worth(score[task.judged.name]) for score in scores]
 
 
 def _tau(a: Sequence[float], b: Sequence[float]) -> float | None:

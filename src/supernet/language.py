@@ -1,22 +1,21 @@
-"""Language modelling by truncated back-propagation: the task of recurrent networks. Its measure is perplexity, exp(loss).
+"""Language modelling by truncated back-propagation: the task of recurrent networks. Its metric is perplexity, exp(loss).
 
 Regularised as in Merity et al. 2018, section 4.7, https://arxiv.org/abs/1708.02182
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from supernet.data.text import Text
 from supernet.data.text_streams import Chunk, TextStream
-from supernet.mixture import Mixture
+from supernet.metrics import PERPLEXITY
 from supernet.task import Task
 
 
@@ -27,6 +26,14 @@ class Prediction:
     logits: Tensor
     outputs: Tensor
     dropped: Tensor
+
+
+def _of_tokens(outputs: Prediction, targets: Tensor) -> Tensor:
+    """The mean cross-entropy a token: (), of targets (T * B,)."""
+    return F.cross_entropy(outputs.logits.flatten(0, 1), targets)
+
+
+TOKENS = replace(PERPLEXITY, measure=_of_tokens)
 
 
 class LanguageModelling(Task):
@@ -52,7 +59,8 @@ class LanguageModelling(Task):
         self.slowness, self.activation = slowness, activation
         given = {"train": train, "validation": validation, "test": test}
         self.streams: dict[str, TextStream] = {name: stream for name, stream in given.items() if stream is not None}
-        super().__init__(train, validation, test, loss=F.cross_entropy, metrics={}, device=device, autocast=autocast, seed=seed)
+        given_metrics = {"perplexity": TOKENS}
+        super().__init__(train, validation, test, loss=F.cross_entropy, metrics=given_metrics, device=device, autocast=autocast, seed=seed)
 
     @classmethod
     def of(
@@ -101,15 +109,6 @@ class LanguageModelling(Task):
         if batch.training and self.slowness and len(outputs.outputs) > 1:
             loss = loss + self.slowness * outputs.outputs.diff(dim=0).pow(2).mean()
         return loss
-
-    def measure(self, outputs: Prediction, batch: Chunk) -> dict[str, Tensor]:
-        """Nothing but the loss."""
-        return {}
-
-    def evaluate(self, model: nn.Module, stream: str = "validation", mixture: Mixture | None = None) -> dict[str, float]:
-        """Loss and perplexity over one pass of a stream, in evaluation mode, the hidden state carried from chunk to chunk."""
-        metrics = super().evaluate(model, stream, mixture)
-        return {**metrics, "perplexity": math.exp(min(metrics["loss"], 700.0))}
 
 
 def moved(hidden: Any, device: torch.device | None) -> Any:

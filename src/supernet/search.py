@@ -231,7 +231,8 @@ def _of(supernet: Supernet, task: Task) -> dict[str, Any]:
     """What a search works on and where, to be compared when it is resumed."""
     return {
         "supernet": {**described_network(supernet), "choices": described(supernet.space)},
-        "task": {"loss": described(task.criterion), "metrics": list(task.metrics), "autocast": described(task.autocast)},
+        "metrics": task.scores(),
+        "task": {"loss": described(task.criterion), "autocast": described(task.autocast)},
         "data": task.data.lengths(),
         "device": str(task.device),
         "threads": torch.get_num_threads(),
@@ -307,15 +308,16 @@ def try_architectures(
 
 
 def among(trials: Sequence[Trial], objective: Objective, task: Task | None = None) -> dict[str, Verdict]:
-    """Whether the best of the scored ``trials`` can be told from most; accuracies by the number of images they are of."""
-    examples = task.examples() if task and objective.maximise[:1] == ("accuracy",) else None
+    """Whether the best of the scored ``trials`` can be told from most; shares of right answers by how many examples they are of."""
+    counted = task and task.judged.counted and objective.maximise[:1] == (task.judged.name,)
+    examples = task.examples() if task and counted else None
     return named("trials", by_trials([trial.score[0] for trial in trials if trial.score], examples))
 
 
 def default_objective(task: Task) -> Objective:
-    """The task's first metric, to be maximised; else its loss, to be minimised."""
-    first = next(iter(task.metrics), None)
-    return Objective(maximise=(first,)) if first else Objective(maximise=(), minimise=("loss",))
+    """The task's first metric, else its loss, in the direction that is better."""
+    judged = task.judged
+    return Objective(maximise=(judged.name,)) if judged.larger else Objective(maximise=(), minimise=(judged.name,))
 
 
 def warm_start(model: torch.nn.Module, path: str | Path) -> list[str]:

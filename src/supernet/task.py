@@ -6,7 +6,6 @@ import contextlib
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from functools import partial
-from numbers import Real
 from typing import Any
 
 import torch
@@ -16,6 +15,7 @@ from torch.utils.hooks import RemovableHandle
 
 from supernet.data.streams import Data
 from supernet.errors import InputError, refuse_unknown
+from supernet.metrics import LOSS, USUAL, Measure, Metric, Score, mean, what
 from supernet.mixture import Mixture
 from supernet.modes import evaluating, kept_buffers, training
 from supernet.ops import ONE_VALUE
@@ -23,13 +23,8 @@ from supernet.randomness import drawing_apart
 from supernet.settings import keywords
 from supernet.tree import leaves, mapped, tensors
 
+Loss = Callable[[Any, Any], Tensor]
 OTHER = "a batch is (*inputs, targets), not a {}: else override {} of Task"
-Measure = Callable[[Any, Any], Tensor]
-
-
-def accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
-    """The share of examples whose largest logit is the target's: (B, classes), (B,) -> ()."""
-    return (outputs.argmax(1) == targets).float().mean()
 
 
 class Task:
@@ -37,9 +32,9 @@ class Task:
 
     ``train``, ``validation``, ``test``: loaders of batches ``(*inputs, targets)``, whose passes can be repeated; a search
     never reads ``test``. ``loss(outputs, targets)`` -> scalar. ``metrics``: name -> function of (outputs, targets) -> the
-    mean over the batch, larger is better; accuracy where none are given, the loss is cross-entropy and batches are of that kind.
+    mean over the batch (a Python number too), larger is better; or a ``Metric``, which says more. By the first of them architectures
+    are judged; without any, by the loss. Accuracy where none are given, the loss is cross-entropy and batches are of that kind.
     ``autocast``: a dtype for mixed precision, such as ``torch.bfloat16``. Images (4-d tensors) run in channels_last.
-    A metric may also return a Python number.
     For other batches (any tree of tensors: dicts, lists, dataclasses; or what moves by a ``to`` of its own) override ``predict`` and
     ``loss``, and ``targets`` where there are metrics. ``size`` counts the examples of a batch for means over a pass.
     ``batch_dimension``: where examples are counted in every tensor of a batch: 0, 1 for text (T, B), None where there is no such
@@ -53,8 +48,8 @@ class Task:
         validation: Iterable[Any] | None = None,
         test: Iterable[Any] | None = None,
         *,
-        loss: Measure,
-        metrics: Mapping[str, Measure] | None = None,
+        loss: Loss,
+        metrics: Mapping[str, Measure | Metric] | None = None,
         device: str | torch.device = "cpu",
         autocast: torch.dtype | None = None,
         seed: int = 0,
@@ -67,10 +62,20 @@ class Task:
         self.classifies = plain is F.cross_entropy or isinstance(plain, nn.CrossEntropyLoss)
         self.batch_dimension = batch_dimension
         other_batches = type(self).predict is not Task.predict and type(self).loss is not Task.loss
-        self.metrics = dict({"accuracy": accuracy} if metrics is None and self.classifies and not other_batches else metrics or {})
+        given_metrics = USUAL if metrics is None and self.classifies and not other_batches else metrics or {}
+        self.metrics = {name: m if isinstance(m, Metric) else Metric(m) for name, m in given_metrics.items()}
         self._examples: dict[str, int] = {}  # how many a pass of a stream has
         given = {"train": train, "validation": validation, "test": test}
         self.data = Data(seed, self.prepare, **{n: loader for n, loader in given.items() if loader is not None})
+
+    @property
+    def judged(self) -> Score:
+        """What architectures are judged by: the first metric; without one, the loss."""
+        return next((metric.score(name) for name, metric in self.metrics.items()), LOSS)
+
+    def scores(self) -> dict[str, dict[str, Any]]:
+        """Which way is better, and the unit, of each metric by name, as a run keeps it."""
+        return {name: metric.score(name).facts() for name, metric in self.metrics.items()}
 
     @property
     def example(self) -> tuple[Any, ...]:
@@ -166,7 +171,9 @@ class Task:
                 if stream == "train" and self.data.smallest(stream) == 1 and self.size(one := first(batch, 1, self.batch_dimension)) == 1:
                     with training(model), kept_buffers(model), torch.no_grad():
                         self.predict(network, one)
-                self.measure(outputs, part)
+                with torch.no_grad():
+                    for name, value in self._taken(outputs, part).items():
+                        self.metrics[name].of_pass(name, [value], [self.size(part)])
 
     def _tried(self, network: Callable[..., Any], batch: Any, stream: str, where: list[str]) -> tuple[Any, Any]:
         """A few examples of a batch and the outputs for them, cut off from the network; the whole batch where it takes nothing less."""
@@ -198,25 +205,30 @@ class Task:
         return mapped(lambda x: x.detach().requires_grad_() if isinstance(x, Tensor) and x.is_floating_point() else x, outputs)
 
     def measure(self, outputs: Any, batch: Any) -> dict[str, Tensor]:
-        """Every metric over one batch, without gradients: (); raises ``InputError`` for one that returns no number."""
+        """The metrics that are means over a batch's examples, without gradients: (); raises ``InputError`` for one that is no number."""
         with torch.no_grad():
-            found = {name: metric(outputs, self.targets(batch)) for name, metric in self.metrics.items()}
-            return {name: scalar(value, f"the metric {name!r}", self.device) for name, value in found.items()}
+            return {name: value for name, value in self._taken(outputs, batch).items() if self.metrics[name].of_a_batch}
+
+    def _taken(self, outputs: Any, batch: Any) -> dict[str, Any]:
+        """What every metric gathers of one batch."""
+        return {name: m.taken(name, outputs, self.targets(batch), self.device) for name, m in self.metrics.items()}
 
     @torch.no_grad()
     def evaluate(self, model: nn.Module, stream: str = "validation", mixture: Mixture | None = None) -> dict[str, float]:
         """Loss and metrics over one pass of a stream, in evaluation mode; of a supernet under ``mixture``."""
         network = model if mixture is None else partial(model, mixture)
-        found: dict[str, list[Tensor]] = {}
+        losses: list[Tensor] = []
+        found: dict[str, list[Any]] = {name: [] for name in self.metrics}
         sizes: list[int] = []
         with evaluating(model):
             for batch in self.data.each(stream):
                 outputs = self.predict(network, batch)
                 sizes.append(self.size(batch))
-                for name, value in {"loss": self.loss(outputs, batch), **self.measure(outputs, batch)}.items():
-                    found.setdefault(name, []).append(value.detach())
+                losses.append(self.loss(outputs, batch).detach())
+                for name, value in self._taken(outputs, batch).items():
+                    found[name].append(value)
         self._examples[stream] = sum(sizes)
-        return {name: mean(values, sizes) for name, values in found.items()}
+        return {"loss": mean(losses, sizes), **{name: self.metrics[name].of_pass(name, values, sizes) for name, values in found.items()}}
 
     def beginning(self, batches: Callable[[int], int]) -> Task:
         """This task, evaluated on the first batches of every stream alone, ``batches(n)`` of n."""
@@ -280,34 +292,12 @@ def first(batch: Any, examples: int, dimension: int | None = 0) -> Any:
     return mapped(lambda x: x.narrow(dimension, 0, examples), batch)
 
 
-def scalar(value: Any, whose: str, device: torch.device | str = "cpu") -> Tensor:
-    """A measured value as a tensor (); raises ``InputError`` for what is no single number."""
-    if isinstance(value, Real):
-        return torch.tensor(float(value), device=device)
-    if isinstance(value, Tensor) and value.numel() == 1 and not value.is_complex():
-        return value if value.is_floating_point() and not value.dim() else value.reshape(()).float()
-    raise InputError(f"{whose} must return a number or a tensor of one; got {what(value)}")
-
-
 def check_loss(loss: Any, outputs: Any) -> None:
     """Raise ``InputError`` where a loss is not one number that depends on the outputs by a gradient."""
     if not isinstance(loss, Tensor) or loss.dim() or not loss.is_floating_point():
         raise InputError(f"the loss must return a floating-point tensor of no dimensions, a mean over the batch; got {what(loss)}")
     if not loss.requires_grad and any(x.requires_grad for x in tensors(outputs)):
         raise InputError("the loss has no gradient by the network's outputs: do not detach them, and use operations that have one")
-
-
-def mean(values: list[Tensor], sizes: list[int]) -> float:
-    """The mean over all examples of what was measured on batches of so many: 0-d tensors on a device, which may have no float64."""
-    return float(sum(value * n for value, n in zip(torch.stack(values).tolist(), sizes, strict=True))) / sum(sizes)
-
-
-def what(x: Any, values: bool = False) -> str:
-    """A tensor's dtype and shape, and between which numbers its ``values`` are; of anything else, its type."""
-    if not isinstance(x, Tensor):
-        return type(x).__name__
-    ends = f", from {x.min().item()} to {x.max().item()}" if values and x.numel() and x.device.type == "cpu" and not x.is_complex() else ""
-    return f"{str(x.dtype).removeprefix('torch.')} of shape {tuple(x.shape)}{ends}"
 
 
 def check_labels(labels: Any, classes: int, stream: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from supernet.errors import InputError
+from supernet.metrics import USUAL
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Objective:
     Raises ``InputError`` where there is nothing to optimise.
     """
 
-    maximise: tuple[str, ...] = ("accuracy",)
+    maximise: tuple[str, ...] = tuple(USUAL)
     minimise: tuple[str, ...] = ()
     limits: Mapping[str, float] = field(default_factory=dict)
 

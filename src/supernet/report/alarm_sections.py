@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from supernet.metrics import Score
 from supernet.report.chart import Point, Series, chart, constant
 from supernet.report.record import Line, Record, numbers
 from supernet.report.search_sections import throughout
@@ -57,7 +58,7 @@ def judge(record: Record) -> Section | None:
     svgs = []
     for score in ("validation", "test"):
         points = {n: [(e, numbers(found.get(n))[score]) for e, found in lines if score in numbers(found.get(n))] for n in names}
-        times = scale("accuracy", [v for some in points.values() for _, v in some])
+        times = scale(Score(score), [v for some in points.values() for _, v in some])
         parts = [Series(names[n], [(e, times * v) for e, v in some]) for n, some in points.items() if some]
         svgs += [chart(parts, f"True {score} score" + (" (%)" if times == 100 else ""), "epoch")] if parts else []
     taus = [(e, numbers(found)["tau"]) for e, found in lines if "tau" in numbers(found)]

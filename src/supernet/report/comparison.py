@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from supernet.costs.objective import pareto_front
 from supernet.errors import InputError
+from supernet.metrics import Score
 from supernet.report.chart import Series, chart
 from supernet.report.record import Line, numbers
 from supernet.report.sections import Pictures, Section, Table
-from supernet.report.values import COSTS, count, duration, plain, scale, spoken
+from supernet.report.values import COSTS, count, duration, plain, scale, spoken, titled
 
 SCORES = ("validation", "test")
 FEWEST = 3  # seeds from which a deviation says something
@@ -26,14 +28,17 @@ def comparison_sections(result: Mapping[str, Any], results: Sequence[Line] = ())
         raise InputError("this is not the result of a comparison: it needs 'methods' with names and values")
     title = f"Comparison in the space {plain(result['space'])}" if result.get("space") else "Comparison of methods"
     facts = [(spoken(n), plain(result[n])) for n in ("space", "budget", "seeds") if result.get(n) is not None]
+    metric = _metric(result.get("metric"))
+    if metric.name:
+        facts.append(("Metric", f"{spoken(metric.name)}, {'larger' if metric.larger else 'smaller'} is better"))
     several = numbers(result).get("seeds", FEWEST) >= FEWEST
     known = [s for s in SCORES if any("mean" in numbers(m.get(s)) for m in methods.values())]
-    scales = {s: scale(s, [v for m in methods.values() for k, v in numbers(m.get(s)).items() if k == "mean"]) for s in known}
+    scales = {s: scale(metric, [v for m in methods.values() for k, v in numbers(m.get(s)).items() if k == "mean"]) for s in known}
     pictures = []
     for s in known:
-        pictures.append(_by_method(methods, results, s, scales[s], several))
-        pictures += _against_cost(methods, results, s, scales[s], several)
-    return title, [_table(methods, scales, facts, several), *_decided(methods), Section("Pictures", pictures=[Pictures(pictures)])]
+        pictures.append(_by_method(methods, results, replace(metric, name=s), scales[s], several))
+        pictures += _against_cost(methods, results, replace(metric, name=s), scales[s], several)
+    return title, [_table(methods, metric, scales, facts, several), *_decided(methods), Section("Pictures", pictures=[Pictures(pictures)])]
 
 
 def _decided(methods: Mapping[str, Any]) -> list[Section]:
@@ -44,10 +49,12 @@ def _decided(methods: Mapping[str, Any]) -> list[Section]:
     return [Section("Differences from random search", tables=[Table(["Method", "Score", "Decided", "Why"], rows, 4)])] if rows else []
 
 
-def _table(methods: Mapping[str, Any], scales: Mapping[str, float], facts: Sequence[tuple[str, str]], several: bool) -> Section:
+def _table(
+    methods: Mapping[str, Any], metric: Score, scales: Mapping[str, float], facts: Sequence[tuple[str, str]], several: bool
+) -> Section:
     """Mean and deviation of every method, and its paired difference from random search."""
     differences = [s for s in scales if any(_over_random(m, s) for m in methods.values())]
-    header = ["Method", *(_titled(s, scales[s]) for s in scales), *(f"{spoken(s)} over random" for s in differences)]
+    header = ["Method", *(titled(replace(metric, name=s), scales[s]) for s in scales), *(f"{spoken(s)} over random" for s in differences)]
     rows = []
     for name, m in methods.items():
         cells = [_spread(numbers(m.get(s)), scales[s], several) for s in scales]
@@ -61,8 +68,11 @@ def _table(methods: Mapping[str, Any], scales: Mapping[str, float], facts: Seque
     return Section("Results", text, facts, tables=[Table([*header, "Evaluations", "Time, all seeds"], rows)])
 
 
-def _titled(part: str, times: float) -> str:
-    return spoken(part) + (" (%)" if times == 100 else "")
+def _metric(given: Any) -> Score:
+    """What the scores are; without a name where the document does not say it, as of a table."""
+    if not isinstance(given, Mapping) or not given.get("name"):
+        return Score("")
+    return Score(str(given["name"]), given.get("larger") is not False, str(given.get("unit") or ""))
 
 
 def _over_random(method: Mapping[str, Any], part: str) -> dict[str, float]:
@@ -80,34 +90,34 @@ def _interval(value: Mapping[str, float], times: float) -> str:
     return f"{value['mean'] * times:+.2f}{bounds}" if "mean" in value else ""
 
 
-def _by_method(methods: Mapping[str, Any], results: Sequence[Line], part: str, times: float, several: bool) -> str:
+def _by_method(methods: Mapping[str, Any], results: Sequence[Line], score: Score, times: float, several: bool) -> str:
     """Mean and deviation of every method side by side, and the score of every seed."""
-    spreads = [(float(i), numbers(m.get(part))) for i, m in enumerate(methods.values())]
+    spreads = [(float(i), numbers(m.get(score.name))) for i, m in enumerate(methods.values())]
     spreads = [(i, v) for i, v in spreads if "mean" in v]
-    points = [(float(i), v * times) for i, name in enumerate(methods) for v in _seeds(results, name, part)]
+    points = [(float(i), v * times) for i, name in enumerate(methods) for v in _seeds(results, name, score.name)]
     mean = [(i, v["mean"] * times) for i, v in spreads]
     spread = [v.get("std", 0.0) * times for _, v in spreads] if several else []
     series = [Series("mean ± standard deviation" if several else "mean", mean, "points", spread=spread)]
-    return chart([*series, *([Series("each seed", points, "points")] if points else [])], _titled(part, times), "method", list(methods))
+    return chart([*series, *([Series("each seed", points, "points")] if points else [])], titled(score, times), "method", list(methods))
 
 
 def _seeds(results: Sequence[Line], name: str, part: str) -> list[float]:
     return [v for line in results if line.get("method") == name for v in numbers({part: line.get(part)}).values()]
 
 
-def _against_cost(methods: Mapping[str, Any], results: Sequence[Line], part: str, times: float, several: bool) -> list[str]:
+def _against_cost(methods: Mapping[str, Any], results: Sequence[Line], score: Score, times: float, several: bool) -> list[str]:
     """Score against the size of what each seed found; where that is not known, mean score against the time a method took."""
-    lines = [line for line in results if line.get("method") in methods and part in numbers(line)]
+    lines = [line for line in results if line.get("method") in methods and score.name in numbers(line)]
     cost = next((c for c in COSTS if lines and all(c in numbers(line) for line in lines)), None)
     if cost:
-        points = [(numbers(line)[cost], numbers(line)[part] * times) for line in lines]
-        front = sorted(points[i] for i in pareto_front([(-c, v) for c, v in points]))
+        points = [(numbers(line)[cost], numbers(line)[score.name] * times) for line in lines]
+        front = sorted(points[i] for i in pareto_front([(-c, score.worth(v)) for c, v in points]))
         series = [Series(name, [p for line, p in zip(lines, points, strict=True) if line["method"] == name], "points") for name in methods]
-        return [chart([*series, Series("Pareto front", front, "steps")], _titled(part, times), COSTS[cost])]
+        return [chart([*series, Series("Pareto front", front, "steps")], titled(score, times), COSTS[cost])]
     series = []
     for name, m in methods.items():
-        value, seconds = numbers(m.get(part)), numbers(m.get("measured")).get("seconds")
+        value, seconds = numbers(m.get(score.name)), numbers(m.get("measured")).get("seconds")
         if "mean" in value and seconds is not None:
             spread = [value.get("std", 0.0) * times] if several else []
             series.append(Series(name, [(seconds, value["mean"] * times)], "points", spread=spread))
-    return [chart(series, _titled(part, times), "seconds, all seeds")] if series else []
+    return [chart(series, titled(score, times), "seconds, all seeds")] if series else []

@@ -8,13 +8,14 @@ from html import escape
 from typing import Any
 
 from supernet.costs.objective import pareto_front
+from supernet.metrics import Score
 from supernet.report.chart import Point, Series, chart, constant, ticks
 from supernet.report.record import Record, numbers
-from supernet.report.search_sections import throughout, titled, trial_scores
+from supernet.report.search_sections import Scored, throughout, trial_scores
 from supernet.report.sections import Pictures, Section, Table, found_scores
 from supernet.report.svg import document, moved, paint, text, text_width
 from supernet.report.values import COSTS as SHOWN
-from supernet.report.values import larger_is_better, scale, score, spoken
+from supernet.report.values import scale, score, spoken, titled
 
 COSTS = {  # in words, the unit that is shown, and how many of what is recorded make one
     "latency": ("latency", "ms", 1.0),
@@ -58,8 +59,9 @@ def bounds(record: Record) -> Section | None:
 
 def against_cost(record: Record) -> Section | None:
     """Score against the first cost that trials or epochs have, and against every other that is bound."""
-    metric = trial_scores(record.trials)[0] or _metric(record)
-    known = {cost: (_trials(record, cost), _epochs(record, cost, metric)) for cost in COSTS}
+    metric, scored = trial_scores(record, record.trials)
+    metric = metric if scored else _metric(record)
+    known = {cost: (_trials(scored, cost), _epochs(record, cost, metric.name)) for cost in COSTS}
     known = {cost: found for cost, found in known.items() if any(found)}
     charted = [cost for i, cost in enumerate(known) if i == 0 or _bound(record, cost)]
     charted = [cost for cost in charted if _bound(record, cost) or len({c for part in known[cost] for _, c, _ in part}) > 1]
@@ -77,17 +79,17 @@ def against_cost(record: Record) -> Section | None:
     return Section(f"Score against {_words(charted[0]) if len(svgs) == 1 else 'cost'}", words, pictures=[Pictures(svgs)])
 
 
-def _score_chart(record: Record, cost: str, metric: str, trials: Costed, epochs: Costed) -> str:
+def _score_chart(record: Record, cost: str, metric: Score, trials: Costed, epochs: Costed) -> str:
     """Trials with their front, epochs in their order, what was found and the bound, over one cost."""
     scores, costs = dict(found_scores(record)), numbers(record.found.get("costs"))
-    result = next((scores[n] for n in (f"validation_{metric}", metric, "validation") if n in scores), math.nan)
+    result = next((scores[n] for n in (f"validation_{metric.name}", metric.name, "validation") if n in scores), math.nan)
     times, unit = scale(metric, [v for _, _, v in (*trials, *epochs, (0, 0, result))]), _unit(cost)[1]
     series = []
     for name, known in (("trial", trials), ("epoch", epochs)):
         notes = [f"{name} {n}: {score(metric, v)}, {amount(cost, c)}" for n, c, v in known]
         series += [Series(name, [(c / unit, v * times) for _, c, v in known], "points", notes)] if known else []
     if trials:
-        sign = 1 if larger_is_better(metric) else -1
+        sign = 1 if metric.larger else -1
         front = sorted(trials[i][1:] for i in pareto_front([(-c, sign * v) for _, c, v in trials]))
         series.append(Series("Pareto front", [(c / unit, v * times) for c, v in front], "front"))
     if len(epochs) > 1:
@@ -196,9 +198,8 @@ def _far(excess: float) -> str:
     return f"{digits} % {'over' if excess > 0 else 'under'}" if share else "exactly at it"
 
 
-def _trials(record: Record, cost: str) -> Costed:
+def _trials(scored: Scored, cost: str) -> Costed:
     """The trials that have a score and this cost."""
-    scored = trial_scores(record.trials)[1]
     costs = [{**numbers(t.get("scores")), **numbers(t.get("costs"))} for t, _ in scored]
     return _finite([(t["trial"], c.get(cost, math.nan), v) for (t, v), c in zip(scored, costs, strict=True)])
 
@@ -213,10 +214,10 @@ def _finite(known: Costed) -> Costed:
     return [entry for entry in known if all(map(math.isfinite, entry))]
 
 
-def _metric(record: Record) -> str:
+def _metric(record: Record) -> Score:
     """The metric of the epochs' validation that is looked at first."""
     names = dict.fromkeys(n for line in record.epochs for n in numbers(line.get("validation")))
-    return min(names, key=lambda n: (n != "accuracy", not larger_is_better(n)), default="")
+    return record.first(names) or Score("")
 
 
 def _bound(record: Record, cost: str) -> float | None:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from numbers import Real
 from pathlib import Path
 from typing import Any
 
 from supernet.errors import InputError
 from supernet.genotype import OPERATIONS
+from supernet.metrics import EARLIER, Score
 from supernet.readers import read_json, read_text, read_yaml
 
 Line = dict[str, Any]
 Options = Mapping[str, Sequence[object]]  # choice -> the names of its options
+PARTS = ("validation", "test")
 KINDS: dict[str, tuple[Any, str]] = {  # what parts of a line must be, where they are there
-    **dict.fromkeys(("epoch", "trial", "loss", "accuracy", "learning_rate"), (Real, "a number")),
+    **dict.fromkeys(("epoch", "trial", *EARLIER), (Real, "a number")),
     **dict.fromkeys(("scores", "costs", "measured", "mixture", "architecture", "price"), (dict, "names and values")),
     **dict.fromkeys(("genotype", "outcome"), (str, "text")),
 }
@@ -40,6 +42,33 @@ class Record:
         if isinstance(value, Mapping):
             value = next((value[k] for k in ("name", "source", "file") if value.get(k) is not None), None)
         return "" if value is None else str(value)
+
+    @property
+    def metrics(self) -> dict[str, Score]:
+        """What the run says of its metrics; the first is the one that it is judged by."""
+        given = self.config.get("metrics")
+        said = given.items() if isinstance(given, Mapping) else ()
+        facts = {str(name): entry if isinstance(entry, Mapping) else {} for name, entry in said}
+        return {name: Score(name, entry.get("larger") is not False, str(entry.get("unit") or "")) for name, entry in facts.items()}
+
+    def score(self, name: str) -> Score:
+        """What is known of a number by its name, such as test_accuracy; validation and test are by the first metric."""
+        own = self.metrics
+        known = {**EARLIER, **own}
+        if name in PARTS:
+            return replace(next(iter(own.values()), Score(name)), name=name)
+        within = [metric for metric in known if f"_{metric}_" in f"_{name}_"]
+        return replace(known[max(within, key=len)], name=name) if within else Score(name)
+
+    def place(self, name: str) -> int:
+        """Where a metric stands among those of the run; others come after them."""
+        names = list(self.metrics or EARLIER)[: len(self.metrics) or 1]
+        return names.index(name) if name in names else len(names)
+
+    def first(self, names: Iterable[str]) -> Score | None:
+        """What architectures are compared by: the score of a table, else the first metric, else the first that is better larger."""
+        best = min(names, key=lambda n: (n != "validation", self.place(n), not self.score(n).larger), default=None)
+        return None if best is None else self.score(best)
 
 
 def read_record(folder: Path) -> Record:

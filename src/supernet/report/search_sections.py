@@ -7,11 +7,12 @@ from statistics import fmean, quantiles, stdev
 from typing import Any
 
 from supernet.costs.objective import pareto_front
+from supernet.metrics import LOSS, Score
 from supernet.report.chart import Point, Series, chart, constant, running_best, shares
 from supernet.report.record import Options, Record, kept, numbers, over_time
 from supernet.report.sections import Pictures, Section, Table, found_scores, outcomes
 from supernet.report.svg import colours_of, document, kind_of, legend
-from supernet.report.values import COSTS, architecture_text, count, duration, larger_is_better, scale, score, spoken
+from supernet.report.values import COSTS, architecture_text, count, duration, scale, score, spoken, titled
 
 Scored = list[tuple[Mapping[str, Any], float]]  # trials and their scores
 MOST_CHOICES, MOST_TIMES, BEST = 80, 120, 10
@@ -26,14 +27,15 @@ def curves(record: Record) -> Section | None:
             for name, value in entry.items():
                 metrics.setdefault(name, {}).setdefault(part, []).append((float(line["epoch"]), value))
     svgs, flat = [], []
-    for name in sorted(metrics, key=lambda name: (name != "loss", name != "accuracy", name == "learning_rate")):
-        times = scale(name, [v for points in metrics[name].values() for _, v in points])
+    for name in sorted(metrics, key=lambda name: (name != LOSS.name, record.place(name), name == "learning_rate")):
+        metric = record.score(name)
+        times = scale(metric, [v for points in metrics[name].values() for _, v in points])
         parts = [Series(part, [(e, v * times) for e, v in points]) for part, points in metrics[name].items()]
         where = f", {parts[0].name}" if len(parts) == 1 and parts[0].name != "training" else ""
         if constant(parts):
-            flat.append(throughout(titled(name, times) + where, parts))
+            flat.append(throughout(titled(metric, times) + where, parts))
         else:
-            svgs.append(chart(parts, titled(name, times) + where, "epoch"))
+            svgs.append(chart(parts, titled(metric, times) + where, "epoch"))
     return Section("Learning curves", flat, pictures=[Pictures(svgs)]) if svgs or flat else None
 
 
@@ -41,11 +43,6 @@ def throughout(title: str, series: Sequence[Series]) -> str:
     """What has one value throughout, in words: it needs no axis."""
     values = [s.name if ": " in s.name else f"{s.name} " * (len(series) > 1) + f"{s.points[0][1]:,.6g}" for s in series]
     return f"{title}: {', '.join(values)}{' throughout' if any(len(s.points) > 1 for s in series) else ''}."
-
-
-def titled(metric: str, times: float) -> str:
-    """A metric as the title of a chart."""
-    return spoken(metric) + (" (%)" if times == 100 else "")
 
 
 def mixtures(record: Record, options: Options) -> Section | None:
@@ -94,23 +91,24 @@ def _derived(record: Record) -> list[Pictures]:
     return [key, Pictures([shares(parts, every, times, "derived operations", remark)], "small")]
 
 
-def trial_scores(trials: Sequence[Mapping[str, Any]]) -> tuple[str, Scored]:
-    """The metric that trials are compared by, and the trials that have it with its value."""
+def trial_scores(record: Record, trials: Sequence[Mapping[str, Any]]) -> tuple[Score, Scored]:
+    """The metric of the run that trials are compared by, and those that have it with its value; a metric without a name where none has."""
     scored = [(t, numbers(t.get("scores"))) for t in trials if t.get("outcome", "scored") == "scored"]
-    names = list(dict.fromkeys(n for _, scores in scored for n in scores if n not in COSTS))
-    names.sort(key=lambda n: (n != "validation", n != "accuracy", not larger_is_better(n)))
-    return (names[0], [(t, scores[names[0]]) for t, scores in scored if names[0] in scores]) if names else ("", [])
+    metric = record.first(dict.fromkeys(n for _, scores in scored for n in scores if n not in COSTS))
+    if metric is None:
+        return Score(""), []
+    return metric, [(t, scores[metric.name]) for t, scores in scored if metric.name in scores]
 
 
 def trials(record: Record) -> Section | None:
     """The architectures that were tried: score over time, score against cost, the best."""
     if not record.trials:
         return None
-    metric, scored = trial_scores(record.trials)
+    metric, scored = trial_scores(record, record.trials)
     text = [f"Trials: {outcomes(record.trials)}."]
     if not scored:
         return Section("Trials", text)
-    larger, times, table = larger_is_better(metric), scale(metric, [v for _, v in scored]), _best(scored, metric)
+    larger, times, table = metric.larger, scale(metric, [v for _, v in scored]), _best(scored, metric)
     scored, remark = _usual(scored, metric)
     text += remark
     points = _over_trials(scored, times)
@@ -120,27 +118,27 @@ def trials(record: Record) -> Section | None:
     return Section("Trials", text, pictures=[Pictures(svgs)], tables=[table])
 
 
-def _best(scored: Scored, metric: str) -> Table:
+def _best(scored: Scored, metric: Score) -> Table:
     """The best trials, with the costs that are known of them."""
-    best = sorted(scored, key=lambda pair: -pair[1] if larger_is_better(metric) else pair[1])[:BEST]
+    best = sorted(scored, key=lambda pair: -pair[1] if metric.larger else pair[1])[:BEST]
     costs = [c for c in COSTS if any(c in _costs(t) for t, _ in best)]
     rows = []
     for t, v in best:
         amounts = [count(_costs(t)[c]) if c in _costs(t) else "" for c in costs]
         rows.append([str(t["trial"]), architecture_text(t.get("architecture") or {}), score(metric, v), *amounts])
-    return Table(["Trial", "Architecture", spoken(metric), *(spoken(COSTS[c]) for c in costs)], rows, 2)
+    return Table(["Trial", "Architecture", spoken(metric.name), *(spoken(COSTS[c]) for c in costs)], rows, 2)
 
 
-def _usual(scored: Scored, metric: str) -> tuple[Scored, list[str]]:
+def _usual(scored: Scored, metric: Score) -> tuple[Scored, list[str]]:
     """The trials without those so much worse than most (three interquartile ranges) that they would flatten a picture; and a remark."""
     values = [v for _, v in scored if v == v]
     if len(values) < 8:
         return scored, []
     low, _, high = quantiles(values, n=4)
-    worst = low - 3 * (high - low) if larger_is_better(metric) else high + 3 * (high - low)
-    kept = [(t, v) for t, v in scored if (v >= worst if larger_is_better(metric) else v <= worst)]
+    worst = low - 3 * (high - low) if metric.larger else high + 3 * (high - low)
+    kept = [(t, v) for t, v in scored if (v >= worst if metric.larger else v <= worst)]
     hidden = len(scored) - len(kept)
-    side = "below" if larger_is_better(metric) else "above"
+    side = "below" if metric.larger else "above"
     return kept, [f"The pictures leave out {hidden} that scored far {side} the rest."] if hidden else []
 
 
@@ -152,14 +150,14 @@ def _costs(trial: Mapping[str, Any]) -> dict[str, float]:
     return {**numbers(trial.get("scores")), **numbers(trial.get("costs"))}
 
 
-def _against_cost(scored: Scored, metric: str, times: float, name: str = "trial", found: Mapping[str, float] | None = None) -> list[str]:
+def _against_cost(scored: Scored, metric: Score, times: float, name: str = "trial", found: Mapping[str, float] | None = None) -> list[str]:
     """Score against the first cost that is known, the best for their cost joined; ``found``: costs and "score" of the result."""
     cost = next((c for c in COSTS if any(c in _costs(t) for t, _ in scored)), None)
     if cost is None:
         return []
     known = [(t, _costs(t)[cost], v * times) for t, v in scored if cost in _costs(t)]
     points = [(c, v) for _, c, v in known]
-    front = sorted(points[i] for i in pareto_front([(-c, v if larger_is_better(metric) else -v) for c, v in points]))
+    front = sorted(points[i] for i in pareto_front([(-c, v if metric.larger else -v) for c, v in points]))
     notes = [f"trial {t['trial']}: {v:.4g}, {count(c)}" for t, c, v in known]
     if len({c for c, _ in points}) == 1:  # all cost the same
         return []
@@ -174,14 +172,14 @@ def against_random(record: Record) -> Section | None:
     other = record.baseline
     if other is None:
         return None
-    (metric, scored), (own_metric, own) = trial_scores(other.trials), trial_scores(record.trials)
+    (metric, scored), (own_metric, own) = trial_scores(record, other.trials), trial_scores(record, record.trials)
     value, values = _main_score(record, metric), [v for _, v in scored]
-    rows = [_row("this search", record, own_metric or metric, own), _row("random search", other, metric, scored)]
+    rows = [_row("this search", record, own_metric if own else metric, own), _row("random search", other, metric, scored)]
     header = ["", "Trials", "Mean", "Standard deviation", "Best trial", "Score of the result", "Parameters", "Time"]
     tables = [Table(header, rows)]
     if not scored:
         return Section("Comparison with random search", ["The random search has no scored trials."], tables=tables)
-    larger, times = larger_is_better(metric), scale(metric, values if value is None else [*values, value])
+    larger, times = metric.larger, scale(metric, values if value is None else [*values, value])
     text, found = [], None
     if value is not None:
         found = {**numbers(record.found.get("costs")), "score": value}
@@ -200,17 +198,17 @@ def against_random(record: Record) -> Section | None:
     return Section("Comparison with random search", text, pictures=[Pictures(svgs)], tables=tables)
 
 
-def _main_score(record: Record, metric: str) -> float | None:
+def _main_score(record: Record, metric: Score) -> float | None:
     """The score of what was found that is comparable with trials scored by ``metric``; None where there is none."""
-    found = dict(found_scores(record))
-    return next((found[n] for n in (f"{metric}_trained_alike", metric, f"validation_{metric}", "validation") if n in found), None)
+    found, name = dict(found_scores(record)), metric.name
+    return next((found[n] for n in (f"{name}_trained_alike", name, f"validation_{name}", "validation") if n in found), None)
 
 
-def _row(name: str, record: Record, metric: str, scored: Scored) -> list[str]:
+def _row(name: str, record: Record, metric: Score, scored: Scored) -> list[str]:
     """A line of the table: trials, their mean, deviation and best, the result's score and size, the time taken."""
     values, result = [v for _, v in scored], _main_score(record, metric)
     texts = [score(metric, fmean(values)), score(metric, stdev(values)) if len(values) > 2 else ""] if values else ["", ""]
-    texts.append(score(metric, max(values) if larger_is_better(metric) else min(values)) if values else "")
+    texts.append(score(metric, max(values) if metric.larger else min(values)) if values else "")
     texts.append(score(metric, result) if result is not None else "")
     params = numbers(record.found.get("costs")).get("params")
     seconds = sum(numbers(line.get("measured")).get("seconds", 0.0) for line in (*record.epochs, *record.trials))

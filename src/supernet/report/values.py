@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-LOWER = ("loss", "perplexity", "error", "entropy", "latency")  # metrics that are better when smaller
+from supernet.metrics import SHARE, Score
+
 COSTS = {
     "params": "parameters",
     "macs": "multiply-adds",
@@ -19,24 +20,27 @@ COSTS = {
 }
 
 
-def larger_is_better(metric: str) -> bool:
-    """Whether a metric with this name is to be raised."""
-    return not any(word in metric.lower() for word in LOWER)
-
-
-def scale(metric: str, values: Iterable[float]) -> float:
-    """100 for shares of one, which are shown in percent; 1 for anything else."""
+def scale(metric: Score, values: Iterable[float]) -> float:
+    """100 for shares of one, which are shown in percent; 1 for anything else. Where no unit is known, values tell."""
     known = [v for v in values if math.isfinite(v)]
-    return 100.0 if known and larger_is_better(metric) and metric != "learning_rate" and all(0 <= v <= 1 for v in known) else 1.0
+    percent = metric.unit == SHARE or (not metric.unit and metric.larger and known and all(0 <= v <= 1 for v in known))
+    return 100.0 if percent else 1.0
 
 
-def score(metric: str, value: float) -> str:
-    """A score: shares in percent."""
+def score(metric: Score, value: float) -> str:
+    """A score with its unit: shares in percent."""
     if not math.isfinite(value):
         return str(value)
     if scale(metric, [value]) == 100:
         return f"{100 * value:.2f} %"
-    return f"{value:.4g}" if abs(value) < 1e-2 else f"{value:,.4f}".rstrip("0").rstrip(".")
+    text = f"{value:.4g}" if abs(value) < 1e-2 else f"{value:,.4f}".rstrip("0").rstrip(".")
+    return f"{text} {metric.unit}".rstrip()
+
+
+def titled(metric: Score, times: float) -> str:
+    """A metric as the title of a chart, whose values are shown ``times`` as large."""
+    unit = "%" if times == 100 else metric.unit
+    return spoken(metric.name) + (f" ({unit})" if unit else "")
 
 
 def count(value: float, short: bool = True) -> str:

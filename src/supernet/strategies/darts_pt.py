@@ -82,13 +82,12 @@ class DARTSPT(Gradient):
         return tuple(kept)
 
     def _score_without(self, choice: Choice, option: int) -> float:
-        """The task's first metric on the validation data (without metrics, minus the loss) when one option is cut out."""
+        """What architectures are judged by, on the validation data, larger is better, when one option is cut out."""
         mixture = self.mixture(self.relax)
         mix = mixture[choice.name]
         cut = Mix(None if mix.weights is None else mix.weights.detach(), tuple(i for i in mix.runs if i != option))
         metrics = self.task.evaluate(self.supernet, "validation", mixture | {choice.name: cut})
-        first = next(iter(self.task.metrics), None)
-        return metrics[first] if first else -metrics["loss"]
+        return self.task.judged.worth(metrics[self.task.judged.name])
 
     def _tune(self, data: Data) -> None:
         """Train the weights under what is settled and the blends that are left."""

@@ -25,7 +25,8 @@ from supernet.task import Task
 class ProxylessREINFORCE(DrawnPaths):
     """Alphas by policy gradient from ``samples`` drawn paths, all scored on one validation batch, in training mode as in the official code.
 
-    The score is the accuracy, exp(-loss) for a task without one; a price multiplies it by (reference / cost) ** 0.1.
+    The score is the share of right answers that the task is judged by, as accuracy; for another task exp(-loss). A price multiplies it
+    by (reference / cost) ** 0.1.
     ``renewal``: how far the baseline moves to the mean reward of a step before it is used, after the first. The official 0.99
     leaves nearly nothing of what was before; 0.01 averages over a hundred steps.
     """
@@ -81,5 +82,5 @@ class ProxylessREINFORCE(DrawnPaths):
 
     def _score(self, path: Mixture, batch: Any) -> Tensor:
         outputs = self.task.predict(partial(self.supernet, self.moved(path)), batch)
-        measured = self.task.measure(outputs, batch)
-        return measured["accuracy"] if "accuracy" in measured else (-self.task.loss(outputs, batch)).exp()
+        judged = self.task.judged
+        return self.task.measure(outputs, batch)[judged.name] if judged.counted else (-self.task.loss(outputs, batch)).exp()

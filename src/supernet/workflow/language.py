@@ -89,7 +89,8 @@ def lstm_beside(
     be where it was before the cell.
     """
     sizes = {**taken(lstm.network, cell["settings"]), "hidden": lstm.hidden_for(cell["params"], cell["settings"]["tokens"])}
-    with run.sub("lstm", {"architecture": "lstm", "network": sizes, **{k: run.config[k] for k in ("seed", "epochs", "data")}}) as sub:
+    alike = {k: run.config[k] for k in ("seed", "epochs", "data")}
+    with run.sub("lstm", {"architecture": "lstm", "network": sizes, "metrics": task.scores(), **alike}) as sub:
         seed_everything(seed)
         model = task.place(lstm.network(**sizes))
         scores = train(model, sub)

@@ -129,12 +129,10 @@ def over_a_supernet(
 
 
 def against_random(found: Found, task: Task) -> dict[str, Verdict]:
-    """Whether what was found beats the best of its baseline, trained alike, by the task's first metric."""
-    metric = next(iter(task.metrics), None)
-    own, other = found.baseline["found"], found.baseline["scores"]
-    if metric is None:
-        return {"baseline": by_difference(-own["loss"], -other["loss"], None)}
-    return {"baseline": by_difference(own[metric], other[metric], task.examples() if metric == "accuracy" else None)}
+    """Whether what was found beats the best of its baseline, trained alike, by what the task is judged by."""
+    judged = task.judged
+    own, other = (found.baseline[whose][judged.name] for whose in ("found", "scores"))
+    return {"baseline": by_difference(own, other, task.examples() if judged.counted else None, judged.larger)}
 
 
 def from_scratch(

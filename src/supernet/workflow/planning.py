@@ -134,6 +134,7 @@ def resolved(
     }
     if task:
         found["data"] = {**settings["data"], **task.decided}
+        found["metrics"] = task.scores()
         found["weights"] = weights_of(method, settings)
     if method:
         own = {**defaults(method.load(space), NOT_FOR_USERS["strategy"]), **settings["strategy"]}

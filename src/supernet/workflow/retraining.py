@@ -127,6 +127,7 @@ def resolved(settings: Settings, there: Design, task: ImageTask | TextTask, size
     return {
         "network": {**defaults(space_module(there.space).network), **there.sized(sizes)},
         "data": {**settings["data"], **task.decided},
+        "metrics": task.scores(),
         "retrain": {**trained_by(there.space), **settings["retrain"]},
         "weights": {**defaults(Weights, NOT_FOR_USERS["weights"]), **Weights.usual, "lr_min": 0.0, **settings["weights"]},
     }
