@@ -97,7 +97,7 @@ def test_strategies_and_searchers_that_are_made_are_compared_by_their_settings(t
     begin()
     begin()
     rates = (({"lr": 0.5}, "strategy.weights.optimiser.groups"), ({"lr_min": 0.01}, "strategy.weights.schedule"))
-    for given, named in (({"order": 2}, "strategy.order"), ({"warmup": 1}, "strategy.warmup"), *rates):
+    for given, named in (({"order": 2}, "strategy.order"), ({"warmup": 1}, "strategy.learning.warmup"), *rates):
         with pytest.raises(InputError, match=named):
             begin(**given)
     space = SearchSpace([Choice("a", (1, 2))])

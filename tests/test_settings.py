@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ from torch import nn
 from supernet import OneOf, Supernet, Task, search
 from supernet.errors import InputError
 from supernet.searchers import SEARCHERS, searcher_class
-from supernet.settings import accepted, checked, keywords, resolve, value_of
+from supernet.settings import accepted, checked, defaults, keywords, resolve, value_of
 from supernet.spaces import SPACES, space_module
 from supernet.strategies import STRATEGIES
 from supernet.strategies.averaged import Averaged
@@ -63,8 +63,8 @@ def test_a_value_that_is_no_plain_data_is_refused_in_one_line_or_text(text: str)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_odd_values_of_every_setting_are_refused_in_one_line_or_taken(command: str) -> None:
     model = COMMANDS[command]
-    defaults = model().model_dump()
-    for name in names(defaults):
+    usual = model().model_dump()
+    for name in names(usual):
         for value in VALUES:
             one_line_or_taken(lambda: checked(model, resolve(defaults, None, [], {name: value})), f"{name}={value!r:.40}")  # noqa: B023
 
@@ -120,3 +120,14 @@ def test_odd_values_of_open_settings_are_refused_before_a_search_or_make_one(sec
         for value in VALUES:
             given = {**SMALL, "method": method, "space": "nasbench201", "data.source": "digits", f"{section}.{name}": value}
             one_line_or_taken(lambda: check_search(resolve(SEARCH, None, [], given)), f"{section}.{name}={value!r:.40}")  # noqa: B023
+
+
+def inner(*, depth: int = 2, width: float = 0.5) -> None: ...
+
+
+def outer(*, width: float = 1.0, **rest: Annotated[Any, inner]) -> None: ...
+
+
+def test_settings_that_are_passed_on_are_those_of_what_takes_them() -> None:
+    assert keywords(outer) == {"width": float, "depth": int}
+    assert defaults(outer) == {"width": 1.0, "depth": 2}

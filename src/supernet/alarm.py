@@ -81,9 +81,9 @@ class Alarm:
         supernet, task = strategy.supernet, strategy.task
         taken = supernet.space.matters(strategy.architecture())
         entropy = entropies(strategy.belief())
-        record: Record = {"learning": bool(strategy.warm), "cells": cells(supernet, taken)}
+        record: Record = {"learning": bool(strategy.alphas_learn), "cells": cells(supernet, taken)}
         record |= {"entropy": math.fsum(entropy.values()) / max(len(entropy), 1), "entropies": {n: round(e, 6) for n, e in entropy.items()}}
-        if hasattr(strategy, "stage"):
+        if strategy.stage is not None:
             record["stage"] = strategy.stage
         if self.gap and task.data.has("validation"):
             judged = task.judged

@@ -96,6 +96,11 @@ def leading(space: SearchSpace, belief: Belief, keep: int) -> dict[str, tuple[Op
     return kept
 
 
+def unbounded(architecture: Architecture) -> float:
+    """By how much an architecture exceeds bounds that there are none of."""
+    return 0.0
+
+
 def within(
     space: SearchSpace, belief: Belief, excess: Callable[[Architecture], float], rule: Callable[..., Architecture] = strongest
 ) -> Architecture:

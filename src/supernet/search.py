@@ -108,8 +108,8 @@ def search(
 ) -> Found:
     """Train ``supernet`` on ``task`` by ``method`` and return the architecture it finds.
 
-    ``method``: a strategy's name, made with ``settings``, or a strategy. One with an opinion (it has ``architecture()``) is
-    asked for it; after one without, ``searcher`` tries ``trials`` architectures by the shared weights, batch norms
+    ``method``: a strategy's name, made with ``settings``, or a strategy, see ``SupernetStrategy``. One that ``decides`` is
+    asked for its architecture; after another, ``searcher`` tries ``trials`` architectures by the shared weights, batch norms
     recalibrated on ``calibration`` batches each, and the best by ``objective`` (default: the task's first metric, else the
     loss) within its limits on ``costs`` is taken.
     ``limits``: the most that the derived network may have of "params", "macs", "activations" or "storage" (bytes), "latency" (ms) or
@@ -145,7 +145,7 @@ def search(
             raise InputError(f"settings ({', '.join(settings)}) go to a strategy's name; a strategy that is made already takes none")
         strategy = method
     check_options(supernet, task)
-    opinion = hasattr(strategy, "architecture")
+    opinion = strategy.decides
     if not opinion:
         if not task.data.has("validation"):
             raise InputError("architectures are compared on validation data, and the task has none: give Task a validation loader")
@@ -160,7 +160,7 @@ def search(
     given |= {"settings": settings, "strategy": strategy, "count": count}
     config = {**about, **{name: described(value) for name, value in given.items()}, **_of(supernet, task)}
     with Run(out, config, resume) if isinstance(out, str | Path) else nullcontext(out) as run:
-        evaluated = hasattr(strategy, "evaluate") and task.data.has("validation")
+        evaluated = opinion and task.data.has("validation")
 
         def evaluate() -> dict[str, Any]:
             line = {"validation": strategy.evaluate()} if evaluated else {}
@@ -168,15 +168,14 @@ def search(
 
         how: dict[str, Any] = {"steps": steps, "what": "searching", "save_every": save_every, "passes": passes}
         history = fit(strategy, task.data, epochs, run, evaluate=evaluate, **how)
-        if hasattr(strategy, "finish"):
-            with passes.counting():
-                strategy.finish(task.data)
+        with passes.counting():
+            strategy.finish(task.data)
         supernet, space = strategy.supernet, strategy.supernet.space
         estimate = SharedWeights(supernet, task, batches=calibration)
         if opinion:
             arch = strategy.architecture()
             found = Found(space.matters(arch), estimate(arch) if evaluated else {}, supernet, history)
-            if history and getattr(strategy, "by_alphas", True):  # a user's own strategy may not say
+            if history and strategy.by_alphas:
                 belief = {name: list(shares.values()) for name, shares in (history[-1].get("mixture") or {}).items()}
                 found.decided |= named("alphas", by_alphas(belief))
         else:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from pydantic import BaseModel
 
@@ -96,7 +96,10 @@ def json_ready(settings: Mapping[str, Any]) -> Settings:
 
 
 def _parameters(function: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
-    """Keyword parameters, their types and defaults: of a function or class, then of its bases where it passes **settings on."""
+    """Keyword parameters, their types and defaults: of a function or class, then of what it passes **settings on to.
+
+    That is what their annotation says, ``**settings: Annotated[Any, other]``, and the bases of a class.
+    """
     given: Settings = {}
     while isinstance(function, partial):
         given = {**function.keywords, **given}
@@ -109,8 +112,11 @@ def _parameters(function: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
         hints, parameters = get_type_hints(target, include_extras=True), inspect.signature(target).parameters
         own = {n: (hints.get(n, Any), given.get(n, p.default)) for n, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
         found = {**own, **found}
-        if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        passed = next((n for n, p in parameters.items() if p.kind is p.VAR_KEYWORD), None)
+        if passed is None:
             break
+        for other in get_args(hints.get(passed))[1:]:
+            found = {**_parameters(other), **found}
     return found
 
 

@@ -13,13 +13,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from supernet import InputError, OneOf, Supernet, Task
-from supernet.costs.price import FORMS, SPAN, Price, Prices, derivable, widened
+from supernet.costs.price import FORMS, SPAN, Free, Price, Prices, derivable, widened
 from supernet.derivation import capped
 from supernet.mixture import Mix, Mixture, Table, expected, one_hot
 from supernet.space import Choice, SearchSpace
 from supernet.strategies.darts import DARTS
 from supernet.strategies.gdas import GDAS
 from supernet.strategies.proxyless_reinforce import ProxylessREINFORCE
+from supernet.strategies.turns import Alternating, Together
 
 SPACE = SearchSpace([Choice("a", ("cheap", "dear"))])
 TABLE: Table = {(): torch.tensor(4.0, dtype=torch.float64), ("a",): torch.tensor([1.0, 16.0], dtype=torch.float64)}
@@ -226,11 +227,17 @@ def searching(method: Any, **settings: Any) -> tuple[Any, Task]:
 def test_the_strategy_prices_the_blend_on_the_cpu_and_runs_the_moved_one() -> None:
     paid: list[Mixture] = []
     moved: list[Mixture] = []
-    strategy, task = searching(DARTS, penalty=lambda loss, mixture, space: paid.append(mixture) or loss)
+
+    class Watched(Free):
+        def __call__(self, loss: Tensor, mixture: Mixture, space: SearchSpace) -> Tensor:
+            paid.append(mixture)
+            return loss
+
+    strategy, task = searching(DARTS, penalty=Watched())
     strategy.moved = lambda mixture: moved.append(mixture) or {n: m._replace(weights=m.weights + 0) for n, m in mixture.items()}
-    for step in (strategy.step, lambda data: strategy.joint_step([data.next("train")])):
+    for turns in (Alternating(), Together()):
         paid.clear(), moved.clear()
-        step(task.data)
+        turns.step(strategy, task.data)
         assert len(paid) == 1 and paid[0]["a"].weights is moved[0]["a"].weights
 
 

@@ -199,7 +199,7 @@ def test_a_step_changes_weights_and_alphas_and_nothing_else(name: str) -> None:
     assert all(p.requires_grad for p in net.parameters())
     now = [list(task.data.each(stream)) for stream in ("train", "validation")]
     assert_same(now, data)
-    if alphas and strategy.warm:
+    if alphas and strategy.alphas_learn:
         assert any(not torch.equal(p, alphas[n]) for n, p in strategy.alphas.items())
 
 

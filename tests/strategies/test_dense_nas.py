@@ -256,7 +256,7 @@ def test_the_search_is_set_as_in_the_official_code() -> None:
     learns = []
     for done in range(150):
         dense.epoch(done, 150, {})
-        learns.append(dense.warm)
+        learns.append(dense.alphas_learn)
     assert learns == [False] * 50 + [True] * 100
     dense.epoch(150, 150, {})
     assert dense.weights.lr == pytest.approx(1e-4)

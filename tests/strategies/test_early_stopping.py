@@ -41,6 +41,16 @@ class Search:
         return {"epoch": self.done}
 
 
+class At(SkipConnects):
+    """Stops after one epoch, or never."""
+
+    def __init__(self, epoch: int | None) -> None:
+        self.epoch = epoch
+
+    def __call__(self, strategy: Any, done: int, of: int) -> Architecture | None:
+        return strategy.architecture() if done == self.epoch else None
+
+
 def run(rule: CurvatureGrowth, epochs: int = 50) -> tuple[int, Architecture | None]:
     """(the epoch that a search stops after, what it then finds)"""
     strategy = Search()
@@ -138,10 +148,10 @@ def test_ranking_that_stays_stops_the_search_once_the_alphas_learn() -> None:
 
 @pytest.mark.parametrize("method", [DARTS, GDAS])
 def test_a_stopped_search_trains_no_further_and_resumes_as_stopped(method: Any) -> None:
-    strategy = search(method, stops=[lambda s, done, of: s.architecture() if done == 2 else None])
+    strategy = search(method, stops=[At(2)])
     history = fit(strategy, strategy.task.data, 9)
     assert [line["epoch"] for line in history] == [1, 2]
-    again = search(method, stops=[lambda s, done, of: None])
+    again = search(method, stops=[At(None)])
     again.load_state_dict(strategy.state_dict())
     assert again.found == strategy.architecture()
 

@@ -139,7 +139,7 @@ def test_skip_dropout_falls_then_begins_again_when_the_alphas_learn() -> None:
     for done in range(25):
         strategy.epoch(done, 75, {})
         found.append(next(m.p for m in strategy.supernet.modules() if isinstance(m, SkipDropout)))
-        warm.append(strategy.warm)
+        warm.append(strategy.alphas_learn)
     assert [found[e] for e in (0, 5, 9, 10, 15, 24)] == pytest.approx([0.384, 0.304, 0.24, 0.4, 0.1471517765, 0.02432402505])
     assert warm == [False] * 10 + [True] * 15
 

@@ -156,5 +156,5 @@ def test_alphas_wait_for_three_tenths_of_the_epochs() -> None:
     learnt = []
     for done in range(50):
         strategy.epoch(done, 50, {})
-        learnt.append(strategy.warm)
+        learnt.append(strategy.alphas_learn)
     assert learnt == [False] * 15 + [True] * 35

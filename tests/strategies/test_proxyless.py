@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from supernet import InputError, OneOf, Supernet, Task, relaxations
-from supernet.costs.price import Price
+from supernet.costs.price import FREE, Price
 from supernet.mixture import Mix, Mixture
 from supernet.ops import InvertedResidual
 from supernet.spaces import cell
@@ -254,13 +254,13 @@ def test_alphas_wait_for_forty_epochs_of_warm_up_and_the_first_of_the_search_and
     for done in range(160):
         strategy.epoch(done, 160, {})
         rates[done] = strategy.weights.lr
-        warm.append(strategy.warm)
+        warm.append(strategy.alphas_learn)
     assert warm.index(True) == 41 and all(warm[41:])
     assert [rates[e] for e in (0, 20, 40, 100)] == pytest.approx([0.05, 0.025, 0.025, 0.0125])
     assert max(rates[39], rates[159]) < 1e-4
     strategy, _ = small(method, warmup=0)
     strategy.epoch(0, 3, {})
-    assert not strategy.warm
+    assert not strategy.alphas_learn
 
 
 @pytest.mark.parametrize(
@@ -332,7 +332,7 @@ def test_rewards_are_accuracies_times_what_is_saved_and_likelihoods_where_there_
     accuracies = [float((out.argmax(1) == batch[1]).float().mean()) for out in outputs]
     expected = [right * (2.0 / cost) ** 0.1 for right, cost in zip(accuracies, (1.0, 8.0), strict=True)]
     assert strategy.rewards(paths, batch).tolist() == pytest.approx(expected)
-    strategy.task.metrics, strategy.price = {}, lambda loss, mixture, space: loss
+    strategy.task.metrics, strategy.price = {}, FREE
     assert strategy.rewards(paths, batch).tolist() == pytest.approx([float((-F.cross_entropy(out, batch[1])).exp()) for out in outputs])
 
 

@@ -17,6 +17,7 @@ from supernet.ops import SkipDropout
 from supernet.settings import keywords
 from supernet.spaces import single_path
 from supernet.strategies import STRATEGIES
+from supernet.strategies.early_stopping import SkipConnects
 from supernet.workflow.commands import NOT_FOR_USERS
 
 WEIGHTS = {"lr": 0.3, "lr_min": 0.02, "momentum": 0.5, "nesterov": True, "decay": 0.3, "clip": 0.01, "accumulate": 2}
@@ -30,7 +31,7 @@ COMMON = {
     "alphas_on": "train",
     "single_level": True,
     "regularise": ("beta",),
-    "stops": (lambda strategy, done, of: strategy.architecture(),),
+    "stops": (SkipConnects(most=0),),
 }
 OWN: dict[str, dict[str, Any]] = {
     "OneShot": {"lessons": "path-dropout"},

@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from supernet import InputError, OneOf, Supernet, Task
-from supernet.costs.price import Price
+from supernet.costs.price import Free, Price
 from supernet.layers.elastic import width_mask
 from supernet.layers.superkernel import SuperKernel, SuperKernelBlock
-from supernet.mixture import Table, expected, one_hot
+from supernet.mixture import Mixture, Table, expected, one_hot
 from supernet.relaxations import Relaxation
+from supernet.space import SearchSpace
 from supernet.strategies.rms_prop import rms_prop, staircase
 from supernet.strategies.single_path import SinglePath, believed, indicated, indicator
 
@@ -194,7 +195,12 @@ def test_beliefs_follow_the_margins_in_order_and_a_norm_at_its_threshold_counts(
 
 
 def test_warm_up_drops_indicators_and_pays_nothing_and_evaluation_drops_none() -> None:
-    searched = strategy(penalty=lambda loss, mixture, space: loss * math.nan)
+
+    class Nothing(Free):
+        def __call__(self, loss: Tensor, mixture: Mixture, space: SearchSpace) -> Tensor:
+            return loss * math.nan
+
+    searched = strategy(penalty=Nothing())
     searched.epoch(0, 8, {})
 
     def seen(relax: Relaxation, times: int) -> list[float]:
@@ -210,9 +216,9 @@ def test_warm_up_drops_indicators_and_pays_nothing_and_evaluation_drops_none() -
     assert any(not torch.equal(p, before[n]) for n, p in searched.alphas.items())  # thresholds learn from the first step on
     assert all(p.isfinite().all() for p in searched.alphas.values())
     searched.epoch(4, 8, {})
-    assert not searched.warm
+    assert not searched.alphas_learn
     searched.epoch(5, 8, {})
-    assert searched.warm and set(seen(searched.relax, 20)) == {1.0}
+    assert searched.alphas_learn and set(seen(searched.relax, 20)) == {1.0}
     searched.step(searched.task.data)
     assert any(not p.isfinite().all() for p in searched.alphas.values())
 

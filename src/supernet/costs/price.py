@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -22,6 +22,57 @@ FORMS = ("linear", "log", "power", "hinge", "reward")
 SPAN = 100.0  # how many times stronger or weaker than at first a price becomes
 STEP = 2.0  # the logarithm of how many times in one epoch
 ABOVE = {"log": 0.0, "power": 1.0, "reward": 0.0}  # what the cost must be above in these forms
+
+
+class Pricing(Protocol):
+    """What a gradient search pays for the cost of its blends."""
+
+    def fits(self, of_reward: bool) -> bool:
+        """Whether it can price scores that are to be raised (``of_reward``), or losses."""
+        ...
+
+    def __call__(self, loss: Tensor, mixture: Mixture, space: SearchSpace) -> Tensor:
+        """The loss, priced by what the blend is expected to cost: ()."""
+        ...
+
+    def epoch(self, space: SearchSpace, architecture: Architecture, share: float) -> None:
+        """After an epoch, and before the first: adapt. See ``Price.epoch``."""
+        ...
+
+    def facts(self, space: SearchSpace, architecture: Architecture) -> dict[str, Any]:
+        """What a history line records; nothing of what is free."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+class Free:
+    """Nothing is paid, whatever a blend costs."""
+
+    def fits(self, of_reward: bool) -> bool:
+        """It can."""
+        return True
+
+    def __call__(self, loss: Tensor, mixture: Mixture, space: SearchSpace) -> Tensor:
+        return loss
+
+    def epoch(self, space: SearchSpace, architecture: Architecture, share: float) -> None:
+        """There is nothing to adapt."""
+
+    def facts(self, space: SearchSpace, architecture: Architecture) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Nothing is kept."""
+
+
+FREE = Free()
 
 
 class Price:
@@ -78,6 +129,10 @@ class Price:
     def of_reward(self) -> bool:
         """Whether it prices a score to be raised, not a loss."""
         return self.form == "reward"
+
+    def fits(self, of_reward: bool) -> bool:
+        """The form "reward" prices scores, the others losses."""
+        return of_reward == self.of_reward
 
     def __call__(self, loss: Tensor, mixture: Mixture, space: SearchSpace) -> Tensor:
         cost = self._checked(self.cost(mixture, space))
@@ -137,10 +192,9 @@ class Prices:
             raise InputError("prices are all of losses or all of rewards, and at least one")
         self.prices = dict(prices)
 
-    @property
-    def of_reward(self) -> bool:
-        """Whether they price a score to be raised, not a loss."""
-        return all(price.of_reward for price in self.prices.values())
+    def fits(self, of_reward: bool) -> bool:
+        """As each of them does."""
+        return all(price.fits(of_reward) for price in self.prices.values())
 
     def __call__(self, loss: Tensor, mixture: Mixture, space: SearchSpace) -> Tensor:
         for price in self.prices.values():

@@ -23,7 +23,7 @@ def largest_eigenvalue(strategy: Any, batch: Any = None, iterations: int = 20) -
     """
     task, supernet, alphas = strategy.task, strategy.supernet, list(strategy.alphas.values())
     if batch is None:
-        batch = next(iter(task.data.each(strategy.alphas_on)))
+        batch = next(iter(task.data.each(strategy.learning.turns.stream)))
     state = strategy.rng.get_state()
     try:
         with kept_buffers(supernet), drawing_apart(strategy.device), torch.enable_grad():

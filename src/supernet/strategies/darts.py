@@ -52,7 +52,7 @@ class DARTS(Gradient):
         if not epsilon > 0:
             raise InputError(f"epsilon must be above 0; got {epsilon}")
         super().__init__(supernet, task, relaxations.softmax, **settings)
-        if order == 2 and self.single_level:
+        if order == 2 and self.learning.single_level:
             raise InputError("second order looks ahead of a separate weight step: it excludes single_level")
         if order == 2 and not isinstance(self.weights.optimiser, torch.optim.SGD):
             raise InputError("second order looks ahead by the rule of SGD: it excludes another optimiser of the weights")

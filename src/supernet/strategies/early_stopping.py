@@ -1,19 +1,52 @@
 """Rules that end a search before it collapses; any gradient strategy takes them, made or by name.
 
-A rule is asked after every epoch with (strategy, epochs done, epochs in all) and answers None, or the architecture that the
-search should end with. One that remembers has ``state_dict`` and ``load_state_dict``.
-"""
+A rule is asked after every epoch and answers None, or the architecture that the search should end with."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 from supernet.errors import InputError, unknown
 from supernet.space import Architecture
 from supernet.strategies.curvature import largest_eigenvalue
 
-Stop = Callable[[Any, int, int], Architecture | None]
+
+@runtime_checkable  # the type of a setting
+class Stop(Protocol):
+    """A rule, which may remember what it saw."""
+
+    needs_curvature: bool  # whether it looks at second derivatives of the loss by the alphas
+
+    def __call__(self, strategy: Any, done: int, of: int) -> Architecture | None:
+        """Asked with the gradient strategy, the epochs done, and the epochs in all."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+class Stops:
+    """Several rules, made or by name, as one: the first architecture that one answers. Without rules a search never stops early."""
+
+    def __init__(self, rules: Sequence[Stop | str] = ()):
+        self.rules = [stop_rule(rule) for rule in rules]
+
+    @property
+    def needs_curvature(self) -> bool:
+        """Whether one of them does."""
+        return any(rule.needs_curvature for rule in self.rules)
+
+    def __call__(self, strategy: Any, done: int, of: int) -> Architecture | None:
+        return next((found for rule in self.rules if (found := rule(strategy, done, of)) is not None), None)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rules": [rule.state_dict() for rule in self.rules]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for rule, memory in zip(self.rules, state["rules"], strict=True):
+            rule.load_state_dict(memory)
 
 
 class CurvatureGrowth:
@@ -23,6 +56,8 @@ class CurvatureGrowth:
     compared with the one ``lag`` measurements earlier, once that one's epoch (from 0) is at least ``start``. The answer
     is the architecture of that earlier epoch. Zela et al. 2020 (RobustDARTS), section 4.3, https://arxiv.org/abs/1909.09656
     """
+
+    needs_curvature = True
 
     def __init__(
         self,
@@ -70,6 +105,8 @@ class SkipConnects:
     the names of the choices that count begin with.
     """
 
+    needs_curvature = False
+
     def __init__(self, most: int = 2, option: str = "skip_connect", where: str = "normal"):
         self.most, self.option, self.where = most, option, where
 
@@ -77,11 +114,19 @@ class SkipConnects:
         found: Architecture = strategy.architecture()
         taken = strategy.supernet.space.matters(found)
         held = sum(taken[name] == self.option for name in taken if name.startswith(self.where))
-        return found if strategy.warm and held >= self.most else None
+        return found if strategy.alphas_learn and held >= self.most else None
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Nothing is remembered."""
 
 
 class StableRanking:
     """Stops where the options of every choice have kept their order for ``epochs`` epochs of learning: DARTS+, criterion 1*."""
+
+    needs_curvature = False
 
     def __init__(self, epochs: int = 10):
         self.epochs, self.count = epochs, 0
@@ -89,7 +134,7 @@ class StableRanking:
 
     def __call__(self, strategy: Any, done: int, of: int) -> Architecture | None:
         now = {name: sorted(range(len(shares)), key=shares.__getitem__) for name, shares in strategy.belief().items()}
-        self.count = self.count + 1 if strategy.warm and now == self.last else 0
+        self.count = self.count + 1 if strategy.alphas_learn and now == self.last else 0
         self.last = now
         found: Architecture = strategy.architecture()
         return found if self.count >= self.epochs else None

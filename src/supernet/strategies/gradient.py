@@ -3,62 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from functools import partial
 from itertools import chain
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from torch import Generator, Tensor, nn
 
 from supernet import relaxations
-from supernet.costs.price import widened
+from supernet.costs.price import FREE, Pricing, widened
 from supernet.data.streams import Data
-from supernet.derivation import strongest
+from supernet.derivation import strongest, unbounded
 from supernet.derivation import within as changed_until
-from supernet.errors import InputError, without_effect
+from supernet.errors import InputError
 from supernet.layers.base import Supernet
 from supernet.mixture import Mix, Mixture
-from supernet.modes import training
-from supernet.quantities import Amount, Betas, Count, Positive, RateOrNone
 from supernet.relaxations import Relaxation
 from supernet.space import Architecture, Choice, SearchSpace
-from supernet.strategies.early_stopping import Stop, stop_rule
+from supernet.strategies.base import SupernetStrategy
+from supernet.strategies.early_stopping import Stop, Stops
+from supernet.strategies.learning import Learning
 from supernet.strategies.regularisers import Named, Regulariser, regulariser
 from supernet.strategies.weights import Reduce, Weights, alone, over
 from supernet.task import Task
 
-Penalty = Callable[[Tensor, Mixture, SearchSpace], Tensor]
 
-
-def no_penalty(loss: Tensor, mixture: Mixture, space: SearchSpace) -> Tensor:
-    """The loss itself."""
-    return loss
-
-
-class Gradient:
-    """Alternates a step on the alphas (validation batch) and steps on the weights (training batches).
+class Gradient(SupernetStrategy):
+    """Steps alphas and weights by turns, or together: see ``Learning``, of which all further keywords are settings.
 
     ``relax``, ``relax_weights``: from logits to the blend of the alpha step and of the weight step (the same unless given).
-    ``relax_inputs``: the blend of a choice that keeps several of its options; ``everything`` has no alphas.
     ``weights``: how the weights are trained, made from the supernet; or settings of ``Weights`` that differ from the method's
-    ``recipe``. ``alpha_optimiser``: from the alphas; else Adam with ``alpha_lr``, ``alpha_betas``, ``alpha_decay``.
-    ``alpha_clip``: the largest norm of all the alphas' gradients together.
-    ``warmup``: first epochs without alpha steps, below 1 a fraction of all. ``inner_steps``: weight steps per alpha step.
-    ``alphas_on``: the stream of the alpha step, "validation" (unless given) or "train". ``single_level``: one loss of one training
-    batch steps both; it excludes ``inner_steps`` and "validation".
-    ``penalty(loss, mixture, space)``: prices the alphas' loss by what the blend costs; a ``Price`` (or ``Prices``) may adapt after each
-    epoch. ``regularise``: terms that depend on the alphas alone, added to it too. ``stops``: asked after each epoch; one that answers
-    with an architecture ends the search with it. Both by name or made: see ``regularisers`` and ``early_stopping``.
+    ``recipe``. ``penalty``: what is paid for the cost of the blend, see ``Pricing``. ``regularise``: terms that depend on the alphas
+    alone, added to their loss. ``stops``: rules that are asked after each epoch; the architecture that one answers ends the search.
+    Both by name or made: see ``regularisers`` and ``early_stopping``.
     ``rule``: from beliefs to the architecture. ``within(architecture)``: by how much it exceeds its bounds, at most 0 where they
     hold; what the rule gives is changed until they do. ``reduce``: averages gradients over ranks; every rank must be given the same
     ``seed``. Raises ``InputError`` for settings that exclude each other and for data that lacks the stream.
     """
 
-    trainer: ClassVar[Callable[..., Weights]] = Weights  # what ``weights`` are settings of
-    recipe: ClassVar[Mapping[str, Any]] = {}  # the paper's settings of it
-    pricing: ClassVar[Mapping[str, Any]] = {"form": "hinge", "weight": 1.0}  # the paper's settings of ``Price``
-    by_alphas: ClassVar[bool] = True  # whether the architecture is read off the alphas
+    decides: ClassVar[bool] = True
+    by_alphas: ClassVar[bool] = True
+    has_curvature: ClassVar[bool] = True  # whether the loss is smooth in the alphas
+    stage: int | None = None  # of a search in stages, from 0
 
     def __init__(
         self,
@@ -67,59 +53,45 @@ class Gradient:
         relax: Relaxation,
         *,
         relax_weights: Relaxation | None = None,
-        relax_inputs: Relaxation = relaxations.everything,
         weights: Callable[[nn.Module], Weights] | Mapping[str, Any] | None = None,
-        alpha_lr: RateOrNone = 3e-4,
-        alpha_betas: Betas = (0.5, 0.999),
-        alpha_decay: Amount = 1e-3,
-        alpha_optimiser: Callable[[Iterable[Tensor]], torch.optim.Optimizer] | None = None,
-        alpha_clip: Positive | None = None,
-        warmup: Amount = 0,
-        inner_steps: Count = 1,
-        alphas_on: str | None = None,
-        single_level: bool = False,
-        penalty: Penalty = no_penalty,
+        penalty: Pricing = FREE,
         regularise: Sequence[Regulariser | Named] = (),
         stops: Sequence[Stop | str] = (),
         rule: Callable[..., Architecture] = strongest,
-        within: Callable[[Architecture], float] | None = None,
+        within: Callable[[Architecture], float] = unbounded,
         seed: int = 0,
         reduce: Reduce = alone,
+        **learning: Annotated[Any, Learning],
     ):
-        if inner_steps < 1:
-            raise InputError(f"inner_steps must be at least 1; got {inner_steps}")
-        if alphas_on not in (None, "validation", "train"):
-            raise InputError(f"alphas_on must be 'validation' or 'train'; got {alphas_on!r}")
-        if single_level and (inner_steps > 1 or alphas_on == "validation"):
-            idle = "inner_steps" if inner_steps > 1 else "alphas_on"
-            raise without_effect(idle, "with single_level one loss of training data steps alphas and weights")
-        alphas_on = alphas_on or ("train" if single_level else "validation")
-        if not task.data.has(alphas_on):
-            give = f"give Task a {alphas_on} loader or alphas_on='train'"
-            raise InputError(f"alphas learn on the {alphas_on} data, and the task has none: {give}")
-        if not warmup >= 0 or not (alpha_clip is None or alpha_clip > 0):
-            raise InputError(f"warmup must be at least 0 and alpha_clip above 0, or none; got {warmup} and {alpha_clip}")
-        if hasattr(penalty, "of_reward") and penalty.of_reward != (self.pricing["form"] == "reward"):
+        self.learning = Learning(**learning)
+        stream = self.learning.turns.stream
+        if not task.data.has(stream):
+            raise InputError(f"alphas learn on the {stream} data, and the task has none: give Task a {stream} loader or alphas_on='train'")
+        if not penalty.fits(of_reward=self.pricing["form"] == "reward"):
             kind = "rewards: use the form 'reward'" if self.pricing["form"] == "reward" else "losses: use another form than 'reward'"
             raise InputError(f"{type(self).__name__} prices {kind}")
         self.task, self.price, self.rule, self.excess, self.reduce = task, penalty, rule, within, reduce
-        self.regularise, self.stops = [regulariser(r) for r in regularise], [stop_rule(s) for s in stops]
-        self.relax, self.relax_weights, self.relax_inputs = relax, relax_weights or relax, relax_inputs
-        self.warmup, self.inner_steps, self.alphas_on, self.single_level = warmup, inner_steps, alphas_on, single_level
-        self.alpha_clip = alpha_clip
+        self.regularise, self.stop = [regulariser(r) for r in regularise], Stops(stops)
+        if self.stop.needs_curvature and not self.has_curvature:
+            raise InputError("gates that are open or shut have no curvature: leave out the stopping rule")
+        self.relax, self.relax_weights = relax, relax_weights or relax
         self.rng = Generator().manual_seed(seed)
         self.make_weights: Callable[[nn.Module], Weights]
         self.make_weights = weights if callable(weights) else partial(self.trainer, **over(self.recipe, weights))
-        self.make_alpha_optimiser = alpha_optimiser or adam(alpha_lr, alpha_betas, alpha_decay)
         self.done, self.of = 0, 1
         self.found: Architecture | None = None  # by a rule that stopped the search
         self.space = supernet.space  # that the price is of; the supernet of a later stage may have fewer options
         self.begin(supernet)
 
-    @staticmethod
-    def logits(choice: Choice) -> int:
-        """How many alphas a choice has."""
-        return len(choice.options)
+    @classmethod
+    def logits(cls, choice: Choice) -> int:
+        """An alpha for each option of a choice that takes one."""
+        return len(choice.options) if choice.pick is None else 0
+
+    @property
+    def resolved(self) -> dict[str, Any]:
+        """The values of settings that may be left open."""
+        return {"alphas_on": self.learning.turns.stream}
 
     def begin(self, supernet: Supernet) -> None:
         """Turn to ``supernet``: its alphas and both optimisers are made anew."""
@@ -130,23 +102,22 @@ class Gradient:
         self.alphas = {
             name: nn.Parameter((1e-3 * torch.randn(self.logits(c), generator=self.rng)).to(like.dtype))
             for name, c in supernet.space.items()
-            if c.pick is None or self.relax_inputs is not relaxations.everything
+            if self.logits(c)
         }
         if not self.alphas:
             raise InputError(
                 f"{type(self).__name__} has nothing to learn: every choice keeps several of its options, which its alphas are not for; "
                 "use pc-darts, which has alphas for inputs too, or one-shot"
             )
-        self.alpha_optimiser = self.make_alpha_optimiser(list(self.alphas.values()))
+        self.alpha_optimiser = self.learning.optimiser(list(self.alphas.values()))
 
     # The seams that a method overrides: what one choice's blend is made of, one step on the alphas, the blend of a weight step.
 
     def blend(self, choice: Choice, relax: Relaxation) -> Mix:
-        """The blend of one choice, on the CPU."""
-        if choice.pick is not None:
-            relax = self.relax_inputs
-        logits = self.alphas[choice.name] if choice.name in self.alphas else torch.zeros(len(choice.options))
-        return relax(logits, self.rng)
+        """The blend of one choice, on the CPU; of one without alphas, all of its options."""
+        if choice.name not in self.alphas:
+            return relaxations.everything(torch.zeros(len(choice.options)), self.rng)
+        return relax(self.alphas[choice.name], self.rng)
 
     def alpha_step(self, train: Any, validation: Any) -> None:
         """Step the alphas by the gradient of the validation loss (``train``: for methods that look ahead).
@@ -175,34 +146,26 @@ class Gradient:
         return loss
 
     @property
-    def warm(self) -> bool:
+    def alphas_learn(self) -> bool:
         """Whether the alphas learn in this epoch."""
-        return self.done >= (self.warmup * self.of if self.warmup < 1 else self.warmup)
+        return self.done >= self.learning.waits(self.of)
+
+    @property
+    def joint_alphas(self) -> list[Tensor]:
+        """The alphas that a step together with the weights moves in this epoch."""
+        return list(self.alphas.values()) if self.alphas_learn else []
 
     def step(self, data: Data) -> dict[str, Tensor]:
-        """One alpha step and ``inner_steps`` weight steps; the measured are those of the last."""
-        if self.single_level:
-            return self.joint_step(self.batches(data))
-        measured: dict[str, Tensor] = {}
-        for i in range(self.inner_steps):
-            batches = self.batches(data)
-            first = next(batches)
-            if i == 0 and self.warm:
-                self.alpha_step(first, data.next(self.alphas_on))
-            measured = self.weight_step(chain([first], batches))
-        return measured
+        """One step of the search; the measured are those of the last step on the weights."""
+        return self.learning.turns.step(self, data)
 
     def batches(self, data: Data) -> Iterator[Any]:
         """The training batches of one step, each pulled when the one before has been run: text goes on from where that ended."""
         return (data.next("train") for _ in range(self.weights.accumulate))
 
-    def training(self) -> AbstractContextManager[None]:
-        """What is trained is in training mode meanwhile."""
-        return training(self.supernet)
-
     def steps(self, data: Data) -> int:
         """How many steps make one pass of the training data."""
-        return max(data.steps("train") // (self.inner_steps * self.weights.accumulate), 1)
+        return max(data.steps("train") // (self.learning.turns.weight_steps * self.weights.accumulate), 1)
 
     def weight_step(self, batches: Iterable[Any]) -> dict[str, Tensor]:
         """Step the weights by the mean gradient over ``batches``; nothing is asked of the alphas."""
@@ -220,36 +183,6 @@ class Gradient:
 
         self.weights.step(losses(), self.reduce)
         return measured
-
-    @property
-    def joint_alphas(self) -> list[Tensor]:
-        """The alphas that a single-level step moves in this epoch."""
-        return list(self.alphas.values()) if self.warm else []
-
-    def joint_step(self, batches: Iterable[Any]) -> dict[str, Tensor]:
-        """Step alphas and weights by the mean gradient of one loss over ``batches``, all under one blend."""
-        mixture, alphas = self.blended(self.relax), self.joint_alphas
-        total: list[Tensor | None] = [None] * (len(alphas) + len(self.weights.parameters))
-        measured: dict[str, Tensor] = {}
-        for batch in batches:
-            grads, measured = self.joint_gradients(batch, mixture, [*alphas, *self.weights.parameters])
-            total = [new if old is None else old if new is None else old + new for old, new in zip(total, grads, strict=True)]
-        if alphas:
-            self.apply_alphas(total[: len(alphas)])
-        self.weights.apply(total[len(alphas) :], self.reduce)
-        return measured
-
-    def joint_gradients(self, batch: Any, mixture: Mixture, learnt: list[Tensor]) -> tuple[Sequence[Tensor | None], dict[str, Tensor]]:
-        """One batch's part of the mean gradient, priced where the alphas learn, and what is measured. The blend's graph stays."""
-        outputs = self.task.predict(partial(self.supernet, self.moved(mixture)), batch)
-        loss = self.task.loss(outputs, batch)
-        total = self.penalty(loss, mixture, self.supernet.space) if self.warm else loss
-        if not total.requires_grad:  # a path that is frozen
-            return [None] * len(learnt), {"loss": loss.detach(), **self.task.measure(outputs, batch)}
-        grads = torch.autograd.grad(
-            total / self.weights.accumulate, learnt, allow_unused=True, retain_graph=self.weights.accumulate > 1
-        )
-        return grads, {"loss": loss.detach(), **self.task.measure(outputs, batch)}
 
     def mixture(self, relax: Relaxation) -> Mixture:
         """Every choice's blend, on the device."""
@@ -277,18 +210,16 @@ class Gradient:
         for p, g in zip(self.alphas.values(), grads, strict=True):
             p.grad = g
         self.reduce([p.grad for p in self.alphas.values() if p.grad is not None])
-        if self.alpha_clip is not None:
-            nn.utils.clip_grad_norm_(self.alphas.values(), self.alpha_clip)
+        self.learning.clipped(self.alphas.values())
         self.alpha_optimiser.step()
 
     def epoch(self, done: int, of: int, metrics: dict[str, Any]) -> bool:
         """Before the first epoch (``done`` = 0) and after each: set the schedules; True where a rule stops the search."""
-        if hasattr(self.price, "epoch"):
-            self.price.epoch(self.space, self.unbounded(), share=1 / of if done > 0 and self.warm else 0.0)
+        self.price.epoch(self.space, self.unbounded(), share=1 / of if done > 0 and self.alphas_learn else 0.0)
         self.done, self.of = done, of
         self.weights.epoch(done, of)
-        for stop in self.stops if done else ():
-            self.found = self.found or stop(self, done, of)
+        if done and self.found is None:
+            self.found = self.stop(self, done, of)
         return self.found is not None
 
     def belief(self) -> dict[str, list[float]]:
@@ -301,9 +232,7 @@ class Gradient:
 
     def architecture(self) -> Architecture:
         """What would be derived now; after a stop, what it found."""
-        if self.excess is None or self.found:
-            return self.found or self.unbounded()
-        return changed_until(self.supernet.space, self.belief(), self.excess, self.rule)
+        return self.found or changed_until(self.supernet.space, self.belief(), self.excess, self.rule)
 
     @torch.no_grad()
     def evaluate(self, stream: str = "validation") -> dict[str, float]:
@@ -320,8 +249,9 @@ class Gradient:
             n: {str(o): round(p, 6) for o, p in zip(space[n].options, probabilities, strict=True)}
             for n, probabilities in self.belief().items()
         }
-        price = {"price": self.price.facts(self.space, self.unbounded())} if hasattr(self.price, "facts") else {}
-        return {"learning_rate": self.weights.lr, "mixture": named, "architecture": self.architecture(), **price}
+        paid = self.price.facts(self.space, self.unbounded())
+        found = {"learning_rate": self.weights.lr, "mixture": named, "architecture": self.architecture()}
+        return {**found, "price": paid} if paid else found
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -333,8 +263,8 @@ class Gradient:
             "done": self.done,
             "of": self.of,
             "found": self.found,
-            "stops": [stop.state_dict() if hasattr(stop, "state_dict") else {} for stop in self.stops],
-            "price": self.price.state_dict() if hasattr(self.price, "state_dict") else {},
+            "stop": self.stop.state_dict(),
+            "price": self.price.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -346,15 +276,5 @@ class Gradient:
         self.alpha_optimiser.load_state_dict(state["alpha_optimiser"])
         self.rng.set_state(state["rng"])
         self.done, self.of, self.found = state["done"], state["of"], state["found"]
-        for stop, memory in zip(self.stops, state["stops"], strict=True):
-            if hasattr(stop, "load_state_dict"):
-                stop.load_state_dict(memory)
-        if hasattr(self.price, "load_state_dict"):
-            self.price.load_state_dict(state["price"])
-
-
-def adam(lr: float, betas: tuple[float, float], decay: float) -> Callable[[Iterable[Tensor]], torch.optim.Optimizer]:
-    """Adam of the alphas; raises ``InputError`` for settings out of range."""
-    if not 0 < lr < float("inf") or not 0 <= decay < float("inf") or not all(0 <= beta < 1 for beta in betas):
-        raise InputError(f"alpha_lr must be above 0, alpha_betas in [0, 1), alpha_decay at least 0; got {lr}, {tuple(betas)} and {decay}")
-    return partial(torch.optim.Adam, lr=lr, betas=betas, weight_decay=decay)
+        self.stop.load_state_dict(state["stop"])
+        self.price.load_state_dict(state["price"])

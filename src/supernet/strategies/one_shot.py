@@ -7,7 +7,6 @@ sharing), https://arxiv.org/abs/1902.07638
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
 from functools import partial
 from random import Random
 from typing import Any, ClassVar
@@ -17,8 +16,8 @@ from torch.nn import functional as F
 
 from supernet.data.streams import Data
 from supernet.layers.base import Supernet
-from supernet.modes import training
 from supernet.searchers.state import random_state, restore_random
+from supernet.strategies.base import SupernetStrategy
 from supernet.strategies.lessons import Lesson, Lessons, Taught, lessons_of
 from supernet.strategies.weights import Reduce, Weights, alone, over
 from supernet.task import Task
@@ -35,7 +34,7 @@ def taught(task: Task, outputs: Any, batch: Any, target: Any) -> Tensor:
     return task.loss(outputs, batch) if target is None else F.cross_entropy(outputs, target.softmax(1))
 
 
-class OneShot:
+class OneShot(SupernetStrategy):
     """Each step runs the ``lessons`` on one batch, then updates the weights once.
 
     ``lessons``: made, or by name: see ``supernet.strategies.lessons``. ``objective``: the loss of each; by default ``taught``.
@@ -78,10 +77,6 @@ class OneShot:
 
         self.weights.step(losses(), self.reduce)
         return measured
-
-    def training(self) -> AbstractContextManager[None]:
-        """What is trained is in training mode meanwhile."""
-        return training(self.supernet)
 
     def steps(self, data: Data) -> int:
         """How many steps make one pass of the training data."""

@@ -70,7 +70,7 @@ class PDARTS(Staged):
     @property
     def skip_dropout(self) -> float:
         """The dropout probability behind skip-connections in this epoch."""
-        begins, waits = self.dropout[self.stage], self.warmup * self.of if self.warmup < 1 else self.warmup
+        begins, waits = self.dropout[self.stage], self.learning.waits(self.of)
         if self.done < waits:
             return begins * (self.of - self.done - 1) / self.of
         return begins * math.exp(-0.2 * (self.done - waits))

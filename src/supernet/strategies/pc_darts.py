@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from supernet import relaxations
 from supernet.layers.base import Supernet
 from supernet.quantities import Amount, RateOrNone
+from supernet.space import Choice
 from supernet.strategies.gradient import Gradient
 from supernet.task import Task
 
@@ -22,6 +23,9 @@ class PCDARTS(Gradient):
     recipe: ClassVar[Mapping[str, Any]] = {"lr": 0.1, "lr_min": 0.0}
 
     def __init__(self, supernet: Supernet, task: Task, *, warmup: Amount = 0.3, alpha_lr: RateOrNone = 6e-4, **settings: Any):
-        super().__init__(
-            supernet, task, relaxations.softmax, relax_inputs=relaxations.softmax, warmup=warmup, alpha_lr=alpha_lr, **settings
-        )
+        super().__init__(supernet, task, relaxations.softmax, warmup=warmup, alpha_lr=alpha_lr, **settings)
+
+    @classmethod
+    def logits(cls, choice: Choice) -> int:
+        """An alpha for each option of every choice, inputs too."""
+        return len(choice.options)

@@ -18,7 +18,6 @@ from supernet.layers.base import Supernet
 from supernet.mixture import Mix, Mixture, one_hot
 from supernet.quantities import Amount, Betas, Count, Rate, RateOrNone
 from supernet.relaxations import Relaxation
-from supernet.strategies.early_stopping import CurvatureGrowth
 from supernet.strategies.gradient import Gradient
 from supernet.strategies.weights import Weights, cosine, over
 from supernet.task import Task
@@ -36,6 +35,7 @@ class DrawnPaths(Gradient):
     """
 
     recipe: ClassVar[Mapping[str, Any]] = {"lr": 0.025, "lr_min": 0.0, "nesterov": True, "decay": 4e-5, "clip": None}
+    has_curvature: ClassVar[bool] = False  # gates are open or shut
 
     def __init__(
         self,
@@ -70,18 +70,17 @@ class DrawnPaths(Gradient):
             alpha_decay=alpha_decay,
             **settings,
         )
-        if any(isinstance(stop, CurvatureGrowth) for stop in self.stops):
-            raise InputError("gates that are open or shut have no curvature: leave out the stopping rule")
 
     @property
-    def warm(self) -> bool:
+    def alphas_learn(self) -> bool:
         """Whether the alphas learn in this epoch: not in the first of the search either."""
         return self.done > self.of * self._waits
 
     @property
     def _waits(self) -> float:
         """The share of the epochs that is warm-up."""
-        return self.warmup if self.warmup < 1 else self.warmup / self.of
+        warmup = self.learning.warmup
+        return warmup if warmup < 1 else warmup / self.of
 
     def _falling_twice(self, given: Mapping[str, Any], warmup_lr: float | None) -> Mapping[str, Any]:
         """Settings of ``Weights`` with the method's schedule, unless ``given`` has one; of an optimiser in it, in shares of its rate."""

@@ -56,7 +56,7 @@ class SinglePath(Gradient):
             raise InputError(f"keep is the probability that an indicator counts: above 0 and at most 1; got {keep}")
         if not alpha_decay >= 0 or not (alpha_lr is None or alpha_lr > 0):
             raise InputError(f"alpha_lr must be above 0, or none, and alpha_decay at least 0; got {alpha_lr} and {alpha_decay}")
-        for name in ("alpha_betas", "alpha_optimiser", "relax_inputs", "relax_weights"):
+        for name in ("alpha_betas", "alpha_optimiser", "relax_weights"):
             if name in settings:
                 raise without_effect(name, "thresholds learn by RMSProp, and indicators are the only blend")
         if settings.pop("single_level", True) is not True:
@@ -73,8 +73,8 @@ class SinglePath(Gradient):
             **settings,
         )
 
-    @staticmethod
-    def logits(choice: Choice) -> int:
+    @classmethod
+    def logits(cls, choice: Choice) -> int:
         """A threshold between each two sizes."""
         return len(choice.options) - 1
 
@@ -143,7 +143,7 @@ class SinglePath(Gradient):
         return [norm[-len(t) :] - t for norm, t in zip(norms, thresholds, strict=True)]
 
     def _dropped(self, margin: Tensor, rng: Generator) -> Mix:
-        if self.warm:
+        if self.alphas_learn:
             return indicated(margin, rng)
         kept = torch.rand((), generator=rng) < self.keep
         on = indicator(margin) * kept.to(margin) / self.keep

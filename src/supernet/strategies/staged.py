@@ -50,7 +50,8 @@ class Staged(Gradient):
         for stage in stages[1:]:
             _check_stage(build, stage, supernet)
         self.build, self.stages, self.keep, self.seed = build, stages, tuple(keep), seed
-        self.stage, self.options, self.total = 0, dict[str, tuple[Option, ...]](), 1
+        self.stage: int = 0
+        self.options, self.total = dict[str, tuple[Option, ...]](), 1
         super().__init__(supernet, task, *args, seed=seed, **settings)
 
     @property

@@ -33,7 +33,7 @@ Size = Side | tuple[Side, Side]
 NOT_FOR_USERS = {  # of an open section: functions, and what the command itself knows
     "strategy": (
         *("weights", "seed", "penalty", "within", "rule", "build", "reduce", "objective"),
-        *("alpha_optimiser", "relax_weights", "relax_inputs"),
+        *("alpha_optimiser", "relax_weights"),
     ),
     "weights": ("schedule", "optimiser"),
     "searcher": ("budget", "sample", "mutate", "cross", "neighbours"),

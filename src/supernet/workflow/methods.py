@@ -108,7 +108,7 @@ def over_a_supernet(
     )
     assert found.supernet
     found.data = {"preprocessing": task.preprocessing, **task.about}
-    found.built = {**supernet_settings(settings, task), **getattr(strategy, "built", {})}
+    found.built = {**supernet_settings(settings, task), **strategy.built}
     if settings["baseline"]["name"]:
         if isinstance(task, TextTask):
             task.data.load_state_dict(start)  # its stream carries the hidden state of the supernet

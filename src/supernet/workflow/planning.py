@@ -138,7 +138,7 @@ def resolved(
         found["weights"] = weights_of(method, settings)
     if method:
         own = {**defaults(method.load(space), NOT_FOR_USERS["strategy"]), **settings["strategy"]}
-        found["strategy"] = taken_from(getattr(strategy, "strategy", strategy), own)
+        found["strategy"] = {**own, **strategy.resolved}
     if not method or not method.alphas:
         name = settings["searcher"]["name"] if method else settings["method"]
         own = {**defaults(searcher_class(name), NOT_FOR_USERS["searcher"]), **settings["searcher"]}

@@ -30,7 +30,7 @@ def watcher(settings: Settings, run: Run, supernet: Supernet) -> Watch:
     def watch(strategy: Any, line: dict[str, Any]) -> dict[str, Any]:
         epochs[:] = [epochs[0] + 1 if epochs else 1 + sum("epoch" in past for past in run.history())]
         found: dict[str, Any] = {}
-        if hasattr(strategy, "architecture"):
+        if strategy.decides:
             found["genotype"] = module.notation(strategy.supernet.space.matters(strategy.architecture()))
         if alarm and (record := alarm.observe(strategy, line)):
             found["alarm"] = record

@@ -1,0 +1,53 @@
+"""What every method that trains a supernet says of itself, and does unless it does otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any, ClassVar
+
+from supernet.data.streams import Data
+from supernet.layers.base import Supernet
+from supernet.modes import training
+from supernet.space import Choice
+from supernet.strategies.weights import Weights
+from supernet.task import Task
+
+
+class SupernetStrategy:
+    """Trains ``supernet`` on ``task``. One that ``decides`` has ``architecture()``, ``belief()`` and ``evaluate()`` too.
+
+    ``recipe``: the paper's settings of ``trainer``, by which the weights are trained; ``pricing``: its settings of ``Price``.
+    """
+
+    trainer: ClassVar[Callable[..., Weights]] = Weights
+    recipe: ClassVar[Mapping[str, Any]] = {}
+    pricing: ClassVar[Mapping[str, Any]] = {"form": "hinge", "weight": 1.0}
+    decides: ClassVar[bool] = False  # whether the architecture is its own; else a searcher picks one by the shared weights
+    by_alphas: ClassVar[bool] = False  # whether it is read off the alphas
+
+    supernet: Supernet
+    task: Task
+    weights: Weights
+
+    @classmethod
+    def logits(cls, choice: Choice) -> int:
+        """How many alphas a choice has."""
+        return 0
+
+    @property
+    def resolved(self) -> dict[str, Any]:
+        """The values of settings that may be left open, by name."""
+        return {}
+
+    @property
+    def built(self) -> dict[str, Any]:
+        """The settings by which the present supernet differs from the one that was given."""
+        return {}
+
+    def training(self) -> AbstractContextManager[None]:
+        """What is trained is in training mode meanwhile."""
+        return training(self.supernet)
+
+    def finish(self, data: Data) -> None:
+        """What is left to do after the last epoch."""
