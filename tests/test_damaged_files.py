@@ -17,9 +17,9 @@ import yaml
 from torch import nn
 
 import supernet
-from supernet.costs.latency import LatencyTable
-from supernet.costs.predictor import Predictor, fit_predictor
-from supernet.costs.published_tables import kind_of, lookup
+from supernet.costs.latency.predictor import Predictor, fit_predictor
+from supernet.costs.latency.published import kind_of, lookup
+from supernet.costs.latency.table import LatencyTable
 from supernet.designs import design
 from supernet.errors import InputError, RunError
 from supernet.estimators.tabular import Table

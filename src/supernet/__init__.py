@@ -13,6 +13,7 @@ from __future__ import annotations
 from supernet.stopping import starting
 
 with starting():
+    from supernet.costs.latency.profile import profile, time_network
     from supernet.derive import derive, recalibrate
     from supernet.errors import InputError, RunError
     from supernet.export import export
@@ -28,7 +29,6 @@ with starting():
         Supernet,
         UpTo,
     )
-    from supernet.profile import profile, time_network
     from supernet.search import Found, search
     from supernet.space import Architecture, Choice, SearchSpace
     from supernet.task import Task

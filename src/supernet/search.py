@@ -14,11 +14,11 @@ from typing import Any
 
 import torch
 
-from supernet.costs.latency import LatencyTable
+from supernet.costs.latency.predictor import Predictor
+from supernet.costs.latency.table import LatencyTable
 from supernet.costs.limits import Limits, missed
 from supernet.costs.objective import Objective
 from supernet.costs.passes import Passes, Uncounted
-from supernet.costs.predictor import Predictor
 from supernet.decided import Verdict, by_alphas, by_trials, named
 from supernet.derive import derive
 from supernet.described import described, described_network

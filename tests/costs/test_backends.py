@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from supernet.costs import backends
-from supernet.costs.backends import prepare, torch_threads
-from supernet.costs.latency_onnx import onnx_bytes, write_onnx
+from supernet.costs.latency import backends
+from supernet.costs.latency.backends import prepare, torch_threads
+from supernet.costs.latency.onnx import onnx_bytes, write_onnx
 from supernet.errors import InputError, RunError
 from supernet.ops import InvertedResidual
 

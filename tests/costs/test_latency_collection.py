@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from supernet import OneOf, Supernet
-from supernet.costs.latency import LatencyTable
-from supernet.costs.latency_collection import collect, emit
+from supernet.costs.latency.collection import collect, emit
+from supernet.costs.latency.table import LatencyTable
 from supernet.costs.parts import parts
 from supernet.errors import InputError, RunError
 from supernet.mixture import expected, one_hot

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from supernet import OneOf, Supernet, UpTo, derive
-from supernet.costs import latency_measurement
-from supernet.costs.latency import LatencyTable
-from supernet.costs.latency_measurement import EMPTY, distinct, identity, latency_of, time_parts
+from supernet.costs.latency import measurement as latency_measurement
+from supernet.costs.latency.measurement import EMPTY, distinct, identity, latency_of, time_parts
+from supernet.costs.latency.table import LatencyTable
+from supernet.costs.latency.timing import Effort
 from supernet.costs.parts import parts
-from supernet.costs.timing import Effort
 from supernet.errors import InputError
 from supernet.mixture import expected, one_hot
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from supernet.costs import device
-from supernet.costs.latency import Cost, Entry, Fit, LatencyTable, cost_of
+from supernet.costs.latency import machine as device
+from supernet.costs.latency.table import Cost, Entry, Fit, LatencyTable, cost_of
 from supernet.errors import InputError, RunError
 from supernet.mixture import Mix, expected, one_hot
 from supernet.space import Choice, SearchSpace

@@ -8,8 +8,8 @@ from random import Random
 import pytest
 import torch
 
-from supernet.costs.latency_validation import fitted, kendall, predicted, spread_out, validate
-from supernet.costs.timing import Effort
+from supernet.costs.latency.timing import Effort
+from supernet.costs.latency.validation import fitted, kendall, predicted, spread_out, validate
 from supernet.errors import InputError
 from supernet.mixture import Table
 from supernet.space import Architecture, Choice, SearchSpace

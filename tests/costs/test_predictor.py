@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from supernet.costs.latency_validation import kendall
-from supernet.costs.predictor import Predictor, fit_predictor
+from supernet.costs.latency.predictor import Predictor, fit_predictor
+from supernet.costs.latency.validation import kendall
 from supernet.errors import InputError
 from supernet.mixture import Mix, one_hot
 from supernet.space import Architecture, Choice, SearchSpace

@@ -19,8 +19,8 @@ import yaml
 from torch import Tensor
 
 from supernet import Supernet
+from supernet.costs.latency.published import block_name, kind_of, lookup, network_latency, published_table
 from supernet.costs.parts import Part, parts
-from supernet.costs.published_tables import block_name, kind_of, lookup, network_latency, published_table
 from supernet.errors import InputError
 from supernet.mixture import Mix, Mixture, Table, expected, one_hot
 from supernet.spaces import space_module

@@ -3,7 +3,7 @@ from random import Random
 
 import pytest
 
-from supernet.costs.timing import Effort, Timing, measure, visit
+from supernet.costs.latency.timing import Effort, Timing, measure, visit
 
 
 class Machine:

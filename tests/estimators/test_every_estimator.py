@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 from supernet import OneOf, Supernet, Task, derive
-from supernet.costs.predictor import fit_predictor
+from supernet.costs.latency.predictor import fit_predictor
 from supernet.errors import InputError
 from supernet.estimators import ESTIMATORS, estimator_named, part
 from supernet.estimators.shared import SharedWeights

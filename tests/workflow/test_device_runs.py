@@ -18,9 +18,9 @@ import pytest
 import torch
 
 from supernet import load, time_network
-from supernet.costs.latency import LatencyTable
-from supernet.costs.latency_onnx import onnx_bytes
-from supernet.costs.predictor import Predictor
+from supernet.costs.latency.onnx import onnx_bytes
+from supernet.costs.latency.predictor import Predictor
+from supernet.costs.latency.table import LatencyTable
 from supernet.errors import InputError
 from supernet.settings import resolve
 from supernet.weights import checksum, read

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from supernet.costs.latency.predictor import Predictor
 from supernet.costs.least import least
 from supernet.costs.objective import number
-from supernet.costs.predictor import Predictor
 from supernet.costs.price import Price, Prices
 from supernet.costs.table import count_tables
 from supernet.errors import InputError, unknown

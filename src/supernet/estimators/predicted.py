@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from supernet.costs.predictor import Predictor
+from supernet.costs.latency.predictor import Predictor
 from supernet.space import Architecture, SearchSpace
 
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 
-from supernet.costs.device import machine, processor
-from supernet.costs.latency import LatencyTable
+from supernet.costs.latency.machine import machine, processor
+from supernet.costs.latency.predictor import Predictor
+from supernet.costs.latency.published import kind_of, published_table
+from supernet.costs.latency.table import LatencyTable
 from supernet.costs.limits import COSTS, Limits
 from supernet.costs.parts import parts
-from supernet.costs.predictor import Predictor
-from supernet.costs.published_tables import kind_of, published_table
 from supernet.designs import Design
 from supernet.errors import InputError
 from supernet.layers.base import Supernet

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from supernet.costs.latency import LatencyTable
+from supernet.costs.latency.profile import time_network
+from supernet.costs.latency.table import LatencyTable
 from supernet.costs.parts import parts, taken
 from supernet.designs import Design
 from supernet.errors import InputError, RunError
-from supernet.profile import time_network
 from supernet.run import Run
 from supernet.search import Found
 from supernet.settings import Settings, json_ready

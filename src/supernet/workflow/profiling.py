@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 
-from supernet.costs.backends import check_backend
-from supernet.costs.latency_collection import collect, emit
+from supernet.costs.latency.backends import check_backend
+from supernet.costs.latency.collection import collect, emit
+from supernet.costs.latency.profile import profile, profile_networks
 from supernet.costs.parts import parts
 from supernet.errors import InputError
 from supernet.layers.base import Supernet
-from supernet.profile import profile, profile_networks
 from supernet.run import check_writable
 from supernet.settings import Settings, accepted, checked, defaults, json_ready
 from supernet.spaces import space_module

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from supernet.costs.latency.published import kind_of
 from supernet.costs.limits import missed
-from supernet.costs.published_tables import kind_of
 from supernet.decided import Verdict, by_ranking, undecided
 from supernet.designs import Design
 from supernet.errors import InputError, unknown

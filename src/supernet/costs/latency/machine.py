@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from supernet.costs.backends import version
+from supernet.costs.latency.backends import version
 
 SAME = ("processor", "device", "backend", "backend_version", "threads", "batch")  # what must agree for times to be comparable
 

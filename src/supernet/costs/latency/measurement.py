@@ -11,11 +11,11 @@ from random import Random
 import torch
 from torch import nn
 
-from supernet.costs.backends import Call, prepare, torch_threads
-from supernet.costs.device import SAME, clock, machine
-from supernet.costs.latency import Cost, cost_of, short, write_text
+from supernet.costs.latency.backends import Call, prepare, torch_threads
+from supernet.costs.latency.machine import SAME, clock, machine
+from supernet.costs.latency.table import Cost, cost_of, short, write_text
+from supernet.costs.latency.timing import EFFORT, Effort, Timing, Visits, measure
 from supernet.costs.parts import Part, tabulate
-from supernet.costs.timing import EFFORT, Effort, Timing, Visits, measure
 from supernet.errors import InputError, RunError
 from supernet.progress import Progress
 from supernet.readers import read_json

@@ -16,9 +16,9 @@ from typing import Any
 
 import torch
 
-from supernet.costs.backends import Call
-from supernet.costs.latency import Fit, short
-from supernet.costs.timing import Effort, measure
+from supernet.costs.latency.backends import Call
+from supernet.costs.latency.table import Fit, short
+from supernet.costs.latency.timing import Effort, measure
 from supernet.errors import InputError
 from supernet.mixture import Table, expected, one_hot
 from supernet.progress import Progress
@@ -44,8 +44,8 @@ def validate(
 
     Args:
         table: of the space, as measured, without a fit.
-        prepared: makes the call that runs a whole network once; see ``supernet.costs.backends.prepare``.
-        clock: seconds, see ``supernet.costs.device.clock``.
+        prepared: makes the call that runs a whole network once; see ``supernet.costs.latency.backends.prepare``.
+        clock: seconds, see ``supernet.costs.latency.machine.clock``.
 
     Returns ``networks`` and ``fit_networks`` (numbers), ``range`` (ms), ``tau`` (Kendall's), ``pearson``, ``error`` (mean absolute, ms),
     ``error_percent``, ``repeat_tau`` (between two interleaved halves of the measurement) and ``points`` (predicted, measured), by

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
-from supernet.costs.latency_onnx import line, onnx_bytes
+from supernet.costs.latency.onnx import line, onnx_bytes
 from supernet.errors import InputError, RunError, unknown
 
 BACKENDS = {"torch": (), "onnxruntime": ("onnx", "onnxscript", "onnxruntime"), "openvino": ("onnx", "onnxscript", "openvino")}

@@ -14,14 +14,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
-from supernet.costs.backends import Call, check_backend, prepare, torch_threads
-from supernet.costs.device import clock, machine
-from supernet.costs.latency import LatencyTable
-from supernet.costs.latency_measurement import latency_of, time_parts
-from supernet.costs.latency_validation import kendall, time_networks, validate
+from supernet.costs.latency.backends import Call, check_backend, prepare, torch_threads
+from supernet.costs.latency.machine import clock, machine
+from supernet.costs.latency.measurement import latency_of, time_parts
+from supernet.costs.latency.predictor import Predictor, fit_predictor
+from supernet.costs.latency.table import LatencyTable
+from supernet.costs.latency.timing import EFFORT, Effort, Timing, loop
+from supernet.costs.latency.validation import kendall, time_networks, validate
 from supernet.costs.parts import parts
-from supernet.costs.predictor import Predictor, fit_predictor
-from supernet.costs.timing import EFFORT, Effort, Timing, loop
 from supernet.derive import derive
 from supernet.errors import InputError
 from supernet.layers.base import Supernet

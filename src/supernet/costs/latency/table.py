@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from supernet.costs.device import differences
+from supernet.costs.latency.machine import differences
 from supernet.errors import InputError, RunError, unknown
 from supernet.files import write_whole
 from supernet.mixture import Table
@@ -62,11 +62,11 @@ class LatencyTable:
     Args:
         space, settings, shape: the network's search space, the settings of its build, and its input without the batch axis.
         choices: the space's choices and their options.
-        machine: see ``supernet.costs.device.machine``.
+        machine: see ``supernet.costs.latency.machine.machine``.
         costs: "latency" in ms, perhaps "energy" in mJ, as measured.
         parts: part -> ms, for reports.
         fit: of the latency, from whole networks; applied by ``table``.
-        validation: how well it predicts other networks, see ``supernet.costs.latency_validation``.
+        validation: how well it predicts other networks, see ``supernet.costs.latency.validation``.
     """
 
     space: str

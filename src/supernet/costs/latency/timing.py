@@ -76,7 +76,7 @@ def measure(
         known: visits of an earlier, interrupted measurement; they count.
         keep: is given all visits so far every few seconds and when the measurement ends, also when it is interrupted.
         progress: advances by one for each call that is done, and says after the first round how long it will take.
-        clock: seconds, see ``supernet.costs.device.clock``.
+        clock: seconds, see ``supernet.costs.latency.machine.clock``.
     """
     visits = {name: list((known or {}).get(name, ())) for name in calls}
     waiting = list(calls)

@@ -20,8 +20,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from supernet.costs.device import differences
-from supernet.costs.latency import FORMAT, short, write_text
+from supernet.costs.latency.machine import differences
+from supernet.costs.latency.table import FORMAT, short, write_text
 from supernet.errors import InputError, unknown
 from supernet.mixture import Mixture, one_hot, reach
 from supernet.quantities import Amount, Finite
@@ -68,7 +68,7 @@ class Predictor:
     scale: Amount
     layers: tuple[Layer, ...] = ()
     trees: tuple[Tree, ...] = ()
-    machine: dict[str, Any] = field(default_factory=dict)  # see supernet.costs.device.machine
+    machine: dict[str, Any] = field(default_factory=dict)  # see supernet.costs.latency.machine.machine
 
     def differs(self, machine: Mapping[str, Any]) -> list[str]:
         """In what a machine differs from the one that was measured, one line each."""

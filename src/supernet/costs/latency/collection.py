@@ -18,9 +18,9 @@ from typing import Any
 import torch
 from pydantic import TypeAdapter
 
-from supernet.costs.latency import FORMAT, Cost, LatencyTable, cost_of, short, write_text
-from supernet.costs.latency_measurement import EMPTY, distinct, empty, identity
-from supernet.costs.latency_onnx import write_onnx
+from supernet.costs.latency.measurement import EMPTY, distinct, empty, identity
+from supernet.costs.latency.onnx import write_onnx
+from supernet.costs.latency.table import FORMAT, Cost, LatencyTable, cost_of, short, write_text
 from supernet.costs.parts import Part, Place
 from supernet.errors import InputError, RunError, unknown
 from supernet.mixture import Table
