@@ -283,3 +283,20 @@ def test_lists_name_everything_and_whom_to_cite() -> None:
             "http" in e["cite"] or e["name"] in ("random", "grid", "digits", "cifar10", "cifar100", "mnist", "ptb", "shakespeare")
             for e in document("list", what, "--cite")
         )
+
+
+def test_successive_halving_trains_many_a_little_and_the_best_whole(tmp_path: Path) -> None:
+    bench = ("--space", "nasbench201", "--limit-data", 120, "--channels", 4, "--cells", 1, "--trials", 2)
+    found = document("search", "successive-halving", *bench, "--data", "digits", "--set", "searcher.rungs=2", "--out", tmp_path / "r")
+    lines = [json.loads(line) for line in (tmp_path / "r" / "history.jsonl").read_text().splitlines()]
+    assert [line.get("fidelity") for line in lines] == [0.5, 0.5, None]
+    assert found["validation"] == lines[-1]["scores"]["accuracy"]
+    assert "2 scored by 0.5 of an estimate, 1 scored" in (tmp_path / "r" / "report.html").read_text()
+
+
+def test_a_searcher_that_asks_for_parts_is_refused_on_a_table(tmp_path: Path, table: Path) -> None:
+    words = ("search", "successive-halving", "--space", "nasbench201", "--table", table, "--out", tmp_path / "r")
+    for more in ((), ("--dry-run",)):
+        code, _, said = called(*words, *more)
+        assert code == 2 and "successive-halving asks for parts of estimates, and a table has finished trainings alone" in said
+    assert not (tmp_path / "r").exists()

@@ -278,17 +278,22 @@ def try_architectures(
     past = run.trials() if run else []
     passes.total += sum(line.get("multiply_adds", 0) for line in past)
     counted = passes.total
-    estimated = itertools.count(1 + sum(line["scores"] is not None or line["outcome"] == "failed" for line in past))
-    progress = Progress(what, budget, len(past), unit="trials")
+    estimates = [line.get("fidelity", 1.0) for line in past if line["scores"] is not None or line["outcome"] == "failed"]
+    estimated, spent = itertools.count(1 + len(estimates)), int(sum(estimates))
+    progress = Progress(what, budget, spent, unit="trials")
 
     @wraps(estimate, updated=())
     def numbered(architecture: Architecture, *fidelity: float) -> Mapping[str, float]:
-        with within(f"{what}, trial {next(estimated)} of {budget}"), passes.counting():
+        number = next(estimated)
+        with within(f"{what}, trial {number}{f' of {budget}' if number <= budget else ''}"), passes.counting():
             return estimate(architecture, *fidelity)
 
     def after(exploration: Exploration) -> None:
+        nonlocal spent
         best = exploration.leader
-        progress.advance(**({"best": f"{best.score[0]:.4g}"} if progress.due and best and best.score else {}))
+        while spent < int(exploration.spent):
+            spent += 1
+            progress.advance(**({"best": f"{best.score[0]:.4g}"} if progress.due and best and best.score else {}))
         if asked:
             raise Interrupted("stopped; everything is saved: go on with --resume" if run else "stopped")
 
@@ -310,7 +315,8 @@ def among(trials: Sequence[Trial], objective: Objective, task: Task | None = Non
     """Whether the best of the scored ``trials`` can be told from most; shares of right answers by how many examples they are of."""
     counted = task and task.judged.counted and objective.maximise[:1] == (task.judged.name,)
     examples = task.examples() if task and counted else None
-    return named("trials", by_trials([trial.score[0] for trial in trials if trial.score], examples))
+    alike = [trial for trial in trials if trial.fidelity == trials[0].fidelity]  # the largest: the best come first
+    return named("trials", by_trials([trial.score[0] for trial in alike if trial.score], examples))
 
 
 def default_objective(task: Task) -> Objective:

@@ -36,7 +36,7 @@ def turns(searcher, n):
     asked = []
     for _ in range(n):
         try:
-            number, architecture = searcher.ask()
+            number, architecture, *_ = searcher.ask()
         except Exhausted:
             break
         asked.append(architecture)
@@ -77,7 +77,7 @@ def test_state_between_ask_and_tell_goes_on_exactly(name, before):
     whole, left = make(name), make(name)
     expected = turns(whole, 35)[before + 1 :]
     turns(left, before)
-    number, architecture = left.ask()
+    number, architecture, *_ = left.ask()
     resumed = make(name, seed=99)
     resumed.load_state_dict(json.loads(json.dumps(left.state_dict())))
     resumed.tell(number, architecture, outcome(architecture))
@@ -91,13 +91,31 @@ def test_numbers_of_asks_differ(name):
 
 def test_takes_tells_late_out_of_order_and_of_strangers(name):
     searcher = make(name)
-    asked = [searcher.ask() for _ in range(12)]
-    for number, architecture in reversed(asked[2:]):
+    asked = pending_of(searcher, 12)
+    for number, architecture, *_ in reversed(asked[2:]):
         searcher.tell(number, architecture, outcome(architecture))
     for architecture in islice(SPACE.enumerate(), 5):
         searcher.tell(1000, architecture, (0.5,))
-    for _, architecture in (searcher.ask() for _ in range(12)):
+    for _, architecture, *_ in pending_of(searcher, 12):
         assert SPACE.check(architecture)
+
+
+def test_what_it_asks_for_is_an_architecture_and_a_share_of_an_estimate(name):
+    searcher = make(name)
+    for _ in range(40):
+        number, architecture, *share = searcher.ask()
+        assert not share or (len(share) == 1 and 0 < share[0] <= 1)
+        searcher.tell(number, architecture, outcome(architecture))
+
+
+def test_where_it_has_nothing_to_ask_for_it_is_as_it_was(name):
+    searcher = make(name)
+    pending = pending_of(searcher, 300)
+    before = searcher.state_dict()
+    if len(pending) < 300:
+        with pytest.raises(Exhausted):
+            searcher.ask()
+    assert searcher.state_dict() == before or len(pending) == 300
 
 
 def told_late(searcher, rounds, at_once, order):
@@ -144,14 +162,14 @@ def test_state_with_several_pending_goes_on_exactly(name):
 
 
 @pytest.mark.parametrize("name", ["random", "grid"])
-def test_what_learns_nothing_asks_the_same_in_whatever_order_it_is_told(name):
+def test_these_ask_the_same_in_whatever_order_they_are_told(name):
     assert told_late(make(name), 12, 6, order=1) == told_late(make(name), 12, 6, order=5)
 
 
 def test_survives_nothing_but_bad_news(name):
     searcher = make(name)
     for bad in ("infeasible", "failed") * 10:
-        number, architecture = searcher.ask()
+        number, architecture, *_ = searcher.ask()
         searcher.tell(number, architecture, bad)
     assert SPACE.check(searcher.ask()[1])
 

@@ -91,9 +91,19 @@ def _derived(record: Record) -> list[Pictures]:
     return [key, Pictures([shares(parts, every, times, "derived operations", remark)], "small")]
 
 
+def fidelity(trial: Mapping[str, Any]) -> float:
+    """The share of a whole estimate that a trial was."""
+    return numbers(trial).get("fidelity", 1.0)
+
+
 def trial_scores(record: Record, trials: Sequence[Mapping[str, Any]]) -> tuple[Score, Scored]:
-    """The metric of the run that trials are compared by, and those that have it with its value; a metric without a name where none has."""
-    scored = [(t, numbers(t.get("scores"))) for t in trials if t.get("outcome", "scored") == "scored"]
+    """The metric of the run that trials are compared by, and those that have it with its value; a metric without a name where none has.
+
+    Of the trials whose estimates are the largest share of a whole one: those of smaller ones are not comparable with them.
+    """
+    able = [t for t in trials if t.get("outcome", "scored") == "scored"]
+    largest = max((fidelity(t) for t in able), default=1.0)
+    scored = [(t, numbers(t.get("scores"))) for t in able if fidelity(t) == largest]
     metric = record.first(dict.fromkeys(n for _, scores in scored for n in scores if n not in COSTS))
     if metric is None:
         return Score(""), []

@@ -98,7 +98,8 @@ def decided(record: Record) -> Section | None:
 
 def outcomes(trials: Sequence[Mapping[str, Any]]) -> str:
     """How many trials there were, and what became of them."""
-    kinds = [str(t.get("outcome", "scored")) for t in trials]
+    parts = [f" by {part:.3g} of an estimate" if (part := numbers(t).get("fidelity", 1.0)) != 1 else "" for t in trials]
+    kinds = [f"{t.get('outcome', 'scored')}{part}" for t, part in zip(trials, parts, strict=True)]
     return f"{len(trials)} ({', '.join(f'{kinds.count(kind)} {kind}' for kind in dict.fromkeys(kinds))})"
 
 

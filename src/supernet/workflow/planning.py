@@ -22,7 +22,7 @@ from supernet.search import warm_start
 from supernet.searchers import SEARCHERS, searcher_class
 from supernet.settings import Settings, accepted, defaults
 from supernet.sketch import fitting
-from supernet.space import Architecture
+from supernet.space import Architecture, SearchSpace
 from supernet.spaces import space_module
 from supernet.strategies import STRATEGIES
 from supernet.strategies.weights import Weights
@@ -65,6 +65,7 @@ def prepared(settings: Settings) -> Prepared:
     limits = limits_of(settings, network) if bounds_of(settings).keys() - counted or (task and prices(settings)) else None
     feasible = limits.check() if limits else None
     if settings["table"]["file"]:
+        check_whole(settings, supernet.space)
         kept = open_table(settings)[1].check({name: bound for name, bound in bounds_of(settings).items() if name in counted})
         feasible = kept if limits is None else feasible
     if settings["initial"]:
@@ -90,6 +91,14 @@ def check_combination(settings: Settings) -> None:
                 raise InputError(f"{name} would have no effect: on a table nothing is trained; set trials instead")
     elif method in SEARCHERS and settings["initial"]:
         raise InputError(f"initial would have no effect: {method} trains each architecture from nothing")
+
+
+def check_whole(settings: Settings, space: SearchSpace) -> None:
+    """Refuse a searcher that asks for parts of what has no cheaper answer."""
+    _, _, *share = searcher_of(settings, settings["method"], space).ask()
+    if share and share[0] < 1:
+        why = "a table has finished trainings alone, and no cheaper answer"
+        raise InputError(f"{settings['method']} asks for parts of estimates, and {why}: give --data, or use another searcher")
 
 
 def check_network(space: str, supernet: Supernet, network: Mapping[str, Any]) -> None:
