@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,25 +14,10 @@ import supernet
 
 ROOT = Path(supernet.__file__).parent
 
-# Top to bottom; a module may import from its own floor and those below. The longest prefix that fits counts.
-FLOORS = [
-    ("cli", "__init__", "catalogue", "child"),
-    ("recipes",),
-    ("workflow",),
-    ("designs",),
-    ("search", "costs.latency.profile"),
-    ("estimators", "export", "report", "compare", "alarm", "judge"),
-    ("costs.limits", "costs.latency"),
-    ("costs.parts", "costs.table", "spaces", "strategies", "derive", "plain"),
-    ("layers", "relaxations", "derivation"),
-    ("train", "explore", "trial", "executor", "searchers", "language", "data"),
-    ("task", "run", "progress", "settings", "costs"),
-    ("genotype", "ops", "weights", "mixture", "data.streams", "data.replayed", "data.batches", "data.augment"),
-    ("space", "memo", "decided", "modes", "convolutions", "metrics"),
-    ("records",),
-    ("readers", "typed", "quantities", "sketch"),
-    ("errors", "files", "described", "version", "randomness", "stopping", "tree"),
-]
+DESIGN = Path(__file__).parents[1] / "docs" / "design.md"
+# Top to bottom, as the table there has them: the names of modules in the first column of each row.
+ROWS = re.findall(r"^\| `.*", DESIGN.read_text().split("## Floors")[1], re.M)
+FLOORS = [tuple(re.findall(r"`([\w.]+)`", row.split("|")[1])) for row in ROWS]
 NEVER = [
     ("spaces", "strategies"),
     ("layers", "relaxations"),
@@ -83,6 +69,12 @@ def floor(name: str) -> int:
     return max(fitting)[1]
 
 
+def test_every_module_on_the_list_of_floors_exists_and_stands_there_once() -> None:
+    listed = [name for names in FLOORS for name in names]
+    assert len(FLOORS) > 8 and len(set(listed)) == len(listed)
+    assert not {name for name in listed if name not in NAMES}
+
+
 @pytest.mark.parametrize("name", sorted(NAMES))
 def test_imports_go_down_the_floors(name: str) -> None:
     up = {other for other in GRAPH[name] if floor(other) < floor(name)}
@@ -120,6 +112,7 @@ def test_no_strategy_imports_another_methods_file() -> None:
         "strategies.weights",
         "strategies.regularisers",
         "strategies.lessons",
+        "strategies.rules",
         "strategies.base",
         "strategies.learning",
         "strategies.turns",

@@ -14,12 +14,12 @@ from torch.nn import functional as F
 
 from supernet import InputError, OneOf, Supernet, Task
 from supernet.costs.price import FORMS, SPAN, Free, Price, Prices, derivable, widened
-from supernet.derivation import capped
 from supernet.mixture import Mix, Mixture, Table, expected, one_hot
 from supernet.space import Choice, SearchSpace
 from supernet.strategies.darts import DARTS
 from supernet.strategies.gdas import GDAS
 from supernet.strategies.proxyless_reinforce import ProxylessREINFORCE
+from supernet.strategies.rules import capped
 from supernet.strategies.turns import Alternating, Together
 
 SPACE = SearchSpace([Choice("a", ("cheap", "dear"))])

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from oracles import assert_signature, cosines, fractions, inputs, sines
 from supernet import relaxations
 from supernet.costs.count import params
-from supernet.derivation import strongest
 from supernet.derive import derive
 from supernet.errors import InputError
 from supernet.genotype import ACTIVATIONS, RecurrentGenotype
@@ -22,6 +21,7 @@ from supernet.mixture import Mix, Mixture, one_hot
 from supernet.spaces import lstm, recurrent, space_module
 from supernet.spaces.published.recurrent import published_recurrent, recurrent_names
 from supernet.spaces.recurrent_network import FixedCell, Recurrence, StateNorm, token_macs
+from supernet.strategies.rules import strongest
 
 EDGES = [f"{i}<{j}" for i in range(1, 9) for j in range(i)]
 NO_DROPOUT = dict.fromkeys(("input_dropout", "cell_input_dropout", "hidden_dropout", "output_dropout"), 0.0)

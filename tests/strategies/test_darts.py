@@ -12,10 +12,10 @@ from torch.nn import functional as F
 
 from oracles import assert_signature, cosines, fill, inputs, sines
 from supernet import InputError, OneOf, Supernet, Task
-from supernet.derivation import strongest
 from supernet.genotype import Genotype
 from supernet.spaces import cell
 from supernet.strategies.darts import DARTS
+from supernet.strategies.rules import strongest
 from supernet.strategies.weights import Weights
 
 EDGES = {kind: [f"{kind}.{i}<{j}" for i in range(2, 6) for j in range(i)] for kind in ("normal", "reduce")}

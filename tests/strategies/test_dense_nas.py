@@ -18,12 +18,12 @@ from torch.nn import functional as F
 
 from supernet import InputError, OneOf, Supernet, Task, UpTo
 from supernet.costs.price import Price
-from supernet.derivation import best_route, strongest
 from supernet.layers.routes import Fork, Join
 from supernet.mixture import Mix, Mixture, Table, expected, one_hot
 from supernet.space import SearchSpace
 from supernet.spaces import densenas
 from supernet.strategies.dense_nas import DenseNAS
+from supernet.strategies.rules import best_route, strongest
 
 # Milliseconds on a TITAN Xp, 32 images at once, from https://github.com/JaminFong/DenseNAS (latency_list, Apache-2.0)
 LISTS = json.loads((Path(__file__).parents[1] / "data_tables" / "densenas_mbv2_xp32.json").read_text())

@@ -11,11 +11,11 @@ import torch
 from torch.nn import functional as F
 
 from supernet import InputError, OneOf, Supernet, Task
-from supernet.derivation import capped, leading, strongest
 from supernet.ops import SkipDropout
 from supernet.space import Architecture, SearchSpace
 from supernet.spaces import cell
 from supernet.strategies.p_darts import PDARTS
+from supernet.strategies.rules import capped, leading, strongest
 
 KINDS = ("normal", "reduce")
 EDGES = {kind: [f"{kind}.{i}<{j}" for i in range(2, 6) for j in range(i)] for kind in KINDS}

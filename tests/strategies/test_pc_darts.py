@@ -11,13 +11,13 @@ from torch.nn import functional as F
 
 from oracles import assert_signature, cosines, fill, inputs, sines
 from supernet import Task
-from supernet.derivation import strongest
 from supernet.layers.base import Supernet
 from supernet.layers.one_of import OneOf
 from supernet.layers.partial import Partial, shuffle
 from supernet.mixture import Mix
 from supernet.spaces import cell
 from supernet.strategies.pc_darts import PCDARTS
+from supernet.strategies.rules import strongest
 
 KINDS = ("normal", "reduce")
 EDGES = {kind: [f"{kind}.{i}<{j}" for i in range(2, 6) for j in range(i)] for kind in KINDS}

@@ -11,7 +11,6 @@ from torch.nn import functional as F
 
 from oracles import assert_signature, cosines, fill, inputs, sines
 from supernet import InputError, OneOf, Supernet, Task, derive, relaxations
-from supernet.derivation import confident, leading
 from supernet.layers.auxiliary_skip import AuxiliarySkip
 from supernet.layers.partial import Partial
 from supernet.mixture import Mix, one_hot
@@ -23,6 +22,7 @@ from supernet.strategies.dr_nas import DrNAS
 from supernet.strategies.fair_darts import FairDARTS
 from supernet.strategies.gradient import Gradient
 from supernet.strategies.regularisers import beta_decay, dirichlet_kl, zero_one
+from supernet.strategies.rules import confident, leading
 from supernet.strategies.smooth_darts import SDARTS
 from supernet.strategies.snas import SNAS
 

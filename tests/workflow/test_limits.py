@@ -8,7 +8,6 @@ import torch
 
 from supernet.costs.limits import Limits
 from supernet.costs.objective import Objective
-from supernet.derivation import strongest, within
 from supernet.designs import Design
 from supernet.explore import explore
 from supernet.mixture import Mix
@@ -16,6 +15,7 @@ from supernet.searchers import make_searcher
 from supernet.settings import resolve
 from supernet.space import SearchSpace
 from supernet.strategies import strategy
+from supernet.strategies.rules import strongest, within
 from supernet.workflow.limits import limits_of
 from supernet.workflow.searching import SEARCH
 

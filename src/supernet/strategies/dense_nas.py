@@ -18,7 +18,6 @@ from typing import Any, ClassVar
 import torch
 
 from supernet import relaxations
-from supernet.derivation import Belief, best_route
 from supernet.errors import InputError, without_effect
 from supernet.layers.base import Supernet
 from supernet.layers.routes import Fork
@@ -27,6 +26,7 @@ from supernet.quantities import Amount, Positive
 from supernet.relaxations import Relaxation
 from supernet.space import Architecture, Choice, SearchSpace
 from supernet.strategies.gradient import Gradient
+from supernet.strategies.rules import Belief, best_route
 from supernet.task import Task
 
 

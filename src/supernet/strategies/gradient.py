@@ -13,8 +13,6 @@ from torch import Generator, Tensor, nn
 from supernet import relaxations
 from supernet.costs.price import FREE, Pricing, widened
 from supernet.data.streams import Data
-from supernet.derivation import strongest, unbounded
-from supernet.derivation import within as changed_until
 from supernet.errors import InputError
 from supernet.layers.base import Supernet
 from supernet.mixture import Mix, Mixture
@@ -24,6 +22,8 @@ from supernet.strategies.base import SupernetStrategy
 from supernet.strategies.early_stopping import Stop, Stops
 from supernet.strategies.learning import Learning
 from supernet.strategies.regularisers import Named, Regulariser, regulariser
+from supernet.strategies.rules import strongest, unbounded
+from supernet.strategies.rules import within as changed_until
 from supernet.strategies.weights import Reduce, Weights, alone, over
 from supernet.task import Task
 

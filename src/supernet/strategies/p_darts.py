@@ -11,11 +11,11 @@ from functools import partial
 from typing import Any, ClassVar
 
 from supernet import relaxations
-from supernet.derivation import capped
 from supernet.errors import InputError, without_effect
 from supernet.layers.base import Supernet
 from supernet.ops import SkipDropout
 from supernet.quantities import Amount, Count, CountOrNone, Part, Positive, RateOrNone
+from supernet.strategies.rules import capped
 from supernet.strategies.staged import Build, Staged
 from supernet.task import Task
 

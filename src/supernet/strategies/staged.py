@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 
-from supernet.derivation import leading
 from supernet.errors import InputError
 from supernet.layers.base import Supernet
 from supernet.randomness import drawing_apart
 from supernet.space import Option
 from supernet.strategies.gradient import Gradient
+from supernet.strategies.rules import leading
 from supernet.task import Task
 
 Build = Callable[..., Supernet]  # settings of a space's supernet that differ from the run's -> the supernet
