@@ -31,7 +31,7 @@ from supernet.space import Choice, SearchSpace
 from supernet.spaces import space_module
 from supernet.strategies import STRATEGIES
 from supernet.strategies.weights import Weights
-from supernet.workflow.tasks import trainer
+from supernet.tasks import kind_for
 
 KILLS, SEED = int(os.environ.get("SUPERNET_KILLS", 4)), int(os.environ.get("SUPERNET_KILLS_SEED", 0))
 
@@ -90,7 +90,7 @@ def options(what: Callable[..., Any]) -> dict[str, Any]:
 
 def retrain_cases() -> Iterator[tuple[str, Words]]:
     """All options of a retraining, alone and together."""
-    given = {f"retrain.{k}": v for k, v in options(trainer("darts")).items()}
+    given = {f"retrain.{k}": v for k, v in options(kind_for("darts").trainer).items()}
     given |= {f"weights.{k}": v for k, v in options(Weights).items()}
     switches = {k: p for k, p in inspect.signature(space_module("darts").network).parameters.items() if "bool" in str(p.annotation)}
     given |= {f"network.{k}": str(not p.default).lower() for k, p in switches.items() if k != "auxiliary"}
@@ -101,7 +101,7 @@ def retrain_cases() -> Iterator[tuple[str, Words]]:
         yield f"with {text}", retrain(*([text] if "momentum" in text or "nesterov" not in text else [text, "weights.momentum=0.5"]))
     yield "with all options", retrain(*(s for s in sets if "nesterov" not in s), "weights.nesterov=true")
     rest = f"--set network.hidden=8 --epochs 4 {TEXT}".replace("data.limit=8000", "data.limit=2500")
-    for name, value in options(trainer("darts-rnn")).items():
+    for name, value in options(kind_for("darts-rnn").trainer).items():
         yield f"of text with retrain.{name}={value}", ["retrain", RECURRENT, *rest.split(), "--set", f"retrain.{name}={value}"]
     yield "of text that averages", ["retrain", RECURRENT, *rest.split(), "--set", "retrain.patience=1", "--set", "weights.lr=60"]
 
@@ -173,7 +173,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("what", [trainer("darts"), trainer("darts-rnn"), Weights])
+@pytest.mark.parametrize("what", [kind_for("darts").trainer, kind_for("darts-rnn").trainer, Weights])
 def test_every_option_of_a_retraining_has_a_value_to_be_killed_with(what: Callable[..., Any]) -> None:
     assert None not in options(what).values(), options(what)
 

@@ -15,7 +15,7 @@ from supernet import InputError, OneOf, Supernet, Task, recalibrate, search
 from supernet.data.batches import Batches
 from supernet.data.streams import Data
 from supernet.estimators.shared import SharedWeights
-from supernet.workflow.classification import ImageTask
+from supernet.tasks.classification import Classification
 from supernet.workflow.commands import Data as DataSettings
 
 
@@ -148,7 +148,7 @@ def test_a_search_ends_where_one_image_is_left_over(cli: Callable[..., Any], met
 
 
 def test_a_batch_larger_than_the_data_is_mentioned(capsys: pytest.CaptureFixture[str]) -> None:
-    ImageTask({**DataSettings().model_dump(), "source": "digits", "limit": 60, "batch_size": 31}, seed=0)
+    Classification({**DataSettings().model_dump(), "source": "digits", "limit": 60, "batch_size": 31}, seed=0)
     assert "the batch size 31 is above the 30 training images" in capsys.readouterr().err
-    ImageTask({**DataSettings().model_dump(), "source": "digits", "limit": 60, "batch_size": 30}, seed=0)
+    Classification({**DataSettings().model_dump(), "source": "digits", "limit": 60, "batch_size": 30}, seed=0)
     assert "batch size" not in capsys.readouterr().err

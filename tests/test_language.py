@@ -19,7 +19,6 @@ from supernet.data.text_streams import Chunk, TextStream
 from supernet.derive import derive
 from supernet.errors import InputError
 from supernet.estimators.shared import SharedWeights
-from supernet.language import LanguageModelling, Prediction
 from supernet.mixture import one_hot
 from supernet.run import Run
 from supernet.search import search
@@ -32,6 +31,7 @@ from supernet.strategies.clipped_darts import ClippedDARTS
 from supernet.strategies.darts import DARTS
 from supernet.strategies.one_shot import OneShot
 from supernet.strategies.weights import Weights
+from supernet.tasks.language import LanguageModelling, Prediction
 from supernet.train import fit
 
 EDGES = [f"{i}<{j}" for i in range(1, 9) for j in range(i)]

@@ -10,8 +10,9 @@ from supernet.spaces import SPACES, space_module
 from supernet.spaces.published import names, published
 from supernet.spaces.published.recurrent import published_recurrent, recurrent_names
 from supernet.strategies import STRATEGIES
+from supernet.tasks import TASKS, task_kind
 
-KINDS = ("methods", "searchers", "spaces", "data", "architectures")
+KINDS = ("methods", "searchers", "spaces", "tasks", "data", "architectures")
 
 
 def catalogue(what: str) -> list[dict[str, str]]:
@@ -24,6 +25,8 @@ def catalogue(what: str) -> list[dict[str, str]]:
         return [{"name": n, "cite": _cited(searcher_class(n).__module__)} for n in SEARCHERS]
     if what == "spaces":
         return [{"name": n, "cite": space_module(n).CITATION} for n in SPACES]
+    if what == "tasks":
+        return [{"name": n, "cite": "", "about": (task_kind(n).__doc__ or "").partition("\n")[0]} for n in TASKS]
     if what == "data":
         return [{"name": n, "cite": known.cite, "about": known.about} for n, known in {**SETS, **text.SETS}.items()]
     cells = [{"name": n, "cite": str(published(n).paper)} for n in names()]

@@ -61,6 +61,7 @@ BATCH = Annotated[int | None, typer.Option("--batch-size", help="Images a batch.
 LIMIT = Annotated[int | None, typer.Option("--limit-data", help="Use this many images, training and validation together.")]
 SPACE = Annotated[str | None, typer.Option(help="A search space (supernet list spaces).")]
 LATENCIES = Annotated[Path | None, typer.Option(help="Latencies that supernet profile measured, or a published table.")]
+TASK = Annotated[str | None, typer.Option(help="What is learnt (supernet list tasks); the space's first, or as the run has it.")]
 TABLE = Annotated[Path | None, typer.Option(help="A benchmark table (.npz) instead of data.")]
 
 
@@ -68,6 +69,7 @@ TABLE = Annotated[Path | None, typer.Option(help="A benchmark table (.npz) inste
 def search(
     method: Annotated[str, typer.Argument(help="A strategy or a searcher (supernet list methods).")],
     space: SPACE = None,
+    task: TASK = None,
     data: DATA = None,
     table: TABLE = None,
     out: OUT = None,
@@ -107,6 +109,7 @@ def search(
     flags = {
         "method": method,
         "space": space,
+        "task": task,
         "data.source": data,
         "table.file": None if table is None else str(table),
         "epochs": epochs,
@@ -145,6 +148,7 @@ def search(
 @app.command(epilog="Example: supernet retrain runs/first --data digits --epochs 30 --out runs/final")
 def retrain(
     architecture: Annotated[str, typer.Argument(help="A run, a file, a published name or a notation.")],
+    task: TASK = None,
     data: DATA = None,
     out: OUT = None,
     epochs: EPOCHS = None,
@@ -168,6 +172,7 @@ def retrain(
 
     flags = {
         "architecture": architecture,
+        "task": task,
         "data.source": data,
         "epochs": epochs,
         "network.cells": cells,
@@ -270,6 +275,7 @@ def report(run: Annotated[Path, typer.Argument(help="The folder of a run.")]) ->
 def compare(
     methods: Annotated[str, typer.Argument(help="Methods, separated by commas; random is always among them.")],
     space: SPACE = None,
+    task: TASK = None,
     data: DATA = None,
     table: TABLE = None,
     budget: Annotated[str, typer.Option(help="N with a unit: 300evals, 10epochs, 500steps, 120s.")] = "300evals",
@@ -293,6 +299,7 @@ def compare(
 
     flags = {
         "space": space,
+        "task": task,
         "data.source": data,
         "table.file": None if table is None else str(table),
         "data.batch_size": batch_size,
@@ -360,7 +367,7 @@ def profile(
 
 @app.command("list", epilog="Example: supernet list architectures")
 def list_(
-    what: Annotated[str, typer.Argument(help="methods, searchers, spaces, data or architectures.")],
+    what: Annotated[str, typer.Argument(help="methods, searchers, spaces, tasks, data or architectures.")],
     cite: Annotated[bool, typer.Option("--cite", help="Say whom to cite.")] = False,
     json_: JSON = False,
 ) -> None:

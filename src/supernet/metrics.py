@@ -145,3 +145,8 @@ def what(x: Any, values: bool = False) -> str:
         return type(x).__name__
     ends = f", from {x.min().item()} to {x.max().item()}" if values and x.numel() and x.device.type == "cpu" and not x.is_complex() else ""
     return f"{str(x.dtype).removeprefix('torch.')} of shape {tuple(x.shape)}{ends}"
+
+
+def finite(scores: Mapping[str, float] | None) -> dict[str, float]:
+    """The scores that are numbers: shared weights can give a single recurrent cell states that grow without bound."""
+    return {name: value for name, value in (scores or {}).items() if math.isfinite(value)}

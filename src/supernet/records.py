@@ -50,6 +50,7 @@ class Stored(Entry):
     choices: dict[str, Option | list[Option]] | None
     settings: dict[str, Any] = {}
     genotype: str | None = None
+    task: str | None = None
     found_by: dict[str, Any] = {}
     scores: dict[str, Finite | None] = {}
     costs: dict[str, Finite] = {}

@@ -16,7 +16,6 @@ from torch.nn import functional as F
 from supernet.data.augment import Augment
 from supernet.data.batches import Batches
 from supernet.data.text_streams import TextStream
-from supernet.language import LanguageModelling
 from supernet.ops import DropPath
 from supernet.randomness import seed_everything
 from supernet.run import Run
@@ -27,6 +26,7 @@ from supernet.strategies.by_length import ByLength
 from supernet.strategies.retrain import Retrain
 from supernet.strategies.weights import Weights
 from supernet.task import Task
+from supernet.tasks.language import LanguageModelling
 from supernet.train import fit
 
 SMALL: dict[str, Any] = {

@@ -23,6 +23,7 @@ from supernet.strategies.clipped_darts import ClippedDARTS
 from supernet.strategies.retrain import Retrain
 from supernet.workflow.comparing import COMPARE, compare_run
 from supernet.workflow.delivery import draw_design, evaluate_run
+from supernet.workflow.profiling import PROFILE, check_profile
 from supernet.workflow.retraining import RETRAIN, retrain_run
 from supernet.workflow.searching import SEARCH, check_search, search_run
 from supernet.workflow.tasks import with_recipe
@@ -188,6 +189,17 @@ def test_the_supernet_has_the_official_counts() -> None:
     assert (described["supernet_params"], described["alphas"]) == (4_810_000, 180)
 
 
+def test_methods_are_compared_by_perplexity(tmp_path: Path) -> None:
+    flags = {"space": "darts-rnn", "supernet.hidden": 8, "supernet.nodes": 3, "final.epochs": 1, "estimator.calibration": 2}
+    wanted = resolve(COMPARE, None, [], {**SMALL, **flags, "trials": 2})
+    found = compare_run(["darts"], wanted, "3steps", 1, tmp_path / "c")
+    assert found["metric"] == {"name": "perplexity", "larger": False, "unit": ""}
+    line = json.loads((tmp_path / "c" / "results.jsonl").read_text().splitlines()[0])
+    assert line["validation"] == found["methods"]["darts"]["validation"]["mean"] > 1
+    assert not (tmp_path / "c" / "darts-0" / "final" / "lstm").exists()  # which has no part in the comparison
+    assert "Perplexity, smaller is better" in (tmp_path / "c" / "report.html").read_text()
+
+
 def test_recipes_lie_under_what_the_user_sets() -> None:
     plain = with_recipe(resolve(SEARCH, None, [], {"method": "darts"}), "darts-rnn")
     assert plain["data"]["source"] == "shakespeare" and plain["data"]["batch_size"] == 256 and "crop" not in plain["data"]
@@ -209,6 +221,10 @@ def test_what_cannot_work_is_refused_before_any_work(tmp_path: Path) -> None:
         retrain_run(retraining(**{"network.channels": 4}), tmp_path / "s")
     with pytest.raises(InputError, match="unknown setting of retrain 'drop_path'"):
         retrain_run(retraining(**{"retrain.drop_path": 0.1}), tmp_path / "s")
-    with pytest.raises(InputError, match="scored by perplexity"):
-        compare_run(["darts"], resolve(COMPARE, None, [], {"space": "darts-rnn"}), "3steps", 1, tmp_path / "s")
+    with pytest.raises(InputError, match="latencies choose nothing in darts-rnn"):
+        check_profile(resolve(PROFILE, None, [], {"space": "darts-rnn"}), tmp_path / "latency.json")
+    with pytest.raises(InputError, match=r"data\.crop would have no effect: of data, the task language reads source, limit"):
+        search_run(settings(**{"data.crop": 4}), tmp_path / "s")
+    with pytest.raises(InputError, match="the networks of darts-rnn are for language, not for classification"):
+        search_run(settings(task="classification"), tmp_path / "s")
     assert not (tmp_path / "s").exists()

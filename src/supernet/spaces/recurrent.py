@@ -22,6 +22,7 @@ from supernet.space import Architecture, Option, Taken
 from supernet.spaces.recurrent_network import FixedCell, Group, LanguageModel, Plan, Recurrence, StateNorm, check, token_macs
 
 NAME = "darts-rnn"
+TASKS = ("language",)
 CITATION = "Liu, Simonyan, Yang 2019: DARTS: Differentiable Architecture Search, https://arxiv.org/abs/1806.09055"
 SEARCH: dict[str, Any] = {"tokens": 10_000, "hidden": 300, "nodes": 8}
 EVALUATION: dict[str, Any] = {"tokens": 10_000, "hidden": 850}

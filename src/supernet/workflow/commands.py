@@ -175,6 +175,7 @@ class Search(Machine):
     command: Literal["search"] = "search"
     method: Text | None = Field(default=None, description="a strategy or a searcher")
     space: Text | None = Field(default=None, description="a search space")
+    task: Text | None = Field(default=None, description="what is learnt; none: the first task that the space is for")
     epochs: Epochs = Field(default=50, description="passes over the training data")
     steps: Count | None = Field(default=None, description="training steps in all, instead of epochs")
     seconds: Seconds | None = Field(default=None, description="a budget that is turned into steps")
@@ -202,10 +203,12 @@ class Retrain(Machine):
     architecture: Annotated[str, Field(min_length=1, max_length=100_000)] | None = Field(
         default=None, description="a run, a file, a published name or a notation"
     )
+    task: Text | None = Field(default=None, description="what is learnt; none: as the run has it, or the first task that the space is for")
     epochs: Epochs = Field(default=600, description="passes over the training data")
     data: RetrainData = RetrainData()
     network: Open = Field(default={}, description="of the evaluation network")
     retrain: Open = Field(default={}, description="drop path, auxiliary loss; of text, when to average")
+    beside: bool = Field(default=True, description="train what stands beside too: of text, an LSTM as large")
     weights: Open = Field(default={}, description="of the training of the weights")
     initial: Text | None = Field(default=None, description="a safetensors file to start from")
 
@@ -232,6 +235,7 @@ class Profile(Section):
 
     command: Literal["profile"] = "profile"
     space: Text | None = Field(default=None, description="a search space")
+    task: Text | None = Field(default=None, description="what the networks are for; none: the first task that the space is for")
     backend: Text = Field(default="torch", description="torch, onnxruntime or openvino")
     threads: Threads = Field(default=1, description="CPU threads")
     batch_size: BatchSize = Field(default=1, description="examples at once")

@@ -24,19 +24,22 @@ from supernet.progress import Progress
 from supernet.report.page import write_comparison
 from supernet.run import check_writable, read_history
 from supernet.searchers import SEARCHERS
-from supernet.settings import Settings, accepted, checked, overlaid
+from supernet.settings import Settings, accepted, checked, overlaid, taken
+from supernet.spaces import space_module
 from supernet.stopping import Interrupted
 from supernet.strategies import STRATEGIES
 from supernet.strategies.weights import Weights
+from supernet.tasks import kind_for
+from supernet.tasks.kind import Kind
 from supernet.workflow.children import Children
-from supernet.workflow.classification import use_threads
 from supernet.workflow.commands import NOT_FOR_USERS, Compare, Machine
 from supernet.workflow.limits import bounds_of
 from supernet.workflow.methods import open_table
+from supernet.workflow.planning import use_threads
 from supernet.workflow.retraining import RETRAIN
 from supernet.workflow.searching import SEARCH, check_search, keeps_bounds
 from supernet.workflow.searching import plan_of as search_plan
-from supernet.workflow.tasks import reads_text, with_recipe
+from supernet.workflow.tasks import with_recipe
 
 UNITS = {"evals": "trials", "epochs": "epochs", "steps": "steps", "s": "seconds"}
 COMPARE: Settings = Compare().model_dump()
@@ -58,7 +61,7 @@ def compare_run(methods: Sequence[str], settings: Settings, budget: str, seeds: 
     use_threads(settings)
     children = Children(kept=out is not None)
     with tempfile.TemporaryDirectory() as temporary:
-        folder = out or Path(temporary)
+        folder, kind = out or Path(temporary), kind_for(settings["space"], settings["task"])
         if settings["table"]["file"]:
             _, table = open_table(settings)
             bounds = bounds_of(settings)
@@ -66,7 +69,7 @@ def compare_run(methods: Sequence[str], settings: Settings, budget: str, seeds: 
                 raise InputError(f"on a table the bounds of a comparison are on params and macs, not on {', '.join(sorted(other))}")
             run: Callable[[str], Callable[[int], Any]] = on_table(table, amount, limits=bounds)
         else:
-            run = partial(_on_data, settings, amount, unit, folder, children)
+            run = partial(_on_data, settings, kind, amount, unit, folder, children)
         progress = Progress("comparing", len(wanted) * seeds, unit="runs")
         kept = {k: v for k, v in settings.items() if k not in ("seed", "workers", "threads")}
         try:
@@ -78,6 +81,7 @@ def compare_run(methods: Sequence[str], settings: Settings, budget: str, seeds: 
                 space=settings["space"],
                 budget=budget,
                 settings=kept,
+                metric=None if settings["table"]["file"] else kind.judged_by(),
                 progress=lambda name, seed: progress.advance(method=name, seed=seed),
                 workers=settings["workers"],
                 stop=children.stop,
@@ -111,8 +115,6 @@ def check_compare(
             raise unknown("method", name, [*STRATEGIES, *SEARCHERS])
     if idle := next((name for name in settings["methods"] if name not in wanted), None):
         raise unknown("method compared in the section methods:", idle, wanted)
-    if reads_text(settings["space"]):
-        raise InputError(f"compare ranks by accuracy, and {settings['space']} is scored by perplexity: search and retrain there one by one")
     if not 1 <= seeds <= 10_000:
         raise InputError(f"--seeds must be at least 1 and at most 10000; got {seeds}")
     accepted("final.weights", Weights, settings["final"]["weights"], fixed=NOT_FOR_USERS["weights"])
@@ -149,24 +151,24 @@ def search_settings(settings: Settings, name: str, seed: int, amount: int, unit:
 
 
 def _on_data(
-    settings: Settings, amount: int, unit: str, folder: Path, children: Children, name: str
+    settings: Settings, kind: type[Kind], amount: int, unit: str, folder: Path, children: Children, name: str
 ) -> Callable[[int], dict[str, Any]]:
     def run(seed: int) -> dict[str, Any]:
         place = folder / f"{name}-{seed}"
         wanted = search_settings(settings, name, seed, amount, unit)
         command = partial(_command, children, f"{name} with seed {seed}")
         searched = command("search", name, wanted, place / "search")
-        sizes = {k: wanted["supernet"][k] for k in ("channels", "cells") if k in wanted["supernet"]}
+        sizes = taken(space_module(wanted["space"]).network, wanted["supernet"])
         data = with_recipe(wanted, wanted["space"])["data"]  # the batches of the search
         final = {**RETRAIN, **{k: wanted[k] for k in Machine.model_fields}, "data": data, "network": {**sizes, **wanted["network"]}}
-        final |= {"retrain": {"drop_path": 0.0}, **settings["final"]}
+        final |= {"task": kind.name, "beside": False, "retrain": dict(kind.short), **settings["final"]}
         trained = command("retrain", str(place / "search"), final, place / "final")
         lines = [line.get("measured", {}) for line in read_history(place / "search")]
         rates = [measured["steps_per_second"] for measured in lines if "steps_per_second" in measured]
         measured = {"seconds": searched["measured"]["seconds"], "peak_memory_mb": searched["measured"]["peak_memory_mb"]}
         if rates:
             measured["seconds_per_step"] = len(rates) / sum(rates)
-        scores = {"validation": trained["validation"]["accuracy"], "test": trained["test"]["accuracy"]}
+        scores = {part: kind.main(trained[part]) for part in ("validation", "test")}
         costs = {"params": trained["params"], "macs": trained["macs"], "genotype": searched["genotype"]}
         tried = wanted["trials"] if name in SEARCHERS else 1  # architectures that were scored to choose one
         holds = {"holds": keeps_bounds(searched)} if "limits" in searched else {}

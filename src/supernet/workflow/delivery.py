@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from supernet.derive import derive
@@ -14,16 +13,16 @@ from supernet.errors import InputError, RunError
 from supernet.export import export
 from supernet.files import write_whole
 from supernet.layers.base import Supernet
-from supernet.records import read_architecture, read_vocabulary
+from supernet.records import read_architecture
 from supernet.report.cell_drawing import draw
 from supernet.run import read_config
 from supernet.settings import RESOLVED, Settings, accepted, checked
 from supernet.spaces import space_module
+from supernet.tasks import kind_for
 from supernet.weights import fill
 from supernet.workflow.commands import Retrain, Search
 from supernet.workflow.description import description
-from supernet.workflow.language import TextTask
-from supernet.workflow.tasks import reads_text, task_of, with_recipe
+from supernet.workflow.tasks import with_recipe
 
 
 def load(run: str | Path, model: nn.Module | None = None, *example: Any) -> nn.Module:
@@ -55,8 +54,7 @@ def _derived(folder: Path, there: Design) -> nn.Module:
         raise InputError(f"{folder / 'architecture.json'} does not say which supernet its weights are from")
     sizes = {**module.SEARCH, **accepted(f"the supernet of {there.space}", module.supernet, sizes)}
     supernet = module.supernet(**sizes)
-    example = torch.zeros(2, 2, dtype=torch.long) if reads_text(there.space) else torch.zeros(1, *sizes["shape"])
-    return derive(supernet, there.choices, example)
+    return derive(supernet, there.choices, kind_for(there.space, there.stored.get("task")).drawn(sizes, 2))
 
 
 def settings_of(folder: Path) -> Settings:
@@ -72,11 +70,10 @@ def settings_of(folder: Path) -> Settings:
 def evaluate_run(folder: Path, data: str | None, split_name: str, batch_size: int, device: str) -> dict[str, Any]:
     """The metrics of a run's network on a split; a language model reads as many strands at once as its run did."""
     network, settings, space = load(folder), settings_of(folder), design(str(folder)).space
-    own = {} if reads_text(space) else {"batch_size": batch_size}
-    section = {**settings["data"], "source": data or settings["data"]["source"], **own}
-    task = task_of({**settings, "data": section, "device": device, "autocast": None}, space, testing=True)
-    if isinstance(task, TextTask) and list(task.text.vocabulary) != read_vocabulary(folder / "vocabulary.json"):
-        raise InputError(f"{section['source']} has another vocabulary than the text that the network of {folder} has learnt")
+    kind, source = kind_for(space, settings["task"]), data or settings["data"]["source"]
+    section = kind.evaluated({**settings["data"], "source": source}, batch_size)
+    task = kind.read({**settings, "data": section, "device": device, "autocast": None}, testing=True)
+    task.check_kept(folder)
     if not task.data.has(split_name):
         raise InputError(f"the run kept no {split_name} data: --split test")
     network = task.place(network)
@@ -87,14 +84,10 @@ def evaluate_run(folder: Path, data: str | None, split_name: str, batch_size: in
 
 def export_run(run: Path, out: Path, formats: tuple[str, ...]) -> dict[str, Any]:
     """Export a run's network, each format checked against the network's outputs, with all that is known of it in each file."""
-    network = load(run)
-    there, generator = design(str(run)), torch.Generator().manual_seed(0)
-    sizes, strands = there.stored["settings"], 1 if reads_text(there.space) else 0  # the dimension of the batch
-    if reads_text(there.space):
-        example = torch.randint(sizes["tokens"], (settings_of(run)["data"]["text"]["steps"], 2), generator=generator)
-    else:
-        example = torch.randn(2, *sizes["shape"], generator=generator)
-    written = export(network, example, out, formats, architecture=there.stored, metadata=description(run, there), batch_dimension=strands)
+    network, there, settings = load(run), design(str(run)), settings_of(run)
+    kind = kind_for(there.space, settings["task"])
+    example, how = kind.drawn(there.stored["settings"], 2, settings["data"]), {"batch_dimension": kind.dimension}
+    written = export(network, example, out, formats, architecture=there.stored, metadata=description(run, there), **how)
     return {name: {"path": str(file.path), "difference": file.difference} for name, file in written.items()}
 
 

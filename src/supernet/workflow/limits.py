@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
-import torch
+from torch import Tensor
 
 from supernet.costs.latency.machine import machine, processor
 from supernet.costs.latency.predictor import Predictor
@@ -24,6 +24,7 @@ from supernet.mixture import Costing, Table
 from supernet.settings import Settings, taken
 from supernet.sketch import sketched
 from supernet.spaces import space_module
+from supernet.tasks import kind_for
 
 HOW = ("backend", "threads", "batch", "device")  # of a machine, what a measurement chose
 UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
@@ -45,14 +46,15 @@ def limits_of(settings: Mapping[str, Any], network: Mapping[str, Any]) -> Limits
     Raises ``InputError`` where a latency table is missing or is of other networks; warns where it was measured elsewhere.
     """
     found, sized = open_network(settings["space"], network)
+    example = kind_for(settings["space"], settings["task"]).drawn(sized, 1).to("meta")
     file = settings["limits"]["latency_table"]
     measured: dict[str, Table | Costing] = {}
     if file is not None:
-        measured = measured_tables(Path(file), settings["space"], sized, found)
+        measured = measured_tables(Path(file), settings["space"], sized, found, example)
     table, margin = own_table(settings), settings["limits"]["margin"]
     if margin is None:  # a network at the bound itself would miss it as often as not
         margin = table.underestimate if isinstance(table, LatencyTable) else 0.0
-    return Limits.of(found, [torch.empty(1, *sized["shape"], device="meta")], bounds_of(settings), measured, margin)
+    return Limits.of(found, [example], bounds_of(settings), measured, margin)
 
 
 def open_network(space: str, network: Mapping[str, Any]) -> tuple[Supernet, Settings]:
@@ -64,15 +66,15 @@ def open_network(space: str, network: Mapping[str, Any]) -> tuple[Supernet, Sett
     return found, sized
 
 
-def measured_tables(file: Path, space: str, sized: Settings, network: Supernet) -> dict[str, Table | Costing]:
+def measured_tables(file: Path, space: str, sized: Settings, network: Supernet, example: Tensor) -> dict[str, Table | Costing]:
     """The tables or the predictor of a file that ``supernet profile`` wrote, or a published table."""
     if kind_of(file) == "predictor":
         return {"latency": Predictor.read(file)}
     if kind_of(file) != "measured":
-        found = parts(network, torch.empty(1, *sized["shape"], device="meta"))
+        found = parts(network, example)
         return {"latency": published_table(file, network.space, found)}
     table = LatencyTable.read(file)
-    if other := table.differs_in(space, sized, tuple(sized["shape"])):
+    if other := table.differs_in(space, sized, tuple(example.shape[1:])):
         raise InputError(f"{file} was measured for another network: {other[0]}; measure one for this network with supernet profile")
     return {name: table.table(network.space, name) for name in table.costs}
 

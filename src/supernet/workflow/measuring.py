@@ -6,7 +6,6 @@ import sys
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import nn
 
 from supernet.costs.latency.profile import time_network
@@ -20,6 +19,7 @@ from supernet.settings import Settings, json_ready
 from supernet.settings import taken as taken_by
 from supernet.space import Architecture
 from supernet.spaces import space_module
+from supernet.tasks import kind_for
 from supernet.workflow.delivery import export_run
 from supernet.workflow.limits import HOW, here, open_network, own_table
 
@@ -35,7 +35,7 @@ def measured_latency(settings: Settings, there: Design, network: nn.Module, pred
     if "backend" not in now or table.differs(now):
         return None
     try:
-        timing = time_network(network, torch.empty(1, *there.sized({})["shape"]), **how)
+        timing = time_network(network, kind_for(settings["space"], settings["task"]).drawn(there.sized({}), 1), **how)
     except InputError as error:  # a backend that is not here
         print(f"warning: the network was not measured: {error}", file=sys.stderr)
         return None
@@ -79,7 +79,7 @@ def milliseconds_by_part(settings: Settings, network: Settings, architecture: Ar
     if not isinstance(table, LatencyTable):
         return []
     supernet, sized = open_network(settings["space"], network)
-    found = taken(supernet.space, parts(supernet, torch.empty(1, *sized["shape"], device="meta")), architecture)
+    found = taken(supernet.space, parts(supernet, kind_for(settings["space"], settings["task"]).drawn(sized, 1).to("meta")), architecture)
     alone = [(part.name, table.parts[part.name]) for part in found if table.parts.get(part.name)]
     total = sum(ms for _, ms in alone)
     whole = table.fit.offset + table.fit.scale * total

@@ -31,16 +31,14 @@ from supernet.strategies import strategy as strategy_named
 from supernet.strategies.retrain import Retrain
 from supernet.strategies.weights import Weights
 from supernet.task import Task
+from supernet.tasks.kind import Kind
 from supernet.workflow.baseline import random_baseline
-from supernet.workflow.classification import ImageTask
-from supernet.workflow.language import TextTask, keep_vocabulary
 from supernet.workflow.limits import bounds_of
 from supernet.workflow.pace import steps_for
-from supernet.workflow.tasks import by_length
 from supernet.workflow.watching import watcher
 
 
-def build_supernet(settings: Settings, task: ImageTask | TextTask) -> Supernet:
+def build_supernet(settings: Settings, task: Kind) -> Supernet:
     """The supernet of the run's space and settings."""
     seed_everything(settings["seed"])
     supernet: Supernet = space_module(settings["space"]).supernet(**supernet_settings(settings, task))
@@ -49,7 +47,7 @@ def build_supernet(settings: Settings, task: ImageTask | TextTask) -> Supernet:
     return supernet
 
 
-def supernet_settings(settings: Settings, task: ImageTask | TextTask | None = None) -> Settings:
+def supernet_settings(settings: Settings, task: Kind | None = None) -> Settings:
     """Of the space, of the method, of the data, of the user: the later counts."""
     module, method = space_module(settings["space"]), STRATEGIES.get(settings["method"])
     own = method.space.get(settings["space"], {}) if method else {}
@@ -57,14 +55,14 @@ def supernet_settings(settings: Settings, task: ImageTask | TextTask | None = No
     return accepted(f"the supernet of {settings['space']}", module.supernet, given)
 
 
-def network_settings(settings: Settings, task: ImageTask | TextTask | None = None) -> Settings:
+def network_settings(settings: Settings, task: Kind | None = None) -> Settings:
     """Of the network that a search is for: what the user says; in spaces that build but one network, else what the supernet has."""
     module = space_module(settings["space"])
     base = taken(module.network, supernet_settings(settings, task)) if getattr(module, "ONE_BUILD", False) else {}
     return {**base, **(task.sizes if task else {}), **settings["network"]}
 
 
-def make_strategy(settings: Settings, task: ImageTask | TextTask, supernet: Supernet, limits: Limits | None) -> Any:
+def make_strategy(settings: Settings, task: Kind, supernet: Supernet, limits: Limits | None) -> Any:
     """The strategy of a command's settings; prices adapt, so every strategy has its own."""
     space, method = settings["space"], strategy_named(settings["method"])
     module, sizes = space_module(space), supernet_settings(settings, task)
@@ -73,15 +71,15 @@ def make_strategy(settings: Settings, task: ImageTask | TextTask, supernet: Supe
         own["build"] = lambda **more: module.supernet(**{**sizes, **more})
     if limits and method.alphas:
         own |= limits.for_gradient(method.pricing(space), settings["price"])
-    return by_length(method.load(space)(supernet, task, seed=settings["seed"], weights=settings["weights"], **own), task)
+    return task.paced(method.load(space)(supernet, task, seed=settings["seed"], weights=settings["weights"], **own))
 
 
 def over_a_supernet(
-    settings: Settings, run: Run, task: ImageTask | TextTask, limits: Limits | None, feasible: Architecture | None
+    settings: Settings, run: Run, task: Kind, limits: Limits | None, feasible: Architecture | None
 ) -> tuple[Found, Settings]:
     """``limits``: of ``limits_of``, where anything is bound or priced. ``feasible``: an architecture that keeps them, if one is known."""
     start = task.data.state_dict()
-    keep_vocabulary(run, task)
+    task.keep(run)
     supernet = build_supernet(settings, task)
     network = network_settings(settings, task)
     task.place(supernet)
@@ -110,8 +108,7 @@ def over_a_supernet(
     found.data = {"preprocessing": task.preprocessing, **task.about}
     found.built = {**supernet_settings(settings, task), **strategy.built}
     if settings["baseline"]["name"]:
-        if isinstance(task, TextTask):
-            task.data.load_state_dict(start)  # its stream carries the hidden state of the supernet
+        task.forget(start)
         found.baseline = random_baseline(
             run,
             supernet.space,
@@ -136,7 +133,7 @@ def against_random(found: Found, task: Task) -> dict[str, Verdict]:
 
 
 def from_scratch(
-    settings: Settings, run: Run, task: ImageTask | TextTask, limits: Limits | None, feasible: Architecture | None
+    settings: Settings, run: Run, task: Kind, limits: Limits | None, feasible: Architecture | None
 ) -> tuple[Found, Settings]:
     space = build_supernet(settings, task).space
     network = network_settings(settings, task)
@@ -169,14 +166,14 @@ def searcher_of(settings: Settings, name: str, space: SearchSpace, feasible: Arc
     return searcher if feasible is None else Assured(searcher, feasible)
 
 
-def scratch_estimator(settings: Settings, task: ImageTask | TextTask, epochs: int, steps: int | None = None) -> FromScratch:
+def scratch_estimator(settings: Settings, task: Kind, epochs: int, steps: int | None = None) -> FromScratch:
     """Trains the network of an architecture at the supernet's size: the proxy of the papers."""
     module = space_module(settings["space"])
     able = taken(module.network, supernet_settings(settings, task))
     weights = partial(Weights, **{"lr_min": 0.0, **settings["weights"]})
 
     def train(model: nn.Module, of: Task) -> Any:
-        return by_length(Retrain(model, of, drop_path=0.0, weights=weights), task)
+        return task.paced(Retrain(model, of, drop_path=0.0, weights=weights))
 
     return FromScratch(lambda arch: module.network(arch, **able), task, epochs=epochs, steps=steps, seed=settings["seed"], strategy=train)
 
@@ -198,7 +195,7 @@ def on_a_table(settings: Settings, run: Run, limits: Limits | None, feasible: Ar
     return found, dict(settings["network"])
 
 
-def sketch(settings: Settings, task: ImageTask | TextTask | None = None) -> Supernet:
+def sketch(settings: Settings, task: Kind | None = None) -> Supernet:
     """The supernet of a command's settings, without storage; raises ``InputError`` where it cannot be built, or not be held."""
     given, module = supernet_settings(settings, task), space_module(settings["space"])
     found: Supernet = fitting(f"the supernet of {settings['space']}", lambda: module.supernet(**given))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+import torch
 from torch import nn
 
 from supernet.costs.limits import Limits
@@ -26,14 +27,18 @@ from supernet.space import Architecture, SearchSpace
 from supernet.spaces import space_module
 from supernet.strategies import STRATEGIES
 from supernet.strategies.weights import Weights
-from supernet.workflow.classification import ImageTask
+from supernet.tasks import kind_for
+from supernet.tasks.kind import Kind
 from supernet.workflow.commands import NOT_FOR_USERS
-from supernet.workflow.language import TextTask
 from supernet.workflow.limits import bounds_of, limits_of, prices
 from supernet.workflow.methods import make_strategy, network_settings, open_table, searcher_of, sketch, supernet_settings
-from supernet.workflow.tasks import task_of
 
-ImageOrText = ImageTask | TextTask
+
+def use_threads(settings: Settings) -> None:
+    """Use the threads asked for; write down how many there are, since results depend on it."""
+    if settings["threads"]:
+        torch.set_num_threads(settings["threads"])
+    settings["threads"] = torch.get_num_threads()
 
 
 @dataclass
@@ -43,7 +48,7 @@ class Prepared:
     ``feasible``: an architecture that keeps all bounds, where there are any and one is known.
     """
 
-    task: ImageOrText | None
+    task: Kind | None
     limits: Limits | None
     supernet: Supernet
     feasible: Architecture | None = None
@@ -56,7 +61,7 @@ def prepared(settings: Settings) -> Prepared:
     Raises ``InputError``. The streams of the task are as they were.
     """
     check_combination(settings)
-    method, task = settings["method"], None if settings["table"]["file"] else task_of(settings, settings["space"])
+    method, task = settings["method"], None if settings["table"]["file"] else kind_for(settings["space"], settings["task"]).read(settings)
     start = task.data.state_dict() if task else {}
     supernet = sketch(settings, task)
     network = network_settings(settings, task) if task else settings["network"]
@@ -107,7 +112,7 @@ def check_network(space: str, supernet: Supernet, network: Mapping[str, Any]) ->
     fitting(f"a network of {space}", Design(space, drawn, dict(drawn), "", dict(network)).network)
 
 
-def check_stages(settings: Settings, task: ImageOrText) -> None:
+def check_stages(settings: Settings, task: Kind) -> None:
     """Refuse stages whose supernets could not be built when their turn comes."""
     space, method = settings["space"], STRATEGIES[settings["method"]]
     if space not in method.builds:
@@ -132,7 +137,7 @@ def with_resolved(settings: Settings, values: Settings) -> Settings:
 
 
 def resolved(
-    settings: Settings, task: ImageOrText | None, network: Settings, supernet: Supernet, limits: Limits | None, strategy: Any
+    settings: Settings, task: Kind | None, network: Settings, supernet: Supernet, limits: Limits | None, strategy: Any
 ) -> Settings:
     """Section -> all its values, those that are not given too."""
     space, method = settings["space"], STRATEGIES.get(settings["method"])

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from supernet.costs.latency.backends import check_backend
 from supernet.costs.latency.collection import collect, emit
 from supernet.costs.latency.profile import profile, profile_networks
@@ -17,10 +15,10 @@ from supernet.run import check_writable
 from supernet.settings import Settings, accepted, checked, defaults, json_ready
 from supernet.spaces import space_module
 from supernet.task import usable
+from supernet.tasks import kind_for
 from supernet.workflow.commands import Profile
 from supernet.workflow.limits import open_network
 from supernet.workflow.planning import with_resolved
-from supernet.workflow.tasks import reads_text
 
 PROFILE: Settings = Profile().model_dump()
 
@@ -33,9 +31,9 @@ def check_profile(
     space = settings["space"]
     if space is None:
         raise InputError("no search space: give --space (supernet list spaces)")
-    module = space_module(space)
-    if reads_text(space):
-        raise InputError(f"every cell of {space} takes equally long: there is nothing to choose by latency")
+    module, kind = space_module(space), kind_for(space, settings["task"])
+    if kind.unpriced:
+        raise InputError(f"latencies choose nothing in {space}: {kind.unpriced}")
     if out is None and (emitted is None or collected is not None):
         raise InputError("give the table to write: --out latency.json (or --emit DIR)")
     if collected is None and emitted is None:
@@ -51,7 +49,7 @@ def plan_of(settings: Settings, out: Path | None, emitted: Path | None = None, c
     for place in (out, emitted):
         if place:
             check_writable(place if place.is_dir() else place.parent)
-    found = parts(supernet, torch.empty(1, *sized["shape"], device="meta"))
+    found = parts(supernet, kind_for(settings["space"], settings["task"]).drawn(sized, 1).to("meta"))
     network = {**defaults(space_module(settings["space"]).network), **sized}
     return {"settings": with_resolved(settings, {"network": network}), "parts": len(found)}
 
@@ -60,7 +58,7 @@ def profile_run(settings: Settings, out: Path | None, emitted: Path | None = Non
     """Measure, or write what another device is to measure (``emitted``), or read what it has measured (``collected``)."""
     settings, supernet, sized = check_profile(settings, out, emitted, collected)
     space, module = settings["space"], space_module(settings["space"])
-    example, described = torch.empty(1, *sized["shape"], device="meta"), json_ready(sized)
+    example, described = kind_for(space, settings["task"]).drawn(sized, 1).to("meta"), json_ready(sized)
     if collected is not None:
         table = collect(collected, emitted / "manifest.json" if emitted else None, {"processor": settings["processor"]})
         assert out

@@ -13,6 +13,7 @@ from supernet.costs.limits import missed
 from supernet.decided import Verdict, by_ranking, undecided
 from supernet.designs import Design
 from supernet.errors import InputError, unknown
+from supernet.metrics import finite
 from supernet.records import FORMAT
 from supernet.report.page import write_report
 from supernet.run import Run, check_folder, check_writable
@@ -25,14 +26,14 @@ from supernet.strategies import STRATEGIES
 from supernet.strategies import strategy as strategy_named
 from supernet.strategies.weights import Weights
 from supernet.task import usable
+from supernet.tasks import kind_for
 from supernet.train import peak_memory
-from supernet.workflow.classification import use_threads
 from supernet.workflow.commands import NOT_FOR_USERS, Search
 from supernet.workflow.limits import bounds_of, limits_of, prices, warn_elsewhere
 from supernet.workflow.measuring import exported, holds_weights, measured_latency, milliseconds_by_part
 from supernet.workflow.methods import from_scratch, on_a_table, over_a_supernet, sketch, supernet_settings
-from supernet.workflow.planning import prepared, with_resolved
-from supernet.workflow.tasks import finite, main_score, reads_text, with_recipe
+from supernet.workflow.planning import prepared, use_threads, with_resolved
+from supernet.workflow.tasks import with_recipe
 from supernet.workflow.watching import judge_of
 
 SEARCH: Settings = Search().model_dump()
@@ -41,7 +42,7 @@ SEARCH: Settings = Search().model_dump()
 def search_run(settings: Settings, out: Path, resume: bool = False) -> dict[str, Any]:
     """Search as ``settings`` say, write the run and its report, return the JSON of the command.
 
-    Its "validation" is an accuracy or a table's score; of language it is a perplexity, and None where that is not finite.
+    Its "validation" is the task's first metric or a table's score, and None where that is not finite.
     """
     settings = check_search(settings)
     check_folder(out, {}, resume)
@@ -95,8 +96,9 @@ def check_search(settings: Settings) -> Settings:
 def check_limits(settings: Settings) -> None:
     """Refuse bounds and prices that choose nothing, and a latency bound without latencies."""
     asked, file = bounds_of(settings), settings["limits"]["latency_table"]
-    if reads_text(settings["space"]) and (asked or prices(settings)):
-        raise InputError(f"limits choose nothing in {settings['space']}: its cells all have the same size; set network.hidden instead")
+    unpriced = kind_for(settings["space"], settings["task"]).unpriced
+    if unpriced and (asked or prices(settings)):
+        raise InputError(f"limits choose nothing in {settings['space']}: {unpriced}")
     if asked.keys() & {"latency", "energy"} and file is None:
         make = f"supernet profile --space {settings['space']} --out latency.json"
         raise InputError(f"a bound on latency needs latencies: give --latency-table FILE, which {make} writes")
@@ -133,11 +135,11 @@ def plan_of(settings: Settings, out: Path | None = None, resume: bool = False) -
 
 def _finish(settings: Settings, run: Run, found: Found, network: Settings, seconds: float) -> dict[str, Any]:
     """Write architecture.json and return the JSON of a search."""
-    space, module = settings["space"], space_module(settings["space"])
+    space, module, kind = settings["space"], space_module(settings["space"]), kind_for(settings["space"], settings["task"])
     there = Design(space, found.architecture, dict(found.architecture), module.notation(found.architecture), network)
     described = there.describe()
     score = finite(found.scores)
-    validation = main_score(score)
+    validation = kind.main(score)
     alike = {f"{k}_trained_alike": v for k, v in finite(found.baseline.get("found")).items()}
     bounds = bounds_of(settings)
     costs = {"params": described["params"], "macs": described["macs"]}
@@ -162,6 +164,7 @@ def _finish(settings: Settings, run: Run, found: Found, network: Settings, secon
         "settings": json_ready(network),
         "choices": plain(found.architecture),
         "genotype": there.written(),
+        "task": kind.name,
         "found_by": found_by,
         "scores": {"validation": validation, **{f"validation_{k}": v for k, v in score.items() if k != "validation"}, **alike},
         "costs": costs,
@@ -217,4 +220,5 @@ def _finish_baseline(settings: Settings, run: Run, baseline: dict[str, Any], net
     with run.sub("baseline", {}) as sub:
         result = _finish(random, sub, best, network, 0.0)
     kept = {k: result[k] for k in ("choices", "genotype", "params", "macs", "validation")}
-    return {**kept, "found_trained_alike": main_score(finite(baseline["found"])), "budget": baseline["budget"]}
+    alike = kind_for(settings["space"], settings["task"]).main(finite(baseline["found"]))
+    return {**kept, "found_trained_alike": alike, "budget": baseline["budget"]}

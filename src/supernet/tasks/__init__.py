@@ -1,0 +1,38 @@
+"""Kinds of task by name. All that depends on what is learnt stands in the file of its kind; nothing else asks which task it is.
+
+Each is a class (see ``tasks.kind.Kind``) that reads its data, knows its networks' inputs, its loss and its metrics, and what goes with it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from supernet.errors import InputError, unknown
+from supernet.spaces import space_module
+
+if TYPE_CHECKING:
+    from supernet.tasks.kind import Kind
+
+TASKS = {
+    "classification": "supernet.tasks.classification:Classification",
+    "language": "supernet.tasks.language:LanguageModelling",
+}
+
+
+def task_kind(name: str) -> type[Kind]:
+    """The class of a task; raises ``InputError`` with the nearest name where there is none."""
+    if name not in TASKS:
+        raise unknown("task", name, TASKS)
+    module, _, attribute = TASKS[name].partition(":")
+    found: type[Kind] = getattr(import_module(module), attribute)
+    return found
+
+
+def kind_for(space: str, name: str | None = None) -> type[Kind]:
+    """The kind of task named, or the first that a space is for; raises ``InputError`` for one that it is not for."""
+    able: tuple[str, ...] = space_module(space).TASKS
+    found = task_kind(able[0] if name is None else name)
+    if found.name not in able:
+        raise InputError(f"the networks of {space} are for {' and '.join(able)}, not for {found.name}")
+    return found

@@ -1,0 +1,124 @@
+"""What every kind of task says of itself, beyond being a ``Task``: what commands ask, before and after its data is read."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from supernet.errors import unknown
+from supernet.metrics import Metric, Score
+from supernet.run import Run
+from supernet.settings import Settings
+from supernet.strategies.retrain import Retrain
+from supernet.task import Task
+
+
+@dataclass(frozen=True)
+class Companion:
+    """A plain network that is trained like one that was found, to stand beside it.
+
+    ``settings``: those it is built with; ``said``: of them, what the result says. ``params``, ``macs``: its costs.
+    """
+
+    name: str
+    settings: Settings
+    said: Settings
+    build: Callable[[], nn.Module]
+    params: int
+    macs: Callable[[nn.Module], int]
+
+
+class Kind(Task):
+    """A task that commands know by ``name``.
+
+    ``reads``: the settings of the section ``data`` that it takes. ``recipe``: by command and section, the settings of a space that
+    has none of its own. ``scored``: its metrics; by the first a run is judged. ``trainer``: what trains an evaluation network, and
+    ``short``: its settings in a short training. ``dimension``: of what a network is fed, where examples are counted.
+    ``unpriced``: why costs choose nothing among its networks; empty: they do.
+    Of the data that was read: ``sizes``: what networks for it are built with. ``about``: what outputs stand for. ``preprocessing``: how
+    an input is made. ``decided``: settings of ``data`` that follow from it. ``counts``: examples by split.
+    """
+
+    name: ClassVar[str]
+    reads: ClassVar[tuple[str, ...]]
+    recipe: ClassVar[Mapping[str, Settings]]
+    scored: ClassVar[Mapping[str, Metric]]
+    trainer: ClassVar[type[Retrain]] = Retrain
+    short: ClassVar[Settings] = {"drop_path": 0.0}
+    dimension: ClassVar[int] = 0
+    unpriced: ClassVar[str] = ""
+
+    sizes: Settings
+    about: Settings
+    preprocessing: Settings
+    decided: Settings
+    counts: dict[str, int]
+
+    @classmethod
+    def read(cls, settings: Settings, testing: bool = False) -> Kind:
+        """The task of a command's settings; only a retraining gets the test split (``testing``)."""
+        raise NotImplementedError
+
+    @classmethod
+    def drawn(cls, sizes: Mapping[str, Any], examples: int, data: Mapping[str, Any] | None = None) -> Tensor:
+        """What a network of these sizes is fed, so many examples, always the same; ``data``: the section of the settings, where known."""
+        return torch.randn(examples, *sizes["shape"], generator=torch.Generator().manual_seed(0))
+
+    @classmethod
+    def main(cls, scores: Mapping[str, float]) -> float | None:
+        """The score that a run is judged by: the first metric, or a table's score; None where it was not measured."""
+        return next((scores[name] for name in (cls.judged_by().name, "validation") if name in scores), None)
+
+    @classmethod
+    def judged_by(cls) -> Score:
+        """What is known of that score."""
+        return next(metric.score(name) for name, metric in cls.scored.items())
+
+    @classmethod
+    def evaluated(cls, data: Settings, batch_size: int) -> Settings:
+        """The section ``data`` of an evaluation."""
+        return {**data, "batch_size": batch_size}
+
+    def paced(self, strategy: Any) -> Any:
+        """A strategy, its steps adapted to the batches where that is part of the task."""
+        return strategy
+
+    def forget(self, start: dict[str, Any]) -> None:
+        """Leave nothing in the streams of the network that was trained before; ``start``: their state at the beginning."""
+
+    def keep(self, run: Run) -> None:
+        """Write into a run what its outputs cannot be read without."""
+
+    def check_kept(self, folder: Path) -> None:
+        """Raise ``InputError`` where a run's network was trained on data that this is not like."""
+
+    def beside(self, described: Mapping[str, Any]) -> Sequence[Companion]:
+        """The plain networks that a retrained one is compared with; ``described``: what ``describe`` says of it."""
+        return ()
+
+
+def machine(settings: Mapping[str, Any]) -> Settings:
+    """The arguments of a task that are of the machine and the seed, among a command's settings."""
+    return {"seed": settings["seed"], "device": settings["device"], "autocast": dtype_of(settings["autocast"])}
+
+
+def dtype_of(name: str | None) -> torch.dtype | None:
+    """The dtype of mixed precision; raises ``InputError`` for another name."""
+    able = {"bfloat16": torch.bfloat16}  # float16 would need its losses scaled
+    if name is None:
+        return None
+    if name not in able:
+        raise unknown("autocast", name, able)
+    return able[name]
+
+
+def say(notes: Sequence[str]) -> None:
+    """What was done with the data, for whoever runs a command."""
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)

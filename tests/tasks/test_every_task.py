@@ -1,0 +1,81 @@
+"""What every task promises, over the table of tasks: each goes all the way from data to a file that computes the same.
+
+A task that is added gives its smallest settings here.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from supernet import InputError
+from supernet.catalogue import catalogue
+from supernet.costs.count import params
+from supernet.metrics import SHARE
+from supernet.settings import resolve
+from supernet.spaces import SPACES, space_module
+from supernet.tasks import TASKS, kind_for, task_kind
+from supernet.workflow.delivery import evaluate_run, export_run, load
+from supernet.workflow.retraining import RETRAIN, retrain_run
+from supernet.workflow.searching import SEARCH, search_run
+
+SMALL: dict[str, dict[str, Any]] = {  # task -> its space and sizes
+    "classification": {"space": "nasbench201", "supernet.channels": 4, "supernet.cells": 1, "network.channels": 4, "network.cells": 1},
+    "language": {"space": "darts-rnn", "data.text.steps": 12, "supernet.hidden": 8, "supernet.nodes": 2, "network.hidden": 8},
+}
+LIMIT = {"language": 6000}
+
+
+def settings(task: str, method: str, **more: Any) -> dict[str, Any]:
+    flags = {"method": method, "task": task, **SMALL[task], "data.limit": LIMIT.get(task, 120), "data.batch_size": 16}
+    shared = {"supernet.batch_statistics": True} if task == "language" and method == "one-shot" else {}
+    return resolve(SEARCH, None, [], {**flags, **shared, "threads": 1, "steps": 2, "estimator.calibration": 1, **more})
+
+
+def stored(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "architecture.json").read_text())
+    return found
+
+
+def test_the_table_names_its_classes_and_every_space_its_tasks() -> None:
+    assert {name: task_kind(name).name for name in TASKS} == {name: name for name in TASKS} == {name: name for name in SMALL}
+    for space in SPACES:
+        assert space_module(space).TASKS and set(space_module(space).TASKS) <= set(TASKS)
+        assert kind_for(space).name == space_module(space).TASKS[0]
+    assert [entry["name"] for entry in catalogue("tasks")] == list(TASKS)
+    with pytest.raises(InputError, match="classification"):
+        task_kind("clasification")
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_search_by_gradients_leads_to_a_delivered_network(tmp_path: Path, task: str) -> None:
+    kind = task_kind(task)
+    found = search_run(settings(task, "darts"), tmp_path / "s")
+    searched = stored(tmp_path / "s")
+    judged = kind.judged_by()
+    assert searched["task"] == task and found["validation"] == searched["scores"][f"validation_{judged.name}"]
+    sizes = {name: value for name, value in SMALL[task].items() if not name.startswith(("supernet.", "space"))}
+    flags = {"architecture": str(tmp_path / "s"), "data.limit": LIMIT.get(task, 120), "data.batch_size": 16, "epochs": 1, "threads": 1}
+    trained = retrain_run(resolve(RETRAIN, None, [], {**sizes, **flags}), tmp_path / "r")
+    assert stored(tmp_path / "r")["task"] == task  # as the run says
+    assert set(trained["test"]) == {"loss", *kind.scored} and params(load(tmp_path / "r"), without=()) == trained["params"]
+    scored = evaluate_run(tmp_path / "r", None, "test", 16, "cpu")
+    assert scored[judged.name] == pytest.approx(trained["test"][judged.name], rel=1e-4) and scored["n"] > 0
+    written = export_run(tmp_path / "r", tmp_path / "x", ("onnx", "safetensors"))
+    assert written["onnx"]["difference"] < 1e-4
+    about = json.loads((tmp_path / "x" / "model.json").read_text())
+    assert about["inputs"][0]["shape"][kind.dimension] == "batch" and set(about["metadata"]["metrics"]) >= {f"test_{judged.name}"}
+    report = (tmp_path / "r" / "report.html").read_text()
+    assert f"Test {judged.name}" in report and ("%" in report or judged.unit != SHARE)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_evolution_over_a_one_shot_supernet_finds_the_best_of_its_trials(tmp_path: Path, task: str) -> None:
+    found = search_run(settings(task, "one-shot", trials=3), tmp_path / "s")
+    judged = task_kind(task).judged_by()
+    lines = [json.loads(line) for line in (tmp_path / "s" / "history.jsonl").read_text().splitlines()]
+    tried = [line["scores"][judged.name] for line in lines if line.get("outcome") == "scored"]
+    assert len(tried) == 3 and found["validation"] == (max if judged.larger else min)(tried)
