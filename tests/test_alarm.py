@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from supernet import InputError, OneOf, Supernet, Task, search
-from supernet.alarm import Alarm, can_skip, cells
 from supernet.run import Run
 from supernet.settings import resolve
 from supernet.space import Architecture
@@ -21,6 +20,7 @@ from supernet.spaces import cell, nasbench201, nasbench_macro, recurrent
 from supernet.stopping import Interrupted
 from supernet.strategies.darts import DARTS
 from supernet.strategies.early_stopping import SkipConnects
+from supernet.watch.alarm import Alarm, can_skip, cells
 from supernet.workflow.searching import SEARCH, search_run
 
 Lines = list[dict[str, Any]]

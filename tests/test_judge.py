@@ -19,11 +19,11 @@ from torch.nn import functional as F
 from supernet import InputError, OneOf, Supernet, Task, search
 from supernet.cli import main
 from supernet.estimators.tabular import Table
-from supernet.judge import Judge
 from supernet.space import Choice, SearchSpace
 from supernet.spaces import nasbench201, nasbench_macro
 from supernet.strategies.darts import DARTS
 from supernet.strategies.one_shot import OneShot
+from supernet.watch.judge import Judge
 
 SMALL = ("--limit-data", 96, "--channels", 2, "--batch-size", 32, "--threads", 1, "--set", "data.validation=0.5")
 

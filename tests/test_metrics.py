@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from supernet import OneOf, Supernet, Task, search
-from supernet.alarm import Alarm
 from supernet.compare import summary
 from supernet.decided import by_difference, by_seeds
 from supernet.errors import InputError
@@ -19,6 +18,7 @@ from supernet.report.record import Record
 from supernet.report.values import score, titled
 from supernet.search import default_objective
 from supernet.strategies.darts import DARTS
+from supernet.watch.alarm import Alarm
 
 
 def batches(n: int = 3, size: int = 8) -> list[tuple[Tensor, Tensor]]:

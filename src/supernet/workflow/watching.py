@@ -5,10 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from supernet.alarm import Alarm, can_skip
 from supernet.errors import InputError
 from supernet.estimators.tabular import Table
-from supernet.judge import Judge
 from supernet.layers.base import Supernet
 from supernet.run import Run
 from supernet.search import Watch
@@ -16,6 +14,8 @@ from supernet.settings import Settings
 from supernet.space import SearchSpace
 from supernet.spaces import space_module
 from supernet.strategies import STRATEGIES
+from supernet.watch.alarm import Alarm, can_skip
+from supernet.watch.judge import Judge
 
 COLUMNS = ("search", "report", "dataset")
 

@@ -1,0 +1,1 @@
+"""What looks on while a search runs: an alarm for collapse, and a benchmark table as judge."""
