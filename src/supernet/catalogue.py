@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from supernet.data import SETS, text
 from supernet.designs import chain_names
 from supernet.errors import unknown
 from supernet.searchers import SEARCHERS, searcher_class
@@ -28,7 +27,8 @@ def catalogue(what: str) -> list[dict[str, str]]:
     if what == "tasks":
         return [{"name": n, "cite": "", "about": (task_kind(n).__doc__ or "").partition("\n")[0]} for n in TASKS]
     if what == "data":
-        return [{"name": n, "cite": known.cite, "about": known.about} for n, known in {**SETS, **text.SETS}.items()]
+        every = {n: known for task in TASKS for n, known in task_kind(task).sets.items()}
+        return [{"name": n, "cite": known.cite, "about": known.about} for n, known in every.items()]
     cells = [{"name": n, "cite": str(published(n).paper)} for n in names()]
     recurrent = [{"name": n, "cite": published_recurrent(n).paper} for n in recurrent_names()]
     return cells + recurrent + [{"name": n, "cite": space_module(space).CITATION} for n, space in chain_names().items()]

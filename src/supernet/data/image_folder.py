@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy
+from numpy.typing import NDArray
 from PIL import Image
 
 from supernet.data import SETS
@@ -79,12 +80,23 @@ def _listed(folder: Path, classes: tuple[str, ...]) -> list[Picture]:
             raise InputError(f"{sub}: a file beside the class folders; pictures belong in class/picture.png")
     found: list[Picture] = []
     for name in classes:
-        for path in _pictures(folder / name) if (folder / name).is_dir() else ():
-            with _opened(path) as picture:
-                found.append(Picture(path, name, picture.mode, picture.size))
+        found += [_head(path, name) for path in (_pictures(folder / name) if (folder / name).is_dir() else ())]
     if not found:
         raise InputError(f"{folder}: holds no images")
     return found
+
+
+def decoded(paths: Sequence[Path], size: Size | None, folder: Path) -> NDArray[numpy.uint8]:
+    """Pictures (N, C, H, W), resized to ``size`` where it is given; else they must be alike. Raises ``InputError`` that names the file."""
+    heads = [_head(path, "") for path in paths]
+    mode, size = _common(heads, size)
+    found: NDArray[numpy.uint8] = _decoded(heads, mode, size, folder).images
+    return found
+
+
+def _head(path: Path, label: str) -> Picture:
+    with _opened(path) as picture:
+        return Picture(path, label, picture.mode, picture.size)
 
 
 @contextmanager

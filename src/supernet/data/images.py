@@ -21,7 +21,10 @@ HELD_OUT = 0.2  # of a set that has no test split
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Images (N, C, H, W), uint8 or float32, and labels (N,), int64, of the training and the test split; ``notes`` says what was done."""
+    """Images (N, C, H, W), uint8 or float32, and what is known of each of the training and the test split; ``notes`` says what was done.
+
+    Labels are (N,), int64, or (N, ...) for other tasks than classification.
+    """
 
     name: str
     classes: tuple[str, ...]
@@ -76,19 +79,21 @@ def _tensors(part: Labelled) -> tuple[Tensor, Tensor]:
     return x, y
 
 
-def _digits() -> Parts:
+def digits() -> Labelled:
+    """The digits of scikit-learn: images (1797, 1, 8, 8), uint8, and labels (1797,)."""
     from sklearn.datasets import load_digits  # slow to import
 
     bunch = load_digits()
     x = numpy.rint(bunch.images[:, None] * (255 / 16)).astype(numpy.uint8)  # its levels are 0 to 16
-    return labelled("digits", tuple(map(str, range(10))), [Given(x, bunch.target, "digits")])
+    return x, bunch.target.astype(numpy.int64)
 
 
 def _named(name: str, folder: str | os.PathLike[str] | None, size: tuple[int, int] | None) -> Parts:
     if size is not None:
         raise InputError(f"size is for folders of pictures; {name} has images of one size")
     if name == "digits":
-        return _digits()
+        x, y = digits()
+        return labelled("digits", tuple(map(str, range(10))), [Given(x, y, "digits")])
     known = SETS[name]
     places = [Path(root) / below for root in _roots(folder) for below in known.folders]
     for place in places if folder is None else [*places, Path(folder)]:

@@ -27,7 +27,7 @@ from supernet.spaces.cell_network import Cell, CellNetwork, FixedReductionCell, 
 from supernet.spaces.operation_sets import Noise, Operations, operations_of
 
 NAME = "darts"
-TASKS = ("classification",)
+TASKS = ("classification", "multi-label")
 CITATION = "Liu, Simonyan, Yang 2019: DARTS: Differentiable Architecture Search, https://arxiv.org/abs/1806.09055"
 SEARCH: dict[str, Any] = {"classes": 10, "channels": 16, "cells": 8, "nodes": 4, "shape": (3, 32, 32), "stem": "cifar"}
 EVALUATION: dict[str, Any] = {"classes": 10, "channels": 36, "cells": 20, "shape": (3, 32, 32), "stem": "cifar"}

@@ -28,7 +28,7 @@ from supernet.spaces.densenas_network import DenseNet, first, layer, routed
 from supernet.spaces.densenas_plan import BASIC, END, MBCONVS, SKIP, START, plan
 
 NAME = "densenas"
-TASKS = ("classification",)
+TASKS = ("classification", "multi-label")
 CITATION = "Fang et al. 2020: Densely Connected Search Space for More Flexible Neural Architecture Search, https://arxiv.org/abs/1906.09607"
 IMAGENET: dict[str, Any] = {"base": "mobilenetv2", **chain_network.IMAGENET}
 CIFAR: dict[str, Any] = {

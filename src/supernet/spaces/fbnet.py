@@ -23,7 +23,7 @@ from supernet.spaces import chain_network
 from supernet.spaces.chain_network import Chain, Place, chain_notation, decided, parse_chain, places, scaled, sizes
 
 NAME = "fbnet"
-TASKS = ("classification",)
+TASKS = ("classification", "multi-label")
 CITATION = (
     "Wu et al. 2019: FBNet: Hardware-Aware Efficient ConvNet Design via Differentiable Neural Architecture Search, "
     "https://arxiv.org/abs/1812.03443"

@@ -25,7 +25,7 @@ from supernet.space import Architecture
 from supernet.spaces.cell_network import check_sizes, conv_norm
 
 NAME = "nasbench201"
-TASKS = ("classification",)
+TASKS = ("classification", "multi-label")
 CITATION = "Dong, Yang 2020: NAS-Bench-201: Extending the Scope of Reproducible NAS, https://arxiv.org/abs/2001.00326"
 SEARCH: dict[str, Any] = {"classes": 10, "channels": 16, "cells": 5, "shape": (3, 32, 32)}
 EVALUATION: dict[str, Any] = dict(SEARCH)

@@ -22,7 +22,7 @@ from supernet.space import Architecture
 from supernet.spaces.cell_network import check_sizes
 
 NAME = "nasbench-macro"
-TASKS = ("classification",)
+TASKS = ("classification", "multi-label")
 CITATION = "Su et al. 2021: Prioritized Architecture Sampling with Monto-Carlo Tree Search, https://arxiv.org/abs/2103.11922"
 SEARCH: dict[str, Any] = {"classes": 10, "channels": 32, "shape": (3, 32, 32)}
 EVALUATION: dict[str, Any] = dict(SEARCH)

@@ -27,7 +27,7 @@ from supernet.spaces import chain_network
 from supernet.spaces.chain_network import Chain, Place, chain_notation, decided, parse_chain, places, scaled, sizes
 
 NAME = "proxyless"
-TASKS = ("classification",)
+TASKS = ("classification", "multi-label")
 CITATION = (
     "Cai, Zhu, Han 2019: ProxylessNAS: Direct Neural Architecture Search on Target Task and Hardware, https://arxiv.org/abs/1812.00332"
 )

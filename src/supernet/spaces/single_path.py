@@ -21,7 +21,7 @@ from supernet.spaces import chain_network
 from supernet.spaces.chain_network import Chain, Place, chain_notation, decided, parse_chain, places, scaled, sizes
 
 NAME = "single-path"
-TASKS = ("classification",)
+TASKS = ("classification", "multi-label")
 CITATION = (
     "Stamoulis et al. 2019: Single-Path NAS: Designing Hardware-Efficient ConvNets in less than 4 Hours, https://arxiv.org/abs/1904.02877"
 )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 TASKS = {
     "classification": "supernet.tasks.classification:Classification",
+    "multi-label": "supernet.tasks.multi_label:MultiLabel",
     "language": "supernet.tasks.language:LanguageModelling",
 }
 

@@ -8,15 +8,16 @@ from typing import Any, ClassVar
 from torch import Tensor
 from torch.nn import functional as F
 
-from supernet.data import images
+from supernet.data import SETS, images
 from supernet.metrics import USUAL
 from supernet.tasks.images import Images
 
 
 class Classification(Images):
-    """Cross-entropy; accuracy."""
+    """The one class of an image."""
 
     name: ClassVar = "classification"
+    sets: ClassVar = SETS
     recipe: ClassVar = {
         "search": {"data": {"source": "digits", "batch_size": 64}},
         "retrain": {"data": {"source": "digits", "batch_size": 96}},

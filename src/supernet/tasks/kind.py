@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from supernet.data import KnownSet
 from supernet.errors import unknown
 from supernet.metrics import Metric, Score
 from supernet.run import Run
@@ -37,15 +38,16 @@ class Companion:
 class Kind(Task):
     """A task that commands know by ``name``.
 
-    ``reads``: the settings of the section ``data`` that it takes. ``recipe``: by command and section, the settings of a space that
-    has none of its own. ``scored``: its metrics; by the first a run is judged. ``trainer``: what trains an evaluation network, and
-    ``short``: its settings in a short training. ``dimension``: of what a network is fed, where examples are counted.
-    ``unpriced``: why costs choose nothing among its networks; empty: they do.
+    ``sets``: the data sets that it knows by name. ``reads``: the settings of the section ``data`` that it takes. ``recipe``: by command
+    and section, the settings of a space that has none of its own. ``scored``: its metrics; by the first a run is judged.
+    ``trainer``: what trains an evaluation network, and ``short``: its settings in a short training. ``dimension``: of what a network is
+    fed, where examples are counted. ``unpriced``: why costs choose nothing among its networks; empty: they do.
     Of the data that was read: ``sizes``: what networks for it are built with. ``about``: what outputs stand for. ``preprocessing``: how
     an input is made. ``decided``: settings of ``data`` that follow from it. ``counts``: examples by split.
     """
 
     name: ClassVar[str]
+    sets: ClassVar[Mapping[str, KnownSet]]
     reads: ClassVar[tuple[str, ...]]
     recipe: ClassVar[Mapping[str, Settings]]
     scored: ClassVar[Mapping[str, Metric]]

@@ -53,6 +53,7 @@ class LanguageModelling(Kind):
     """
 
     name: ClassVar = "language"
+    sets: ClassVar = text.SETS
     reads: ClassVar = ("source", "limit", "batch_size", "text")
     recipe: ClassVar = {
         "search": {"data": {"source": "shakespeare", "batch_size": 256}},
