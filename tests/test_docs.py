@@ -19,6 +19,7 @@ import typer
 
 from supernet import cli
 from supernet.data import SETS
+from supernet.estimators import ESTIMATORS
 from supernet.searchers import SEARCHERS
 from supernet.settings import accepted
 from supernet.spaces import SPACES, space_module
@@ -59,7 +60,7 @@ def run(words: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
 @pytest.fixture
 def registered() -> Iterator[None]:
     """What a page adds to the tables of names is taken away again."""
-    tables: list[dict[str, Any]] = [STRATEGIES, SEARCHERS, SPACES, SETS]
+    tables: list[dict[str, Any]] = [STRATEGIES, SEARCHERS, ESTIMATORS, SPACES, SETS]
     before = [set(table) for table in tables]
     yield
     for table, names in zip(tables, before, strict=True):
@@ -161,7 +162,7 @@ def test_every_page_is_in_the_table_of_contents() -> None:
 
 @pytest.mark.parametrize(
     ("page", "names"),
-    [("methods", [*STRATEGIES, *SEARCHERS]), ("spaces", [*SPACES]), ("data", [*SETS])],
+    [("methods", [*STRATEGIES, *SEARCHERS, *ESTIMATORS]), ("spaces", [*SPACES]), ("data", [*SETS])],
     ids=["methods", "spaces", "data"],
 )
 def test_every_name_is_documented(page: str, names: list[str]) -> None:

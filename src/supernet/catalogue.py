@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from supernet.designs import chain_names
 from supernet.errors import unknown
+from supernet.estimators import ESTIMATORS
 from supernet.searchers import SEARCHERS, searcher_class
 from supernet.spaces import SPACES, space_module
 from supernet.spaces.published import names, published
@@ -11,7 +12,7 @@ from supernet.spaces.published.recurrent import published_recurrent, recurrent_n
 from supernet.strategies import STRATEGIES
 from supernet.tasks import TASKS, task_kind
 
-KINDS = ("methods", "searchers", "spaces", "tasks", "data", "architectures")
+KINDS = ("methods", "searchers", "estimators", "spaces", "tasks", "data", "architectures")
 
 
 def catalogue(what: str) -> list[dict[str, str]]:
@@ -22,6 +23,8 @@ def catalogue(what: str) -> list[dict[str, str]]:
         return [{"name": n, "cite": m.cite} for n, m in STRATEGIES.items()] + catalogue("searchers")
     if what == "searchers":
         return [{"name": n, "cite": _cited(searcher_class(n).__module__)} for n in SEARCHERS]
+    if what == "estimators":
+        return [{"name": n, "cite": _cited(known.path.partition(":")[0]), "about": known.about} for n, known in ESTIMATORS.items()]
     if what == "spaces":
         return [{"name": n, "cite": space_module(n).CITATION} for n in SPACES]
     if what == "tasks":
@@ -35,7 +38,7 @@ def catalogue(what: str) -> list[dict[str, str]]:
 
 
 def _cited(module: str) -> str:
-    """The citation in a searcher's module docstring: its last paragraph, if that names a paper."""
+    """The citation in a module's docstring: its last paragraph, if that names a paper."""
     from importlib import import_module
 
     last = (import_module(module).__doc__ or "").strip().split("\n\n")[-1]

@@ -76,7 +76,7 @@ def search(
     epochs: EPOCHS = None,
     steps: STEPS = None,
     trials: Annotated[int | None, typer.Option(help="Architectures that a searcher tries.")] = None,
-    estimator: Annotated[str | None, typer.Option(help="shared, scratch or table.")] = None,
+    estimator: Annotated[str | None, typer.Option(help="What scores architectures (supernet list estimators).")] = None,
     searcher: Annotated[str | None, typer.Option(help="What searches the trained supernet (supernet list searchers).")] = None,
     baseline: Annotated[str | None, typer.Option(help="random: add a random search of equal cost.")] = None,
     batch_size: BATCH = None,
@@ -367,7 +367,7 @@ def profile(
 
 @app.command("list", epilog="Example: supernet list architectures")
 def list_(
-    what: Annotated[str, typer.Argument(help="methods, searchers, spaces, tasks, data or architectures.")],
+    what: Annotated[str, typer.Argument(help="methods, searchers, estimators, spaces, tasks, data or architectures.")],
     cite: Annotated[bool, typer.Option("--cite", help="Say whom to cite.")] = False,
     json_: JSON = False,
 ) -> None:

@@ -26,12 +26,14 @@ class Estimator(Protocol):
 class Known:
     """An estimator by name.
 
-    path: "module:class"; a table's ``estimate`` is called. needs: what it scores by. cheaper: what a smaller fidelity is; None: there
-    is no cheaper answer. raised: the score that it gives, to be raised; None: it gives the task's own metrics.
+    path: "module:class"; a table's ``estimate`` is called. Where it ``needs`` data, the class takes (build, task), and whatever it names
+    of ``seed``, ``epochs``, ``steps`` and ``strategy``. about: what it scores by, in words. cheaper: what a smaller fidelity is; None:
+    there is no cheaper answer. raised: the score that it gives, to be raised; None: it gives the task's own metrics.
     """
 
     path: str
     needs: Literal["supernet", "data", "table", "predictor"]
+    about: str
     cheaper: str | None
     raised: str | None = None
 
@@ -43,10 +45,27 @@ class Known:
 
 
 ESTIMATORS = {
-    "shared": Known("supernet.estimators.shared:SharedWeights", "supernet", "a share of the calibration and of the validation batches"),
-    "scratch": Known("supernet.estimators.scratch:FromScratch", "data", "a share of the training steps, with schedules as long"),
-    "table": Known("supernet.estimators.tabular:Table", "table", None, raised="validation"),
-    "predictor": Known("supernet.estimators.predicted:Predicted", "predictor", None),
+    "shared": Known(
+        "supernet.estimators.shared:SharedWeights",
+        needs="supernet",
+        about="the weights of a trained supernet",
+        cheaper="the beginning of the calibration and of the validation batches",
+    ),
+    "scratch": Known(
+        "supernet.estimators.scratch:FromScratch",
+        needs="data",
+        about="training each architecture from nothing",
+        cheaper="a share of the training steps, with schedules as long; the scoring is whole",
+    ),
+    "table": Known(
+        "supernet.estimators.tabular:Table", needs="table", about="finished trainings in a file", cheaper=None, raised="validation"
+    ),
+    "predictor": Known(
+        "supernet.estimators.predicted:Predicted",
+        needs="predictor",
+        about="models fitted to measurements; in programs only",
+        cheaper=None,
+    ),
 }
 
 

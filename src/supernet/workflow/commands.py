@@ -109,7 +109,7 @@ class SearcherSettings(Section):
 class Estimator(Section):
     """What scores architectures."""
 
-    name: Literal["shared", "scratch", "table"] | None = Field(default=None, description="follows from the method; another is refused")
+    name: Text | None = Field(default=None, description="what scores; none: by the method and its data (supernet list estimators)")
     epochs: Epochs = Field(default=1, description="of each architecture that is trained from nothing")
     calibration: CountOrNone = Field(default=20, description="batches on which batch norms are recalibrated; 0: none")
 

@@ -1,4 +1,4 @@
-"""The three ways to an architecture: over a supernet, by training each from nothing, on a benchmark table."""
+"""The three ways to an architecture: over a supernet, by scoring single ones on data, on a benchmark table."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from torch import nn
 from supernet.costs.limits import Limits
 from supernet.costs.objective import Objective
 from supernet.decided import Verdict, by_difference
+from supernet.estimators import ESTIMATORS
 from supernet.estimators.scratch import FromScratch
 from supernet.estimators.tabular import Table
 from supernet.layers.base import Supernet
@@ -132,12 +133,25 @@ def against_random(found: Found, task: Task) -> dict[str, Verdict]:
     return {"baseline": by_difference(own, other, task.examples() if judged.counted else None, judged.larger)}
 
 
-def from_scratch(
+def needs_of(settings: Settings) -> str:
+    """What architectures are scored by, by the method and what it is given: see ``supernet.estimators.Known``."""
+    return "supernet" if settings["method"] in STRATEGIES else "table" if settings["table"]["file"] else "data"
+
+
+def estimator_of(settings: Settings) -> str:
+    """The name of what scores architectures: the one that was asked for, else the first that can."""
+    needs: str = needs_of(settings)
+    given: str | None = settings["estimator"]["name"]
+    return given or next(name for name, known in ESTIMATORS.items() if known.needs == needs)
+
+
+def on_data(
     settings: Settings, run: Run, task: Kind, limits: Limits | None, feasible: Architecture | None
 ) -> tuple[Found, Settings]:
-    space = build_supernet(settings, task).space
+    space, raised = build_supernet(settings, task).space, ESTIMATORS[estimator_of(settings)].raised
     network = network_settings(settings, task)
-    objective, steps = replace(default_objective(task), limits=limits.aims if limits else {}), settings["steps"]
+    goal, steps = Objective(maximise=(raised,)) if raised else default_objective(task), settings["steps"]
+    objective = replace(goal, limits=limits.aims if limits else {})
     if settings["seconds"]:
         one = scratch_estimator(settings, task, 1)
         drawn = space.sample(Random(settings["seed"]))
@@ -147,7 +161,7 @@ def from_scratch(
     trials = try_architectures(
         space,
         searcher_of(settings, settings["method"], space, feasible),
-        scratch_estimator(settings, task, settings["estimator"]["epochs"], steps),
+        estimator_on_data(estimator_of(settings), settings, task, epochs=settings["estimator"]["epochs"], steps=steps),
         settings["trials"],
         objective,
         run,
@@ -168,6 +182,12 @@ def searcher_of(settings: Settings, name: str, space: SearchSpace, feasible: Arc
 
 def scratch_estimator(settings: Settings, task: Kind, epochs: int, steps: int | None = None) -> FromScratch:
     """Trains the network of an architecture at the supernet's size: the proxy of the papers."""
+    made: FromScratch = estimator_on_data("scratch", settings, task, epochs=epochs, steps=steps)
+    return made
+
+
+def estimator_on_data(name: str, settings: Settings, task: Kind, **length: Any) -> Any:
+    """Scores the network of an architecture at the supernet's size; ``length``: of a training, where it trains."""
     module = space_module(settings["space"])
     able = taken(module.network, supernet_settings(settings, task))
     weights = partial(Weights, **{"lr_min": 0.0, **settings["weights"]})
@@ -175,7 +195,8 @@ def scratch_estimator(settings: Settings, task: Kind, epochs: int, steps: int | 
     def train(model: nn.Module, of: Task) -> Any:
         return task.paced(Retrain(model, of, drop_path=0.0, weights=weights))
 
-    return FromScratch(lambda arch: module.network(arch, **able), task, epochs=epochs, steps=steps, seed=settings["seed"], strategy=train)
+    made, given = ESTIMATORS[name].load(), {"seed": settings["seed"], "strategy": train, **length}
+    return made(lambda arch: module.network(arch, **able), task, **taken(made, given))
 
 
 def on_a_table(settings: Settings, run: Run, limits: Limits | None, feasible: Architecture | None) -> tuple[Found, Settings]:

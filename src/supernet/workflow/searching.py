@@ -13,6 +13,7 @@ from supernet.costs.limits import missed
 from supernet.decided import Verdict, by_ranking, undecided
 from supernet.designs import Design
 from supernet.errors import InputError, unknown
+from supernet.estimators import ESTIMATORS, estimator_named
 from supernet.metrics import finite
 from supernet.records import FORMAT
 from supernet.report.page import write_report
@@ -20,7 +21,7 @@ from supernet.run import Run, check_folder, check_writable
 from supernet.search import Found
 from supernet.searchers import SEARCHERS, searcher_class
 from supernet.searchers.state import plain
-from supernet.settings import Settings, accepted, checked, json_ready
+from supernet.settings import Settings, accepted, checked, json_ready, keywords
 from supernet.spaces import space_module
 from supernet.strategies import STRATEGIES
 from supernet.strategies import strategy as strategy_named
@@ -31,7 +32,7 @@ from supernet.train import peak_memory
 from supernet.workflow.commands import NOT_FOR_USERS, Search
 from supernet.workflow.limits import bounds_of, limits_of, prices, warn_elsewhere
 from supernet.workflow.measuring import exported, holds_weights, measured_latency, milliseconds_by_part
-from supernet.workflow.methods import from_scratch, on_a_table, over_a_supernet, sketch, supernet_settings
+from supernet.workflow.methods import estimator_of, needs_of, on_a_table, on_data, over_a_supernet, sketch, supernet_settings
 from supernet.workflow.planning import prepared, use_threads, with_resolved
 from supernet.workflow.tasks import with_recipe
 from supernet.workflow.watching import judge_of
@@ -56,7 +57,7 @@ def search_run(settings: Settings, out: Path, resume: bool = False) -> dict[str,
         elif settings["method"] in STRATEGIES:
             found, module_settings = over_a_supernet(settings, run, ready.task, ready.limits, ready.feasible)
         else:
-            found, module_settings = from_scratch(settings, run, ready.task, ready.limits, ready.feasible)
+            found, module_settings = on_data(settings, run, ready.task, ready.limits, ready.feasible)
         result = _finish(settings, run, found, module_settings, time.monotonic() - began)
         space = found.supernet.space if found.supernet else {}
         write_report(run.folder, {name: choice.options for name, choice in space.items()})
@@ -109,12 +110,18 @@ def check_limits(settings: Settings) -> None:
 
 
 def check_estimator(settings: Settings) -> None:
-    """What scores architectures follows from the method and its data; refuse a name that says otherwise."""
-    name, method = settings["estimator"]["name"], settings["method"]
-    own = "shared" if method in STRATEGIES else "table" if settings["table"]["file"] else "scratch"
-    if name not in (None, own):
-        able = {"shared": f"search one-shot --searcher {method}", "scratch": "a searcher on --data", "table": "a searcher with --table"}
-        raise InputError(f"here {method} scores architectures by {own}, not by {name}; for {name} use {able[name]}")
+    """Refuse an estimator that has not what it scores by here, and settings of a training where it trains nothing."""
+    name, method = estimator_of(settings), settings["method"]
+    known, needs = estimator_named(name), needs_of(settings)
+    if known.needs != needs:
+        own = " or ".join(n for n, other in ESTIMATORS.items() if other.needs == needs)
+        able = {"supernet": f"search one-shot --searcher {method}", "data": "a searcher on --data", "table": "a searcher with --table"}
+        able |= {"predictor": "a program (supernet.estimators.predicted)"}
+        raise InputError(f"here {method} scores architectures by {own}, not by {name}; for {name} use {able[known.needs]}")
+    if needs == "data" and "steps" not in keywords(known.load()):
+        given = {**{n: settings[n] for n in ("steps", "seconds", "weights")}, "estimator.epochs": settings["estimator"]["epochs"] != 1}
+        for idle in (n for n, value in given.items() if value):
+            raise InputError(f"{idle} would have no effect: {name} trains nothing; set trials instead")
 
 
 def plan_of(settings: Settings, out: Path | None = None, resume: bool = False) -> dict[str, Any]:
@@ -138,7 +145,7 @@ def _finish(settings: Settings, run: Run, found: Found, network: Settings, secon
     space, module, kind = settings["space"], space_module(settings["space"]), kind_for(settings["space"], settings["task"])
     there = Design(space, found.architecture, dict(found.architecture), module.notation(found.architecture), network)
     described = there.describe()
-    score = finite(found.scores)
+    score, raised = finite(found.scores), {known.raised for known in ESTIMATORS.values()}
     validation = kind.main(score)
     alike = {f"{k}_trained_alike": v for k, v in finite(found.baseline.get("found")).items()}
     bounds = bounds_of(settings)
@@ -166,7 +173,7 @@ def _finish(settings: Settings, run: Run, found: Found, network: Settings, secon
         "genotype": there.written(),
         "task": kind.name,
         "found_by": found_by,
-        "scores": {"validation": validation, **{f"validation_{k}": v for k, v in score.items() if k != "validation"}, **alike},
+        "scores": {"validation": validation, **{k if k in raised else f"validation_{k}": v for k, v in score.items()}, **alike},
         "costs": costs,
         **counted,
         **({"supernet": json_ready(found.built)} if found.built else {}),
