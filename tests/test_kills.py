@@ -67,9 +67,9 @@ def retrain(*sets: str, epochs: int = 10, auxiliary: bool = True) -> Words:
 
 
 def method_case(name: str) -> Words:
-    method = STRATEGIES[name]
+    method = STRATEGIES[name].load()
     space = HOME.get(name, ("darts",))[0]
-    trials = "" if method.alphas else "--trials 6"
+    trials = "" if method.decides else "--trials 6"
     small = SMALL[space].replace("--channels 4", f"--channels {WIDE.get(name, 4)}")
     return search(name, f"--space {space} {IMAGES} --epochs 6 {small} {trials}")
 

@@ -78,7 +78,7 @@ def test_a_derived_network_is_retrained_with_batch_statistics_and_stays_in_evalu
 
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_every_strategy_says_what_it_trains(name: str) -> None:
-    assert "training" in dir(STRATEGIES[name].load().func)
+    assert "training" in dir(STRATEGIES[name].load())
 
 
 def test_evaluating_trains_nothing_and_puts_every_mode_back() -> None:

@@ -24,6 +24,7 @@ from supernet.space import Architecture, Choice
 from supernet.spaces import SPACES, space_module
 from supernet.spaces.published import names, published
 from supernet.spaces.published.recurrent import published_recurrent, recurrent_names
+from supernet.spaces.serves import served
 from supernet.strategies import Method, strategy
 
 NAMED = re.compile(r"\s*([A-Za-z][\w-]+)\s*(?:\(([^()]*)\))?\s*:")  # the notation of a chain starts with its space, perhaps its settings
@@ -211,17 +212,14 @@ def alphas(choice: Choice, method: Method | None, space: str) -> int:
     """How many architecture parameters a method learns for a choice; None: as DARTS does."""
     if method is None:
         return len(choice.options) if choice.pick is None else 0
-    if not method.alphas or not (choice.pick is None or method.inputs):
-        return 0
-    learnt: int = method.load(space).func.logits(choice)  # type: ignore[attr-defined]
-    return learnt
+    return method.load(space).logits(choice)
 
 
 def describe_space(space: str, method: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters of a space's supernet, the number of alphas a method learns, the options of every choice, the space's size."""
     module = space_module(space)
     known = strategy(method) if method else None
-    own = known.space.get(space, {}) if known else {}
+    own = served(space, known.load(space).needs) if known else {}
     sizes = usual(module, given.get("stem")) if getattr(module, "ONE_BUILD", False) else module.SEARCH
     settings = {**sizes, **own, **{k: v for k, v in given.items() if v is not None}}
     settings = accepted(f"the supernet of {space}", module.supernet, settings)

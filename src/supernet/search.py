@@ -136,10 +136,10 @@ def search(
     task.place(supernet)
     if isinstance(method, str):
         seed_everything(seed)
-        known = strategy_named(method)
-        check_names(method, known.load(), settings)
-        priced = limits.for_gradient(known.pricing()) if limits and known.alphas else {}
-        strategy: Any = known.load()(supernet, task, seed=seed, **priced, **settings)
+        known = strategy_named(method).load()
+        check_names(method, known, settings)
+        priced = limits.for_gradient(known.pricing) if limits and known.decides else {}
+        strategy: Any = known(supernet, task, seed=seed, **priced, **settings)
     else:
         if settings:
             raise InputError(f"settings ({', '.join(settings)}) go to a strategy's name; a strategy that is made already takes none")

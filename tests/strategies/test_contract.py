@@ -20,6 +20,7 @@ from supernet.layers.base import searchable
 from supernet.mixture import Table, expected, one_hot
 from supernet.space import Architecture, SearchSpace
 from supernet.spaces import cell, single_path
+from supernet.spaces.serves import builds_again, served
 from supernet.strategies import STRATEGIES
 from supernet.strategies.early_stopping import STOPS
 from supernet.strategies.regularisers import REGULARISERS
@@ -48,7 +49,7 @@ def cells(name: str, **settings: Any) -> Supernet:
     """The supernet of a method on the cell space, or on the only one that it has, small."""
     if name in ONLY:
         return ONLY[name]()
-    own = {k: v for k, v in STRATEGIES[name].space.get("darts", {}).items() if k not in SIZES}
+    own = {k: v for k, v in served("darts", STRATEGIES[name].load().needs).items() if k not in SIZES}
     if "cells" in settings:
         settings["cells"] = 3 + settings["cells"] // 6
     return cell.supernet(**{**SIZES, **own, **settings})
@@ -65,7 +66,7 @@ def bounded(name: str, net: Supernet) -> dict[str, Any]:
     table = {(): torch.tensor(20.0), **{(n,): 1.0 + torch.arange(len(c.options)) for n, c in space.items() if c.pick is None}}
     cheapest, dearest = (cost(space, table, {n: list(c.takes())[i] for n, c in space.items()}) for i in (0, -1))
     bound = cheapest + 0.3 * (dearest - cheapest)
-    price = Price(table, **{**STRATEGIES[name].load().func.pricing, "bound": bound})  # type: ignore[attr-defined]
+    price = Price(table, **{**STRATEGIES[name].load().pricing, "bound": bound})
     return {"penalty": price, "within": lambda arch: cost(space, table, arch) / bound - 1}
 
 
@@ -76,7 +77,7 @@ def cost(space: SearchSpace, table: Table, arch: Architecture) -> float:
 def on_cells(name: str, seed: int = 0, priced: bool = False) -> tuple[Any, Task]:
     torch.manual_seed(seed)
     task, method, net = Task(batches(2), batches(3), loss=F.cross_entropy, seed=seed), STRATEGIES[name], cells(name)
-    build = {"build": lambda **settings: cells(name, **settings)} if "darts" in method.builds else {}
+    build = {"build": lambda **settings: cells(name, **settings)} if builds_again("darts", method.load().needs) else {}
     return method.load()(net, task, seed=seed, **build, **(bounded(name, net) if priced else {})), task
 
 
@@ -88,7 +89,7 @@ def on_own(name: str, seed: int = 0, priced: bool = False) -> tuple[Any, Task]:
 
 def made(name: str, seed: int = 0, priced: bool = False) -> tuple[Any, Task]:
     """On a user's network, and on small cells where the method makes further ones or cannot take the user's."""
-    if not STRATEGIES[name].builds:
+    if "stages" not in STRATEGIES[name].load().needs:
         with suppress(InputError):
             return on_own(name, seed, priced)
     return on_cells(name, seed, priced)
@@ -146,7 +147,7 @@ def test_search_that_is_killed_and_resumed_goes_on_bit_for_bit(name: str, cut: i
     state = saved(strategy, task)
     train(strategy, task, cut, 2 * EPOCHS)
     expected = saved(strategy, task)
-    again, other = made(name, seed=0 if STRATEGIES[name].builds else 5)  # what it begins with must not matter
+    again, other = made(name, seed=0 if "stages" in STRATEGIES[name].load().needs else 5)  # what it begins with must not matter
     torch.set_rng_state(state["random"])
     again.load_state_dict(state["strategy"])
     assert torch.equal(torch.get_rng_state(), state["random"])
@@ -235,7 +236,7 @@ def test_a_users_own_module_works_or_is_refused_with_the_reason(name: str) -> No
         assert strategy.supernet.space.check(strategy.architecture())
 
 
-@pytest.mark.parametrize("name", [name for name, method in STRATEGIES.items() if "darts" in method.space])
+@pytest.mark.parametrize("name", [name for name, method in STRATEGIES.items() if served("darts", method.load().needs)])
 def test_method_trains_the_supernet_that_it_asks_of_the_cell_space(name: str) -> None:
     strategy, task = on_cells(name)
     strategy.epoch(0, EPOCHS, {})
@@ -243,7 +244,7 @@ def test_method_trains_the_supernet_that_it_asks_of_the_cell_space(name: str) ->
     assert strategy.supernet.space.check(strategy.architecture())
 
 
-@pytest.mark.parametrize("name", [name for name, method in STRATEGIES.items() if method.alphas])
+@pytest.mark.parametrize("name", [name for name, method in STRATEGIES.items() if method.load().decides])
 def test_methods_with_alphas_keep_a_bound_and_adapt_its_price_through_a_kill(name: str) -> None:
     strategy, task = made(name, priced=True)
     train(strategy, task, 0, 9)
@@ -253,7 +254,7 @@ def test_methods_with_alphas_keep_a_bound_and_adapt_its_price_through_a_kill(nam
     price, line = strategy.price, strategy.facts()
     assert line["price"]["strength"] != price.first and line["price"]["bound"] == price.bound
     assert cost(strategy.space, price.table, strategy.architecture()) <= price.bound
-    again, other = made(name, seed=0 if STRATEGIES[name].builds else 5, priced=True)
+    again, other = made(name, seed=0 if "stages" in STRATEGIES[name].load().needs else 5, priced=True)
     torch.set_rng_state(state["random"])
     again.load_state_dict(state["strategy"])
     other.data.load_state_dict(state["data"])

@@ -12,6 +12,7 @@ from supernet.errors import InputError
 from supernet.mixture import one_hot
 from supernet.settings import accepted
 from supernet.spaces import space_module
+from supernet.spaces.serves import SERVES, served
 from supernet.strategies import STRATEGIES, strategy
 
 COUNTS = [  # (method, settings of the size, parameters, alphas)
@@ -46,8 +47,9 @@ COUNTS = [  # (method, settings of the size, parameters, alphas)
 def asked(name: str, settings: dict[str, Any]) -> Any:
     """The supernet of a method on the cell space, without memory."""
     module, method = space_module("darts"), strategy(name)
+    given = {**module.SEARCH, **served("darts", method.load().needs), **settings}
     with torch.device("meta"):
-        return module.supernet(**accepted("the supernet", module.supernet, {**module.SEARCH, **method.space.get("darts", {}), **settings}))
+        return module.supernet(**accepted("the supernet", module.supernet, given))
 
 
 @pytest.mark.parametrize(("name", "settings", "parameters", "alphas"), COUNTS)
@@ -56,7 +58,7 @@ def test_supernet_has_as_many_parameters_and_alphas_as_the_official_one(
 ) -> None:
     net, method = asked(name, settings), strategy(name)
     assert params(net, without=()) == parameters
-    assert sum(len(c.options) for c in net.space.values() if c.pick is None or method.inputs) == alphas
+    assert sum(method.load().logits(c) for c in net.space.values()) == alphas
 
 
 def test_auxiliary_skips_add_the_reductions_of_the_strided_edges_only() -> None:
@@ -103,10 +105,19 @@ def test_every_method_cites_its_paper_and_can_be_loaded() -> None:
     for method in STRATEGIES.values():
         assert "https://" in method.cite
         assert callable(method.load())
-        assert all(space_module(space) for space in (*method.space, *method.builds))
 
 
-@pytest.mark.parametrize("name", [name for name, method in STRATEGIES.items() if method.alphas])
+def test_what_a_method_needs_some_space_gives() -> None:
+    for method in STRATEGIES.values():
+        assert set(method.load().needs) <= {need for own in SERVES.values() for need in own}
+    for space, own in SERVES.items():
+        module = space_module(space)
+        for need in own:
+            value = next(method.load().needs[need] for method in STRATEGIES.values() if need in method.load().needs)
+            assert accepted(space, module.supernet, own[need](value))
+
+
+@pytest.mark.parametrize("name", [name for name, method in STRATEGIES.items() if method.load().decides])
 def test_regularisers_and_stopping_rules_can_be_named_in_the_settings_of_a_command(name: str) -> None:
     given = {"regularise": ["beta", ["zero-one", 0.5]], "warmup": 2, "alpha_clip": 5, "inner_steps": 2, "alphas_on": "train"}
     found = accepted(name, strategy(name).load(), given)

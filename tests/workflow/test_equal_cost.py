@@ -23,6 +23,7 @@ from supernet.estimators.shared import SharedWeights
 from supernet.searchers import SEARCHERS
 from supernet.settings import resolve
 from supernet.spaces import cell, single_path
+from supernet.spaces.serves import served
 from supernet.strategies import STRATEGIES
 from supernet.strategies.one_shot import OneShot
 from supernet.workflow.searching import SEARCH, search_run
@@ -71,7 +72,7 @@ def batches(n: int) -> list[tuple[Tensor, Tensor]]:
 def cells(name: str, **settings: Any) -> Supernet:
     if name == "single-path":
         return single_path.supernet(**CHAIN)
-    own = {k: v for k, v in STRATEGIES[name].space.get("darts", {}).items() if k not in SIZES}
+    own = {k: v for k, v in served("darts", STRATEGIES[name].load().needs).items() if k not in SIZES}
     return cell.supernet(**{**SIZES, **own, **settings, "cells": 3})
 
 
@@ -90,11 +91,11 @@ def full_count(monkeypatch: pytest.MonkeyPatch, strategy: type, opinion: bool) -
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_what_every_method_computes_is_counted(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
-    method = STRATEGIES[name]
-    how: dict[str, Any] = {"build": lambda **settings: cells(name, **settings)} if method.builds else {}
+    method = STRATEGIES[name].load()
+    how: dict[str, Any] = {"build": lambda **settings: cells(name, **settings)} if "stages" in method.needs else {}
     how |= {"darts-pt": {"tune_epochs": 1}, "one-shot": {"searcher": "random", "trials": 3, "calibration": 1}}.get(name, {})
     task = Task(batches(2), batches(1), loss=F.cross_entropy)
-    full = full_count(monkeypatch, method.load().func, opinion=name != "one-shot")
+    full = full_count(monkeypatch, method, opinion=name != "one-shot")
     with full:
         found = search(cells(name), task, name, epochs={"p-darts": 3, "darts-es": 1}.get(name, 2), count=True, **how)
     assert found.multiply_adds == pytest.approx(full.done, rel=0.02) and found.multiply_adds > 0

@@ -77,7 +77,7 @@ def test_the_penalty_pushes_alphas_towards_cheaper_options_only_above_the_bound(
         made, space = limits("darts", params=bound)
         logits = {n: torch.zeros(len(c.options), requires_grad=True) for n, c in space.items() if c.pick is None}
         mixture = {n: Mix(logits[n].softmax(-1) if n in logits else None, tuple(range(len(c.options)))) for n, c in space.items()}
-        loss = made.for_gradient(strategy("darts").pricing())["penalty"](torch.zeros(()), mixture, space)
+        loss = made.for_gradient(strategy("darts").load().pricing)["penalty"](torch.zeros(()), mixture, space)
         loss.backward()
         slope = logits["normal.2<0"].grad
         assert slope is not None

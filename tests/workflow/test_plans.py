@@ -66,13 +66,14 @@ def test_a_dry_run_prints_every_setting_of_every_method_with_its_value(method: s
     found, space = settings["resolved"], settings["space"]
     strategy = STRATEGIES[method].load(space)
     assert found["strategy"].keys() == keywords(strategy, NOT_FOR_USERS["strategy"]).keys()
-    assert found["strategy"].items() >= json.loads(json.dumps(dict(STRATEGIES[method].fixed))).items()
+    usual = {name: value for name, value in defaults(strategy, NOT_FOR_USERS["strategy"]).items() if value is not None}
+    assert found["strategy"].items() >= json.loads(json.dumps(usual)).items()
     assert found["supernet"].keys() == keywords(space_module(space).supernet).keys()
     assert found["network"].keys() == keywords(space_module(space).network).keys()
-    assert found["weights"].items() >= {k: v for k, v in strategy.func.recipe.items() if v is not None}.items()
+    assert found["weights"].items() >= {k: v for k, v in strategy.recipe.items() if v is not None}.items()
     assert found["weights"].keys() <= keywords(Weights, NOT_FOR_USERS["weights"]).keys() and found["weights"]["lr"] > 0
     assert found["data"]["crop"] is not None and found["data"]["flip"] is not None
-    assert ("searcher" in found) == (not STRATEGIES[method].alphas)
+    assert ("searcher" in found) == (not strategy.decides)
 
 
 @pytest.mark.parametrize(

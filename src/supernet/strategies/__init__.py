@@ -1,44 +1,32 @@
-"""Strategies train a supernet. Names as on the command line; each is made from ``(supernet, task, **settings)``."""
+"""Strategies train a supernet. Names as on the command line; each is made from ``(supernet, task, **settings)``.
+
+What a method asks of a space, and all else that is its own, stands in its class: see ``SupernetStrategy``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
 
 from supernet.errors import unknown
+
+if TYPE_CHECKING:
+    from supernet.strategies.base import SupernetStrategy
 
 
 @dataclass(frozen=True)
 class Method:
-    """Where a strategy's class is, what its name fixes, whom to cite.
-
-    ``alphas``: whether it learns architecture parameters; ``inputs``: also for the choice of a node's inputs. ``space``: space ->
-    the settings of its supernet that are part of the method. ``builds``: the spaces whose ``supernet`` it is given as ``build=``,
-    a function of the settings that differ, because it makes further supernets on the way. ``variants``: space -> the place of the
-    class that is the method there, with all that the name fixes.
-    """
+    """A method: where its class is, and whom to cite."""
 
     place: str
     cite: str
-    fixed: Mapping[str, Any] = field(default_factory=dict)
-    alphas: bool = True
-    inputs: bool = False
-    space: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    builds: tuple[str, ...] = ()
-    variants: Mapping[str, str] = field(default_factory=dict)
 
-    def load(self, space: str | None = None) -> partial[Any]:
-        """The class, with what the name fixes; ``space``: for the supernet of that one."""
-        module, _, attribute = self.variants.get(space or "", self.place).partition(":")
-        return partial(getattr(import_module(module), attribute), **({} if space in self.variants else self.fixed))
-
-    def pricing(self, space: str | None = None) -> Mapping[str, Any]:
-        """What the method's paper pays for the cost of a network: settings of ``Price``."""
-        own: Mapping[str, Any] = self.load(space).func.pricing  # type: ignore[attr-defined]
-        return own
+    def load(self, space: str | None = None) -> type[SupernetStrategy]:
+        """The class; ``space``: the name of the space that it is to search, where that is a built-in one."""
+        module, _, name = self.place.partition(":")
+        found: type[SupernetStrategy] = getattr(import_module(module), name)
+        return found.on(space)
 
 
 _DARTS = "Liu, Simonyan, Yang 2019: DARTS: Differentiable Architecture Search, https://arxiv.org/abs/1806.09055"
@@ -73,40 +61,29 @@ _DENSE_NAS = (
     "Fang et al. 2020: Densely Connected Search Space for More Flexible Neural Architecture Search, https://arxiv.org/abs/1906.09607"
 )
 
-_WITHOUT_NONE = {"operations": "s5"}
-
 STRATEGIES = {
     "darts": Method("supernet.strategies.darts:DARTS", _DARTS),
-    "darts-2nd": Method(
-        "supernet.strategies.darts:DARTS", _DARTS, {"order": 2}, variants={"darts-rnn": "supernet.strategies.clipped_darts:ClippedDARTS"}
-    ),
+    "darts-2nd": Method("supernet.strategies.second_order:SecondOrder", _DARTS),
     "gdas": Method("supernet.strategies.gdas:GDAS", _GDAS),
-    "gdas-frc": Method("supernet.strategies.gdas:GDAS", _GDAS, space={"darts": {"fixed_reduction": True}}),
-    "pc-darts": Method("supernet.strategies.pc_darts:PCDARTS", _PC_DARTS, inputs=True, space={"darts": {"partial": 4}}),
-    "p-darts": Method(
-        "supernet.strategies.p_darts:PDARTS", _P_DARTS, space={"darts": {"cells": 5, "skip_dropout": True}}, builds=("darts",)
-    ),
-    "drnas": Method(
-        "supernet.strategies.dr_nas:DrNAS",
-        _DR_NAS,
-        space={"darts": {**_WITHOUT_NONE, "channels": 36, "cells": 20, "partial": 6}},
-        builds=("darts",),
-    ),
-    "darts-minus": Method("supernet.strategies.darts_minus:DARTSMinus", _DARTS_MINUS, space={"darts": {"auxiliary_skip": True}}),
-    "beta-darts": Method("supernet.strategies.darts:DARTS", _BETA_DARTS, {"regularise": ("beta",)}),
-    "fair-darts": Method("supernet.strategies.fair_darts:FairDARTS", _FAIR_DARTS, space={"darts": {**_WITHOUT_NONE, "least_inputs": 1}}),
+    "gdas-frc": Method("supernet.strategies.gdas:GDASFRC", _GDAS),
+    "pc-darts": Method("supernet.strategies.pc_darts:PCDARTS", _PC_DARTS),
+    "p-darts": Method("supernet.strategies.p_darts:PDARTS", _P_DARTS),
+    "drnas": Method("supernet.strategies.dr_nas:DrNAS", _DR_NAS),
+    "darts-minus": Method("supernet.strategies.darts_minus:DARTSMinus", _DARTS_MINUS),
+    "beta-darts": Method("supernet.strategies.beta_darts:BetaDARTS", _BETA_DARTS),
+    "fair-darts": Method("supernet.strategies.fair_darts:FairDARTS", _FAIR_DARTS),
     "snas": Method("supernet.strategies.snas:SNAS", _SNAS),
-    "sdarts-rs": Method("supernet.strategies.smooth_darts:SDARTS", _SDARTS, space={"darts": _WITHOUT_NONE}),
-    "sdarts-adv": Method("supernet.strategies.smooth_darts:SDARTS", _SDARTS, {"attack": "adversarial"}, space={"darts": _WITHOUT_NONE}),
-    "darts-es": Method("supernet.strategies.darts:DARTS", _ROBUST, {"stops": ("curvature",)}),
-    "darts-plus": Method("supernet.strategies.darts:DARTS", _DARTS_PLUS, {"stops": ("skip-connects",)}),
+    "sdarts-rs": Method("supernet.strategies.smooth_darts:SDARTS", _SDARTS),
+    "sdarts-adv": Method("supernet.strategies.smooth_darts:AdversarialSDARTS", _SDARTS),
+    "darts-es": Method("supernet.strategies.darts_es:DARTSES", _ROBUST),
+    "darts-plus": Method("supernet.strategies.darts_plus:DARTSPlus", _DARTS_PLUS),
     "darts-pt": Method("supernet.strategies.darts_pt:DARTSPT", _DARTS_PT),
     "fbnet": Method("supernet.strategies.fbnet:FBNet", _FBNET),
     "proxyless": Method("supernet.strategies.proxyless:ProxylessNAS", _PROXYLESS),
     "proxyless-rl": Method("supernet.strategies.proxyless_reinforce:ProxylessREINFORCE", _PROXYLESS),
     "single-path": Method("supernet.strategies.single_path:SinglePath", _SINGLE_PATH),
     "densenas": Method("supernet.strategies.dense_nas:DenseNAS", _DENSE_NAS),
-    "one-shot": Method("supernet.strategies.one_shot:OneShot", _SPOS, alphas=False, space={"darts-rnn": {"batch_statistics": True}}),
+    "one-shot": Method("supernet.strategies.one_shot:OneShot", _SPOS),
 }
 
 

@@ -17,9 +17,11 @@ from supernet.task import Task
 class SupernetStrategy:
     """Trains ``supernet`` on ``task``. One that ``decides`` has ``architecture()``, ``belief()`` and ``evaluate()`` too.
 
+    ``needs``: what the method asks of a space that can give it: the name of the need -> a value, see ``supernet.spaces.serves``.
     ``recipe``: the paper's settings of ``trainer``, by which the weights are trained; ``pricing``: its settings of ``Price``.
     """
 
+    needs: ClassVar[Mapping[str, Any]] = {}
     trainer: ClassVar[Callable[..., Weights]] = Weights
     recipe: ClassVar[Mapping[str, Any]] = {}
     pricing: ClassVar[Mapping[str, Any]] = {"form": "hinge", "weight": 1.0}
@@ -29,6 +31,15 @@ class SupernetStrategy:
     supernet: Supernet
     task: Task
     weights: Weights
+
+    def __init__(self, supernet: Supernet, task: Task, **settings: Any):
+        """Every method is made so; settings that it does not have are refused."""
+        raise NotImplementedError
+
+    @classmethod
+    def on(cls, space: str | None) -> type[SupernetStrategy]:
+        """The class that is the method in a space, by the name of that."""
+        return cls
 
     @classmethod
     def logits(cls, choice: Choice) -> int:

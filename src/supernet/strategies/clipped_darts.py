@@ -13,6 +13,7 @@ from torch import Tensor
 
 from supernet.errors import InputError
 from supernet.layers.base import Supernet
+from supernet.quantities import Count
 from supernet.strategies.darts import DARTS, norm
 from supernet.task import Task
 
@@ -23,11 +24,13 @@ class ClippedDARTS(DARTS):
     The step ahead by a clipped gradient c g depends on the alphas by c times the plain second-order term, ``c = clip / |g|``.
     ``official``: two accidents of the official code: c multiplies the term also where it is above 1 and nothing was clipped, and
     a tied matrix takes no step ahead (its second name loads the old value again). False: neither.
-    Raises ``InputError`` where the weights are not clipped, or the Hessian is to be exact.
+    Raises ``InputError`` for another order, where the weights are not clipped, or the Hessian is to be exact.
     """
 
-    def __init__(self, supernet: Supernet, task: Task, *, official: bool = True, **settings: Any):
-        super().__init__(supernet, task, order=2, **settings)
+    def __init__(self, supernet: Supernet, task: Task, *, order: Count = 2, official: bool = True, **settings: Any):
+        if order != 2:
+            raise InputError(f"what is clipped is the look-ahead, which order 2 alone has: order must be 2; got {order}")
+        super().__init__(supernet, task, order=order, **settings)
         if self.weights.clip is None:
             raise InputError("clipped second order needs weights that are clipped: set weights.clip, or use darts-2nd")
         if self.hessian == "exact":

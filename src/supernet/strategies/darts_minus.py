@@ -5,7 +5,8 @@ A skip-connection that has no alpha stands beside every edge, so that the one th
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from supernet import relaxations
 from supernet.data.streams import Data
@@ -22,6 +23,8 @@ class DARTSMinus(Gradient):
 
     Raises ``InputError`` for a supernet without them.
     """
+
+    needs: ClassVar[Mapping[str, Any]] = {"auxiliary_skip": True}
 
     def __init__(self, supernet: Supernet, task: Task, *, strength: Amount = 1.0, **settings: Any):
         self.skips = [m for m in supernet.modules() if isinstance(m, AuxiliarySkip)]

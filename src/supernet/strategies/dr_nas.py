@@ -29,6 +29,7 @@ class DrNAS(Staged):
     are left and with the weights of the one before, new channels being copies of old ones.
     """
 
+    needs: ClassVar[Mapping[str, Any]] = {"without_none": True, "evaluation_size": True, "stages": STAGES}
     recipe: ClassVar[Mapping[str, Any]] = {"lr": 0.1, "lr_min": 0.0}
 
     def __init__(

@@ -23,6 +23,7 @@ class FairDARTS(Gradient):
     alphas' rate and betas, and the weights' rate, are those of the code.
     """
 
+    needs: ClassVar[Mapping[str, Any]] = {"without_none": True, "least_inputs": 1}
     recipe: ClassVar[Mapping[str, Any]] = {"lr": 0.005}
 
     def __init__(

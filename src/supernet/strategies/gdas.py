@@ -55,6 +55,12 @@ class GDAS(Gradient):
         return relaxations.hard_gumbel(logits, rng, self.temperature)
 
 
+class GDASFRC(GDAS):
+    """With the paper's fixed reduction cell: the normal cell alone is searched."""
+
+    needs: ClassVar[Mapping[str, Any]] = {"fixed_reduction": True}
+
+
 @contextmanager
 def _bare_weights(supernet: Supernet, on: bool) -> Iterator[None]:
     """While it lasts, every ``OneOf`` adds to its output the weights of the options that do not run."""

@@ -42,6 +42,7 @@ class OneShot(SupernetStrategy):
     Raises ``InputError`` for lessons that the supernet's space does not allow.
     """
 
+    needs: ClassVar[Mapping[str, Any]] = {"batch_statistics": True}
     recipe: ClassVar[Mapping[str, Any]] = {"lr": 0.05, "lr_min": 0.0, "decay": 4e-5}
 
     def __init__(

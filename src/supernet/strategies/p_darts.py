@@ -19,6 +19,8 @@ from supernet.strategies.rules import capped
 from supernet.strategies.staged import Build, Staged
 from supernet.task import Task
 
+STAGES = ({"cells": 5}, {"cells": 11}, {"cells": 17})
+
 
 class PDARTS(Staged):
     """``dropout``: of skip-connections, at the beginning of each stage; ``cap``: how many of them a normal cell may keep.
@@ -27,6 +29,7 @@ class PDARTS(Staged):
     Raises ``InputError`` for a supernet without ``SkipDropout``.
     """
 
+    needs: ClassVar[Mapping[str, Any]] = {"stages": STAGES, "skip_dropout": True}
     recipe: ClassVar[Mapping[str, Any]] = {"lr_min": 0.0}
 
     def __init__(
@@ -35,7 +38,7 @@ class PDARTS(Staged):
         task: Task,
         *,
         build: Build | None = None,
-        stages: Sequence[dict[str, Any]] = ({"cells": 5}, {"cells": 11}, {"cells": 17}),
+        stages: Sequence[dict[str, Any]] = STAGES,
         keep: Sequence[Count] = (8, 5, 3),
         dropout: Sequence[Part] = (0.0, 0.4, 0.7),
         cap: CountOrNone = 2,

@@ -20,6 +20,7 @@ from supernet.task import Task
 class PCDARTS(Gradient):
     """Softmax over operations and over a node's inputs; an edge is worth the product of both. Warm-up: 15 of 50 epochs."""
 
+    needs: ClassVar[Mapping[str, Any]] = {"partial": 4}
     recipe: ClassVar[Mapping[str, Any]] = {"lr": 0.1, "lr_min": 0.0}
 
     def __init__(self, supernet: Supernet, task: Task, *, warmup: Amount = 0.3, alpha_lr: RateOrNone = 6e-4, **settings: Any):

@@ -6,8 +6,9 @@ loss is worst (ADV). Steps on the alphas see the blend itself.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -27,6 +28,8 @@ class SDARTS(Gradient):
 
     ``attack``: "random", or "adversarial" by ``ascents`` steps of projected gradient ascent from a random point (``random_start``).
     """
+
+    needs: ClassVar[Mapping[str, Any]] = {"without_none": True}
 
     def __init__(
         self,
@@ -92,3 +95,10 @@ class SDARTS(Gradient):
 
     def _with(self, mixture: Mixture, weights: dict[str, Tensor]) -> Mixture:
         return mixture | {n: Mix(w, mixture[n].runs) for n, w in weights.items()}
+
+
+class AdversarialSDARTS(SDARTS):
+    """SDARTS-ADV: to where the loss is worst."""
+
+    def __init__(self, supernet: Supernet, task: Task, *, attack: str = "adversarial", **settings: Any):
+        super().__init__(supernet, task, attack=attack, **settings)

@@ -27,6 +27,7 @@ from supernet.settings import Settings, accepted, taken
 from supernet.sketch import fitting
 from supernet.space import Architecture, SearchSpace
 from supernet.spaces import space_module
+from supernet.spaces.serves import builds_again, served
 from supernet.strategies import STRATEGIES
 from supernet.strategies import strategy as strategy_named
 from supernet.strategies.retrain import Retrain
@@ -51,7 +52,7 @@ def build_supernet(settings: Settings, task: Kind) -> Supernet:
 def supernet_settings(settings: Settings, task: Kind | None = None) -> Settings:
     """Of the space, of the method, of the data, of the user: the later counts."""
     module, method = space_module(settings["space"]), STRATEGIES.get(settings["method"])
-    own = method.space.get(settings["space"], {}) if method else {}
+    own = served(settings["space"], method.load(settings["space"]).needs) if method else {}
     given = {**module.SEARCH, **own, **(task.sizes if task else {}), **settings["supernet"]}
     return accepted(f"the supernet of {settings['space']}", module.supernet, given)
 
@@ -65,14 +66,15 @@ def network_settings(settings: Settings, task: Kind | None = None) -> Settings:
 
 def make_strategy(settings: Settings, task: Kind, supernet: Supernet, limits: Limits | None) -> Any:
     """The strategy of a command's settings; prices adapt, so every strategy has its own."""
-    space, method = settings["space"], strategy_named(settings["method"])
+    space = settings["space"]
+    method = strategy_named(settings["method"]).load(space)
     module, sizes = space_module(space), supernet_settings(settings, task)
     own = dict(settings["strategy"])
-    if space in method.builds:
+    if builds_again(space, method.needs):
         own["build"] = lambda **more: module.supernet(**{**sizes, **more})
-    if limits and method.alphas:
-        own |= limits.for_gradient(method.pricing(space), settings["price"])
-    return task.paced(method.load(space)(supernet, task, seed=settings["seed"], weights=settings["weights"], **own))
+    if limits and method.decides:
+        own |= limits.for_gradient(method.pricing, settings["price"])
+    return task.paced(method(supernet, task, seed=settings["seed"], weights=settings["weights"], **own))
 
 
 def over_a_supernet(

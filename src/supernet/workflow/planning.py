@@ -25,7 +25,9 @@ from supernet.settings import Settings, accepted, defaults
 from supernet.sketch import fitting
 from supernet.space import Architecture, SearchSpace
 from supernet.spaces import space_module
+from supernet.spaces.serves import builds_again
 from supernet.strategies import STRATEGIES
+from supernet.strategies.base import SupernetStrategy
 from supernet.strategies.weights import Weights
 from supernet.tasks import kind_for
 from supernet.tasks.kind import Kind
@@ -114,10 +116,11 @@ def check_network(space: str, supernet: Supernet, network: Mapping[str, Any]) ->
 
 def check_stages(settings: Settings, task: Kind) -> None:
     """Refuse stages whose supernets could not be built when their turn comes."""
-    space, method = settings["space"], STRATEGIES[settings["method"]]
-    if space not in method.builds:
+    space = settings["space"]
+    method = STRATEGIES[settings["method"]].load(space)
+    if not builds_again(space, method.needs):
         return
-    stages = settings["strategy"].get("stages", defaults(method.load(space)).get("stages", ()))
+    stages = settings["strategy"].get("stages", defaults(method).get("stages", ()))
     for number, stage in enumerate(stages, start=1):
         module, what = space_module(space), f"the supernet of stage {number} of {settings['method']}"
         sizes = accepted(what, module.supernet, {**supernet_settings(settings, task), **stage})
@@ -140,7 +143,8 @@ def resolved(
     settings: Settings, task: Kind | None, network: Settings, supernet: Supernet, limits: Limits | None, strategy: Any
 ) -> Settings:
     """Section -> all its values, those that are not given too."""
-    space, method = settings["space"], STRATEGIES.get(settings["method"])
+    space = settings["space"]
+    method = STRATEGIES[settings["method"]].load(space) if settings["method"] in STRATEGIES else None
     module = space_module(space)
     found: Settings = {
         "supernet": {**defaults(module.supernet), **supernet_settings(settings, task)},
@@ -151,25 +155,24 @@ def resolved(
         found["metrics"] = task.scores()
         found["weights"] = weights_of(method, settings)
     if method:
-        own = {**defaults(method.load(space), NOT_FOR_USERS["strategy"]), **settings["strategy"]}
+        own = {**defaults(method, NOT_FOR_USERS["strategy"]), **settings["strategy"]}
         found["strategy"] = {**own, **strategy.resolved}
-    if not method or not method.alphas:
+    if not method or not method.decides:
         name = settings["searcher"]["name"] if method else settings["method"]
         own = {**defaults(searcher_class(name), NOT_FOR_USERS["searcher"]), **settings["searcher"]}
         found["searcher"] = {**taken_from(searcher_of(settings, name, supernet.space), own), "name": name}
     if limits:
         found["limits"] = {**settings["limits"], "margin": limits.margin}
-        if method and method.alphas:
-            found["price"] = limits.forms(method.pricing(space), settings["price"])
+        if method and method.decides:
+            found["price"] = limits.forms(method.pricing, settings["price"])
     return found
 
 
-def weights_of(method: Any, settings: Settings) -> Settings:
+def weights_of(method: type[SupernetStrategy] | None, settings: Settings) -> Settings:
     """All settings by which the weights are trained: those of the trainer, of the method's recipe, and what is given."""
     if method is None:
         return {**_trainer(Weights), "lr_min": 0.0, **settings["weights"]}
-    cls = method.load(settings["space"]).func
-    return {**_trainer(getattr(cls, "trainer", Weights)), **cls.recipe, **settings["weights"]}
+    return {**_trainer(method.trainer), **method.recipe, **settings["weights"]}
 
 
 def _trainer(trainer: Any) -> Settings:

@@ -79,9 +79,8 @@ def check_search(settings: Settings) -> Settings:
     if method in STRATEGIES:
         if settings["table"]["file"]:
             raise InputError(f"{method} trains a supernet on data: give --data; --table is for searchers ({', '.join(SEARCHERS)})")
-        known = strategy_named(method)
-        fixed = known.fixed if settings["space"] in known.variants else ()
-        accepted(method, known.load(settings["space"]), settings["strategy"], fixed=(*NOT_FOR_USERS["strategy"], *fixed))
+        made = strategy_named(method).load(settings["space"])
+        accepted(method, made, settings["strategy"], fixed=NOT_FOR_USERS["strategy"])
         accepted("weights", Weights, settings["weights"], fixed=NOT_FOR_USERS["weights"])
     name = settings["searcher"]["name"] if method in STRATEGIES else method
     accepted(name, searcher_class(name), {k: v for k, v in settings["searcher"].items() if k != "name"}, fixed=NOT_FOR_USERS["searcher"])

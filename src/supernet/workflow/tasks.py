@@ -30,6 +30,6 @@ def with_recipe(settings: Settings, space: str) -> Settings:
     read = {k: own["data"].get(k) if data[k] is None else data[k] for k in data if k in kind.reads}
     whole = {**settings, "task": kind.name, "data": read, "weights": weights}
     method = STRATEGIES.get(settings.get("method", ""))
-    if method and method.alphas:
+    if method and method.load(space).decides:
         whole["strategy"] = {**own["strategy"], **settings["strategy"]}
     return whole

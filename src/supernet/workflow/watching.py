@@ -23,7 +23,7 @@ COLUMNS = ("search", "report", "dataset")
 def watcher(settings: Settings, run: Run, supernet: Supernet) -> Watch:
     """What is to be called at the end of every epoch: the present genotype, the alarm, whose warnings it prints, the judge."""
     module = space_module(settings["space"])
-    alarm = alarm_of(settings, run) if STRATEGIES[settings["method"]].alphas and can_skip(supernet) else None
+    alarm = alarm_of(settings, run) if STRATEGIES[settings["method"]].load(settings["space"]).decides and can_skip(supernet) else None
     judge, every = judge_of(settings, supernet.space), settings["judge"]["every"]
     epochs: list[int] = []  # the last one
 
@@ -56,7 +56,7 @@ def judge_of(settings: Settings, space: SearchSpace) -> Judge | None:
         return None
     if method not in STRATEGIES:
         raise InputError(f"--judge scores a supernet while it trains, and {method} trains none; to search on a table give --table")
-    if not given["samples"] and not STRATEGIES[method].alphas:
+    if not given["samples"] and not STRATEGIES[method].load(settings["space"]).decides:
         raise InputError(f"{method} has no architecture of its own to be judged while it trains: judge.samples must be above 0")
     try:
         table = Table.read(given["file"], space=space, **{k: given[k] for k in COLUMNS if given[k] is not None})
