@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from supernet import InputError, OneOf, Supernet, Task, search
+from supernet.commands.search import SEARCH
 from supernet.run import Run
 from supernet.settings import resolve
 from supernet.space import Architecture
@@ -21,7 +22,7 @@ from supernet.stopping import Interrupted
 from supernet.strategies.darts import DARTS
 from supernet.strategies.early_stopping import SkipConnects
 from supernet.watch.alarm import Alarm, can_skip, cells
-from supernet.workflow.searching import SEARCH, search_run
+from supernet.workflow.searching import search_run
 
 Lines = list[dict[str, Any]]
 

@@ -17,6 +17,8 @@ import yaml
 from torch import nn
 
 import supernet
+from supernet.commands.search import SEARCH, Search
+from supernet.commands.stored import settings_of
 from supernet.costs.latency.predictor import Predictor, fit_predictor
 from supernet.costs.latency.published import kind_of, lookup
 from supernet.costs.latency.table import LatencyTable
@@ -29,9 +31,6 @@ from supernet.run import read_config, read_history
 from supernet.search import warm_start
 from supernet.settings import checked, resolve
 from supernet.space import Choice, SearchSpace
-from supernet.workflow.commands import Search
-from supernet.workflow.delivery import settings_of
-from supernet.workflow.searching import SEARCH
 
 ODD: tuple[Any, ...] = (None, "x", "", [], {}, [1], {"a": 1}, True, -1, 0, 1.5, 1e30, float("nan"), 10**9, 10**40, [[[]]], "3x32x32")
 TEXTS = ("", "[" * 200_000, '{"a":' * 50_000, "9" * 6000, "{", "\x00", "null", "[1, 2]", '"x"', "{}", '{"steps": NaN}')

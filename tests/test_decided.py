@@ -14,9 +14,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from supernet import OneOf, Supernet, Task, search
+from supernet.commands.search import SEARCH
 from supernet.decided import by_alphas, by_difference, by_ranking, by_trials, entropies, margin
 from supernet.settings import resolve
-from supernet.workflow.searching import SEARCH, search_run
+from supernet.workflow.searching import search_run
 
 
 def test_entropy_is_one_where_nothing_is_decided_and_zero_where_all_is() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import runpy
 import shlex
 import sys
 from collections.abc import Iterator
@@ -15,11 +16,12 @@ from typing import Any
 import numpy
 import pytest
 import torch
-import typer
 
 from supernet import cli
+from supernet.commands import COMMANDS
 from supernet.data import SETS
 from supernet.estimators import ESTIMATORS
+from supernet.flags import settings_of
 from supernet.searchers import SEARCHERS
 from supernet.settings import accepted
 from supernet.spaces import SPACES, space_module
@@ -121,8 +123,9 @@ def test_every_command_and_setting_of_a_page_exists(page: Path, monkeypatch: pyt
     monkeypatch.setattr(searching, "search_run", check_search)
     monkeypatch.setattr(searching, "plan_of", check_search)
     monkeypatch.setattr(retraining, "retrain_run", check_retrain)
-    for module, name in ((comparing, "compare_run"), (delivery, "evaluate_run"), (delivery, "export_run"), (delivery, "draw_design")):
-        monkeypatch.setattr(module, name, lambda *given: {})
+    monkeypatch.setattr(comparing, "compare_run", lambda *given: {})
+    for name in ("load", "evaluate_run", "export_run", "draw_design"):
+        monkeypatch.setattr(delivery, name, lambda *given: {})
     monkeypatch.setattr(report, "write_report", lambda folder: folder)
     monkeypatch.chdir(tmp_path)
     if any("nb201.npz" in words for words, _ in commands(page)):
@@ -135,12 +138,12 @@ def test_every_command_and_setting_of_a_page_exists(page: Path, monkeypatch: pyt
             if word.startswith("runs/"):
                 folder = Path(word).parent if word.endswith("config.yaml") else Path(word)
                 folder.mkdir(parents=True, exist_ok=True)
-                (folder / "config.yaml").write_text("space: darts\n")
+                (folder / "config.yaml").write_text("command: search\nspace: darts\n")
                 (folder / "architecture.json").write_text(json.dumps(STORED))
         assert run(words, monkeypatch) == exits, f"supernet {shlex.join(words)}"
 
 
-@pytest.mark.parametrize("name", sorted(typer.main.get_command(cli.app).commands))  # type: ignore[attr-defined]
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help(name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([name, "--help"], monkeypatch) == 0
     assert "Usage" in capsys.readouterr().out
@@ -170,19 +173,18 @@ def test_every_name_is_documented(page: str, names: list[str]) -> None:
     assert [name for name in names if f"`{name}`" not in text] == []
 
 
-def test_every_setting_is_documented() -> None:
-    from supernet.workflow.comparing import COMPARE
-    from supernet.workflow.profiling import PROFILE
-    from supernet.workflow.retraining import RETRAIN
-    from supernet.workflow.searching import SEARCH
+def test_the_tables_of_settings_are_what_the_commands_take() -> None:
+    page = ROOT / "docs/settings.md"
+    written = runpy.run_path(str(ROOT / "docs/write_settings.py"))["written"]
+    assert page.read_text() == written(page.read_text()), "write it anew: python docs/write_settings.py"
 
-    text = (ROOT / "docs/settings.md").read_text() + (ROOT / "docs/tables.md").read_text()
-    for name, value in [*SEARCH.items(), *RETRAIN.items(), *COMPARE.items(), *PROFILE.items()]:
-        if name in ("command", "method", "space", "architecture", "methods"):
-            continue
-        wanted = [f"{name}.{inner}" for inner in value] if isinstance(value, dict) and value else [name]
-        for setting in wanted:
-            assert f"`{setting}" in text, setting
+
+@pytest.mark.parametrize("name", [name for name, command in COMMANDS.items() if command.settings])
+def test_every_setting_and_every_flag_says_what_it_is(name: str) -> None:
+    command = COMMANDS[name]
+    assert command.settings and f"<!-- settings: {name} -->" in (ROOT / "docs/settings.md").read_text()
+    for setting in [*settings_of(command.settings), *settings_of(command.call)]:
+        assert setting.about or setting.name == "command", setting.name
 
 
 def test_the_readme_starts_with_the_two_commands() -> None:

@@ -15,8 +15,8 @@ from supernet import InputError, OneOf, Supernet, Task, recalibrate, search
 from supernet.data.batches import Batches
 from supernet.data.streams import Data
 from supernet.estimators.shared import SharedWeights
+from supernet.sections import Data as DataSettings
 from supernet.tasks.classification import Classification
-from supernet.workflow.commands import Data as DataSettings
 
 
 def net(norm: bool = False) -> Supernet:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from supernet.commands.search import SEARCH
 from supernet.errors import InputError
 from supernet.recipes import CELLS, HOME, PAPER, SHORT_SIZES, recipe, under
 from supernet.settings import overlaid
 from supernet.strategies import STRATEGIES
-from supernet.workflow.searching import SEARCH, check_search
+from supernet.workflow.searching import check_search
 
 
 @pytest.mark.parametrize("space", SHORT_SIZES)

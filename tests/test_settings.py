@@ -13,16 +13,19 @@ from pydantic import BaseModel
 from torch import nn
 
 from supernet import OneOf, Supernet, Task, search
+from supernet.commands.compare import Compare
+from supernet.commands.profile import Profile
+from supernet.commands.retrain import Retrain
+from supernet.commands.search import SEARCH, Search
 from supernet.errors import InputError
 from supernet.searchers import SEARCHERS, searcher_class
-from supernet.settings import accepted, checked, defaults, keywords, resolve, value_of
+from supernet.settings import NOT_FOR_USERS, accepted, checked, defaults, keywords, resolve, value_of
 from supernet.spaces import SPACES, space_module
 from supernet.strategies import STRATEGIES
 from supernet.strategies.averaged import Averaged
 from supernet.strategies.retrain import Retrain as Retraining
 from supernet.strategies.weights import Weights
-from supernet.workflow.commands import NOT_FOR_USERS, Compare, Profile, Retrain, Search
-from supernet.workflow.searching import SEARCH, check_search
+from supernet.workflow.searching import check_search
 
 ODD = (
     *("[1]", "[]", "{}", "{a: 1}", "x", "''", "null", "true", "-1", "0", "1.5", "nan", "inf", "-inf", "1e30", "1e-300", "1e400"),

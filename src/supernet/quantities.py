@@ -5,12 +5,16 @@ A signature or a model that names one of these is checked by it wherever setting
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
+from supernet.errors import InputError
+
+MILLISECONDS = {"us": 1e-3, "ms": 1.0, "s": 1e3}  # of the units of a latency
 LARGEST = 2**62  # of whole numbers that torch and numpy take as a seed, with a few to spare
 
 
@@ -60,3 +64,11 @@ Part = Annotated[float, _NUMBER, Field(ge=0, lt=1, allow_inf_nan=False)]  # a sh
 Rate = Annotated[float, _NUMBER, Field(gt=0, le=1e6, allow_inf_nan=False)]  # of learning
 RateOrNone = Annotated[float, _NUMBER, Field(ge=0, le=1e6, allow_inf_nan=False)]  # 0: nothing is learnt
 Betas = tuple[Part, Part]
+
+
+def milliseconds(text: str) -> float:
+    """12 from "12ms", "12", "0.012s" or "12000us"; raises ``InputError`` for anything else."""
+    match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+(?:e-?[0-9]+)?)\s*(us|ms|s)?\s*", text, re.IGNORECASE)
+    if not match or float(match[1]) <= 0:
+        raise InputError(f"a latency is a number with a unit, for example 12ms, 800us or 0.5s; got {text!r}")
+    return float(match[1]) * MILLISECONDS[(match[2] or "ms").lower()]

@@ -16,6 +16,15 @@ from supernet.readers import read_yaml, yaml_of
 from supernet.typed import typed, value_as
 
 Settings = dict[str, Any]
+NOT_FOR_USERS = {  # of an open section: functions, and what the command itself knows
+    "strategy": (
+        *("weights", "seed", "penalty", "within", "rule", "build", "reduce", "objective"),
+        *("alpha_optimiser", "relax_weights"),
+    ),
+    "weights": ("schedule", "optimiser"),
+    "searcher": ("budget", "sample", "mutate", "cross", "neighbours"),
+    "retrain": ("weights", "reduce"),
+}
 DEEPEST = 8  # groups in the name of a setting
 RESOLVED = "resolved"  # of config.yaml: all values of the open sections, to be read and compared; not settings
 OPEN = ("supernet", "network", "strategy", "weights", "searcher", "retrain", "methods")  # sections whose keys are those of what they set

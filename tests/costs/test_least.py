@@ -7,13 +7,13 @@ from random import Random
 import pytest
 import torch
 
+from supernet.commands.search import SEARCH
 from supernet.costs import least as module
 from supernet.costs.least import least
 from supernet.mixture import Table, expected, one_hot
 from supernet.settings import resolve
 from supernet.space import Architecture, Choice, SearchSpace
 from supernet.workflow.limits import limits_of
-from supernet.workflow.searching import SEARCH
 
 
 def cost(space: SearchSpace, table: Table, architecture: Architecture) -> float:

@@ -14,11 +14,10 @@ from supernet import InputError, OneOf, Supernet, Task
 from supernet.layers.auxiliary_skip import AuxiliarySkip
 from supernet.layers.some_of import SomeOf
 from supernet.ops import SkipDropout
-from supernet.settings import keywords
+from supernet.settings import NOT_FOR_USERS, keywords
 from supernet.spaces import single_path
 from supernet.strategies import STRATEGIES
 from supernet.strategies.early_stopping import SkipConnects
-from supernet.workflow.commands import NOT_FOR_USERS
 
 WEIGHTS = {"lr": 0.3, "lr_min": 0.02, "momentum": 0.5, "nesterov": True, "decay": 0.3, "clip": 0.01, "accumulate": 2}
 COMMON = {

@@ -13,14 +13,17 @@ import pytest
 
 from supernet import InputError
 from supernet.catalogue import catalogue
+from supernet.commands import evaluate, export
+from supernet.commands.retrain import RETRAIN
+from supernet.commands.search import SEARCH
 from supernet.costs.count import params
 from supernet.metrics import SHARE
 from supernet.settings import resolve
 from supernet.spaces import SPACES, space_module
 from supernet.tasks import TASKS, kind_for, task_kind
-from supernet.workflow.delivery import evaluate_run, export_run, load
-from supernet.workflow.retraining import RETRAIN, retrain_run
-from supernet.workflow.searching import SEARCH, search_run
+from supernet.workflow.delivery import load
+from supernet.workflow.retraining import retrain_run
+from supernet.workflow.searching import search_run
 
 CELLS = {"space": "nasbench201", "supernet.channels": 4, "supernet.cells": 1, "network.channels": 4, "network.cells": 1}
 SMALL: dict[str, dict[str, Any]] = {  # task -> its space and sizes
@@ -64,9 +67,9 @@ def test_a_search_by_gradients_leads_to_a_delivered_network(tmp_path: Path, task
     trained = retrain_run(resolve(RETRAIN, None, [], {**sizes, **flags}), tmp_path / "r")
     assert stored(tmp_path / "r")["task"] == task  # as the run says
     assert set(trained["test"]) == {"loss", *kind.scored} and params(load(tmp_path / "r"), without=()) == trained["params"]
-    scored = evaluate_run(tmp_path / "r", None, "test", 16, "cpu")
+    scored = evaluate.run(evaluate.Evaluate(run=tmp_path / "r", batch_size=16))
     assert scored[judged.name] == pytest.approx(trained["test"][judged.name], rel=1e-4) and scored["n"] > 0
-    written = export_run(tmp_path / "r", tmp_path / "x", ("onnx", "safetensors"))
+    written = export.run(export.Export(run=tmp_path / "r", out=tmp_path / "x", formats=["onnx", "safetensors"]))
     assert written["onnx"]["difference"] < 1e-4
     about = json.loads((tmp_path / "x" / "model.json").read_text())
     assert about["inputs"][0]["shape"][kind.dimension] == "batch" and set(about["metadata"]["metrics"]) >= {f"test_{judged.name}"}

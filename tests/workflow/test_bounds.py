@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from supernet import InputError, OneOf, Supernet, Task, search
+from supernet.commands.compare import COMPARE, comparison
+from supernet.commands.search import SEARCH
 from supernet.costs.limits import Limits
 from supernet.costs.objective import Objective
 from supernet.explore import explore
@@ -22,8 +24,8 @@ from supernet.searchers.assured import Assured
 from supernet.settings import resolve
 from supernet.space import Architecture, Choice, SearchSpace
 from supernet.strategies.weights import Weights
-from supernet.workflow.comparing import COMPARE, compare_run
-from supernet.workflow.searching import SEARCH, plan_of, search_run
+from supernet.workflow.comparing import compare_run
+from supernet.workflow.searching import plan_of, search_run
 
 
 class Own(nn.Module):
@@ -177,9 +179,10 @@ def test_a_comparison_on_a_table_keeps_its_bounds_and_refuses_those_that_no_row_
         tmp_path / "nb.npz", ops=ops, op_names=numpy.array(names), val=ops.sum(1) / 24, test=ops.sum(1) / 24, params=params, flops=params
     )
     settings = resolve(COMPARE, None, [], {"space": "nasbench201", "table.file": str(tmp_path / "nb.npz"), "limits.params": 9010})
-    found = compare_run(["evolution"], settings, "30evals", 2, tmp_path / "compared")
+    found = compare_run(comparison(["evolution"], settings, "30evals", 2), tmp_path / "compared")
     lines = [json.loads(line) for line in (tmp_path / "compared" / "results.jsonl").read_text().splitlines()]
     assert all(entry["holds"] for entry in found["methods"].values())
     assert all(line["validation"] <= 9 / 24 + 1e-9 for line in lines)
     with pytest.raises(InputError, match=r"no network of the table meets params <= 0\.5: the least that is possible is params 10"):
-        compare_run(["evolution"], {**settings, "limits": {**settings["limits"], "params": 0.5}}, "30evals", 1, tmp_path / "other")
+        impossible = {**settings, "limits": {**settings["limits"], "params": 0.5}}
+        compare_run(comparison(["evolution"], impossible, "30evals", 1), tmp_path / "other")

@@ -16,12 +16,13 @@ from typing import Any
 import pytest
 import yaml
 
+from supernet.commands.compare import COMPARE, comparison
 from supernet.errors import InputError, RunError
 from supernet.run import Run
 from supernet.settings import resolve
 from supernet.stopping import Interrupted
 from supernet.workflow.children import Children
-from supernet.workflow.comparing import COMPARE, compare_run
+from supernet.workflow.comparing import compare_run
 
 SEARCH = ["search", "darts", "--space", "nasbench201", "--data", "digits", "--limit-data", "64", "--batch-size", "16", "--epochs", "5000"]
 SEARCH += ["--channels", "4", "--cells", "1", "--threads", "1", "--set", "alarm.every=0", "--json"]
@@ -108,7 +109,7 @@ def test_a_comparison_stopped_by_a_person_says_how_to_go_on(
     monkeypatch.setattr(Children, "run", stopped)
     settings = resolve(COMPARE, None, [], {"space": "nasbench201", "data.source": "digits", "supernet.channels": 4, "supernet.cells": 1})
     with pytest.raises(Interrupted, match=rf"^stopped; .*{said}$"):
-        compare_run(["darts"], settings, "1epochs", 1, tmp_path / out if out else None)
+        compare_run(comparison(["darts"], settings, "1epochs", 1), tmp_path / out if out else None)
 
 
 def test_what_is_set_of_the_machine_is_for_the_last_training_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,7 +127,7 @@ def test_what_is_set_of_the_machine_is_for_the_last_training_too(tmp_path: Path,
     monkeypatch.setattr(Children, "run", noted)
     asked = {"threads": 1, "autocast": "bfloat16", "save_every": 7.0}
     flags = {"space": "nasbench201", "data.source": "digits", "supernet.channels": 4, "supernet.cells": 1, **asked}
-    compare_run(["darts"], resolve(COMPARE, None, [], flags), "1epochs", 1, tmp_path / "c")
+    compare_run(comparison(["darts"], resolve(COMPARE, None, [], flags), "1epochs", 1), tmp_path / "c")
     assert [settings["command"] for settings in given] == ["search", "retrain"] * 2
     assert all(settings[name] == value for settings in given for name, value in asked.items())
 

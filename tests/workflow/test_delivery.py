@@ -17,11 +17,13 @@ from torch import nn
 from torch.nn import functional as F
 
 import supernet
+from supernet.commands import evaluate, export
+from supernet.commands.retrain import RETRAIN
 from supernet.data import images
 from supernet.errors import InputError, RunError
 from supernet.settings import resolve
 from supernet.workflow import delivery
-from supernet.workflow.retraining import RETRAIN, retrain_run
+from supernet.workflow.retraining import retrain_run
 
 CELL = "[('sep_conv_3x3', 1), ('sep_conv_3x3', 0), ('skip_connect', 0), ('skip_connect', 1)]"
 SAME = f"Genotype(normal={CELL}, normal_concat=[2, 3], reduce={CELL}, reduce_concat=[2, 3])"  # the swapped edges have one operation
@@ -40,12 +42,12 @@ def retrained(architecture: str, out: Path, **more: Any) -> dict[str, Any]:
 )
 def test_a_retraining_is_evaluated_with_the_weights_of_its_own_edges(architecture: str, tmp_path: Path) -> None:
     result = retrained(architecture, tmp_path / "run")
-    scored = delivery.evaluate_run(tmp_path / "run", None, "test", 64, "cpu")
+    scored = evaluate.run(evaluate.Evaluate(run=tmp_path / "run", batch_size=64))
     assert scored["loss"] == pytest.approx(result["test"]["loss"], rel=1e-5)
-    assert delivery.export_run(tmp_path / "run", tmp_path / "out", ("safetensors",))["safetensors"]["difference"] == 0
+    assert export.run(export.Export(run=tmp_path / "run", out=tmp_path / "out", formats=["safetensors"]))["safetensors"]["difference"] == 0
     again = retrained(str(tmp_path / "run"), tmp_path / "again", initial=str(tmp_path / "run" / "weights.safetensors"), epochs=2)
     assert again["genotype"] == result["genotype"]
-    assert delivery.evaluate_run(tmp_path / "again", None, "test", 64, "cpu")["loss"] == pytest.approx(again["test"]["loss"], rel=1e-5)
+    assert evaluate.run(evaluate.Evaluate(run=tmp_path / "again", batch_size=64))["loss"] == pytest.approx(again["test"]["loss"], rel=1e-5)
 
 
 def test_a_retrained_recurrent_cell_keeps_the_order_of_its_average(tmp_path: Path) -> None:
@@ -56,7 +58,7 @@ def test_a_retrained_recurrent_cell_keeps_the_order_of_its_average(tmp_path: Pat
     assert stored["genotype"] == RECURRENT
     network: Any = delivery.load(tmp_path / "run")
     assert network.cell.recurrence.concat == (3, 1, 2)
-    scored = delivery.evaluate_run(tmp_path / "run", None, "test", 64, "cpu")
+    scored = evaluate.run(evaluate.Evaluate(run=tmp_path / "run", batch_size=64))
     assert scored["perplexity"] == pytest.approx(result["test"]["perplexity"], rel=1e-5)
 
 
@@ -85,8 +87,8 @@ def test_damaged_weights_end_every_command_in_one_line(damage: Any, tmp_path: Pa
     path.write_bytes(damage(path.read_bytes()))
     for use in (
         lambda: supernet.load(tmp_path / "run"),
-        lambda: delivery.evaluate_run(tmp_path / "run", None, "test", 64, "cpu"),
-        lambda: delivery.export_run(tmp_path / "run", tmp_path / "out", ("safetensors",)),
+        lambda: evaluate.run(evaluate.Evaluate(run=tmp_path / "run", batch_size=64)),
+        lambda: export.run(export.Export(run=tmp_path / "run", out=tmp_path / "out", formats=["safetensors"])),
     ):
         with pytest.raises(RunError, match=r"weights\.safetensors") as error:
             use()
@@ -97,7 +99,7 @@ def test_damaged_weights_end_every_command_in_one_line(damage: Any, tmp_path: Pa
 
 def test_the_script_of_the_guide_names_the_class_of_a_picture_without_supernet(tmp_path: Path) -> None:
     retrained(SAME, tmp_path / "run", epochs=3)
-    delivery.export_run(tmp_path / "run", tmp_path / "exported", ("onnx",))
+    export.run(export.Export(run=tmp_path / "run", out=tmp_path / "exported", formats=["onnx"]))
     guide = (Path(__file__).parents[2] / "docs" / "guide.md").read_text()
     (script,) = re.findall(r"^```python\n(# classify.py.*?)^```$", guide, re.DOTALL | re.MULTILINE)
     (tmp_path / "classify.py").write_text("import sys\nsys.modules['supernet'] = sys.modules['torch'] = None  # not there\n" + script)

@@ -18,17 +18,21 @@ import pytest
 import torch
 
 from supernet import load, time_network
+from supernet.commands import export
+from supernet.commands.profile import PROFILE
+from supernet.commands.retrain import RETRAIN
+from supernet.commands.search import SEARCH
 from supernet.costs.latency.onnx import onnx_bytes
 from supernet.costs.latency.predictor import Predictor
 from supernet.costs.latency.table import LatencyTable
 from supernet.errors import InputError
+from supernet.quantities import milliseconds
 from supernet.settings import resolve
 from supernet.weights import checksum, read
-from supernet.workflow.delivery import export_run
-from supernet.workflow.limits import limits_of, milliseconds, open_network
-from supernet.workflow.profiling import PROFILE, profile_run
-from supernet.workflow.retraining import RETRAIN, retrain_run
-from supernet.workflow.searching import SEARCH, check_search, search_run
+from supernet.workflow.limits import limits_of, open_network
+from supernet.workflow.profiling import profile_run
+from supernet.workflow.retraining import retrain_run
+from supernet.workflow.searching import check_search, search_run
 
 Run = Callable[..., CompletedProcess[str]]
 
@@ -122,12 +126,12 @@ def test_a_retraining_under_a_bound_is_delivered_with_it(found: tuple[Path, dict
     folder, result = found
     flags = {"architecture": str(folder), "epochs": 1, "data.limit": 96, "data.batch_size": 16, "threads": 1}
     scores = retrain_run(resolve(RETRAIN, None, [], flags), tmp_path / "final")
-    export_run(tmp_path / "final", tmp_path / "out", ("safetensors",))
+    export.run(export.Export(run=tmp_path / "final", out=tmp_path / "out", formats=["safetensors"]))
     about = json.loads((tmp_path / "out" / "model.json").read_text())["metadata"]
     assert about["bounds"]["latency"]["value"] == result["measured"]["latency"]["ms"]
     assert about["metrics"]["test_accuracy"] == scores["test"]["accuracy"] and about["weights"] == "trained from nothing"
     retrain_run(resolve(RETRAIN, None, [], {**flags, "network": {"head": 24}}), tmp_path / "wider")
-    export_run(tmp_path / "wider", tmp_path / "other", ("safetensors",))
+    export.run(export.Export(run=tmp_path / "wider", out=tmp_path / "other", formats=["safetensors"]))
     assert json.loads((tmp_path / "other" / "model.json").read_text())["metadata"]["bounds"] == {}  # another network
 
 

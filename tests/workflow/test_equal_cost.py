@@ -17,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import conv_flop_count, flop_registry
 
 from supernet import OneOf, Supernet, Task, derive, search
+from supernet.commands.search import SEARCH
 from supernet.costs.count import macs
 from supernet.costs.passes import Passes
 from supernet.estimators.shared import SharedWeights
@@ -26,7 +27,7 @@ from supernet.spaces import cell, single_path
 from supernet.spaces.serves import served
 from supernet.strategies import STRATEGIES
 from supernet.strategies.one_shot import OneShot
-from supernet.workflow.searching import SEARCH, search_run
+from supernet.workflow.searching import search_run
 
 SIZES = {"channels": 12, "cells": 3, "nodes": 1, "shape": (3, 8, 8), "classes": 3}
 CHAIN = {"stem": "cifar", "shape": (3, 8, 8), "classes": 3, "widths": (4, 8, 8, 8, 8), "depths": (2, 1, 1, 1, 1), "last": 8, "head": 8}

@@ -12,6 +12,11 @@ import torch
 
 from supernet import InputError, load
 from supernet.catalogue import catalogue
+from supernet.commands import evaluate
+from supernet.commands.compare import COMPARE
+from supernet.commands.profile import PROFILE
+from supernet.commands.retrain import RETRAIN
+from supernet.commands.search import SEARCH
 from supernet.designs import describe_space, design
 from supernet.estimators.shared import SharedWeights
 from supernet.settings import resolve
@@ -21,11 +26,11 @@ from supernet.strategies import strategy
 from supernet.strategies.by_length import ByLength
 from supernet.strategies.clipped_darts import ClippedDARTS
 from supernet.strategies.retrain import Retrain
-from supernet.workflow.comparing import COMPARE, compare_run
-from supernet.workflow.delivery import draw_design, evaluate_run
-from supernet.workflow.profiling import PROFILE, check_profile
-from supernet.workflow.retraining import RETRAIN, retrain_run
-from supernet.workflow.searching import SEARCH, check_search, search_run
+from supernet.workflow.comparing import compare_run
+from supernet.workflow.delivery import draw_design
+from supernet.workflow.profiling import check_profile
+from supernet.workflow.retraining import retrain_run
+from supernet.workflow.searching import check_search, search_run
 from supernet.workflow.tasks import with_recipe
 
 CELL = "Genotype(recurrent=[('relu', 0), ('tanh', 1)], concat=range(1, 3))"
@@ -126,7 +131,7 @@ def test_an_lstm_as_large_and_trained_as_long_stands_beside_a_retrained_cell(tmp
     report = (tmp_path / "r" / "report.html").read_text()
     assert "LSTM validation perplexity" in report and "Test perplexity" in report and (tmp_path / "r" / "lstm" / "report.html").exists()
     for split in ("test", "validation"):
-        scored = evaluate_run(tmp_path / "r", None, split, 256, "cpu")
+        scored = evaluate.run(evaluate.Evaluate(run=tmp_path / "r", split=split))
         assert scored["perplexity"] == pytest.approx(found[split]["perplexity"], rel=1e-5) and scored["n"] > 0
     sizes = json.loads((tmp_path / "r" / "lstm" / "architecture.json").read_text())["settings"]
     loaded = load(tmp_path / "r" / "lstm", lstm.network(**sizes))  # a plain module: built anew, it takes its weights
@@ -143,7 +148,7 @@ def test_a_network_is_not_evaluated_on_a_text_of_other_tokens(tmp_path: Path) ->
     search_run(settings(steps=1), tmp_path / "s")
     (tmp_path / "other.txt").write_text("a quite different text. " * 200)
     with pytest.raises(InputError, match="another vocabulary"):
-        evaluate_run(tmp_path / "s", str(tmp_path / "other.txt"), "test", 256, "cpu")
+        evaluate.run(evaluate.Evaluate(run=tmp_path / "s", data=str(tmp_path / "other.txt")))
 
 
 def test_random_search_of_equal_cost_lowers_perplexity(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from supernet.commands.search import SEARCH
 from supernet.costs.limits import Limits
 from supernet.costs.objective import Objective
 from supernet.designs import Design
@@ -17,7 +18,6 @@ from supernet.space import SearchSpace
 from supernet.strategies import strategy
 from supernet.strategies.rules import strongest, within
 from supernet.workflow.limits import limits_of
-from supernet.workflow.searching import SEARCH
 
 SIZES: dict[str, dict[str, Any]] = {
     "darts": {"channels": 8, "cells": 5, "shape": (3, 32, 32)},

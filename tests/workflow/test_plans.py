@@ -18,11 +18,14 @@ from pydantic import BaseModel
 from safetensors.torch import save_file
 
 from supernet.cli import main
-from supernet.settings import defaults, keywords
+from supernet.commands.compare import Compare
+from supernet.commands.profile import Profile
+from supernet.commands.retrain import Retrain
+from supernet.commands.search import Search
+from supernet.settings import NOT_FOR_USERS, defaults, keywords
 from supernet.spaces import space_module
 from supernet.strategies import STRATEGIES
 from supernet.strategies.weights import Weights
-from supernet.workflow.commands import NOT_FOR_USERS, Compare, Profile, Retrain, Search
 
 BENCH = ("--space", "nasbench201", "--channels", 4, "--cells", 1, "--limit-data", 64, "--batch-size", 16, "--threads", 1)
 CELLS = ("--space", "darts", "--channels", 12, "--cells", 5, "--limit-data", 64, "--batch-size", 16, "--threads", 1)

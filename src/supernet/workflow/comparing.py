@@ -10,7 +10,8 @@ import json
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from supernet.progress import Progress
 from supernet.report.page import write_comparison
 from supernet.run import check_writable, read_history
 from supernet.searchers import SEARCHERS
-from supernet.settings import Settings, accepted, checked, overlaid, taken
+from supernet.settings import NOT_FOR_USERS, Settings, accepted, taken
 from supernet.spaces import space_module
 from supernet.stopping import Interrupted
 from supernet.strategies import STRATEGIES
@@ -32,17 +33,30 @@ from supernet.strategies.weights import Weights
 from supernet.tasks import kind_for
 from supernet.tasks.kind import Kind
 from supernet.workflow.children import Children
-from supernet.workflow.commands import NOT_FOR_USERS, Compare, Machine
 from supernet.workflow.limits import bounds_of
 from supernet.workflow.methods import open_table
 from supernet.workflow.planning import use_threads
-from supernet.workflow.retraining import RETRAIN
-from supernet.workflow.searching import SEARCH, check_search, keeps_bounds
+from supernet.workflow.searching import check_search, keeps_bounds
 from supernet.workflow.searching import plan_of as search_plan
 from supernet.workflow.tasks import with_recipe
 
 UNITS = {"evals": "trials", "epochs": "epochs", "steps": "steps", "s": "seconds"}
-COMPARE: Settings = Compare().model_dump()
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is compared. ``settings``: those that all methods share. ``searches``, ``finals``: by method, the settings of its search and of
+    the training of what it finds; the seed counts for nothing, and data and network of the training are those of the search.
+    ``budget``: as it was given, which is ``amount`` in ``unit``. ``seeds``: how many.
+    """
+
+    settings: Settings
+    searches: dict[str, Settings]
+    finals: dict[str, Settings]
+    budget: str
+    amount: int
+    unit: str
+    seeds: int
 
 
 def budget_of(text: str) -> tuple[int, str]:
@@ -55,9 +69,10 @@ def budget_of(text: str) -> tuple[int, str]:
     return int(found[1]), found[2]
 
 
-def compare_run(methods: Sequence[str], settings: Settings, budget: str, seeds: int, out: Path | None) -> dict[str, Any]:
-    """Compare ``methods``, random search among them; ``out``: the folder that keeps results, so that it can be resumed."""
-    settings, wanted, (amount, unit) = check_compare(methods, settings, budget, seeds)
+def compare_run(asked: Comparison, out: Path | None) -> dict[str, Any]:
+    """Compare methods, random search among them; ``out``: the folder that keeps results, so that it can be resumed."""
+    check_compare(asked)
+    settings = asked.settings
     use_threads(settings)
     children = Children(kept=out is not None)
     with tempfile.TemporaryDirectory() as temporary:
@@ -67,19 +82,19 @@ def compare_run(methods: Sequence[str], settings: Settings, budget: str, seeds: 
             bounds = bounds_of(settings)
             if other := bounds.keys() - {"params", "macs"}:
                 raise InputError(f"on a table the bounds of a comparison are on params and macs, not on {', '.join(sorted(other))}")
-            run: Callable[[str], Callable[[int], Any]] = on_table(table, amount, limits=bounds)
+            run: Callable[[str], Callable[[int], Any]] = on_table(table, asked.amount, limits=bounds)
         else:
-            run = partial(_on_data, settings, kind, amount, unit, folder, children)
-        progress = Progress("comparing", len(wanted) * seeds, unit="runs")
+            run = partial(_on_data, asked, kind, folder, children)
+        progress = Progress("comparing", len(asked.searches) * asked.seeds, unit="runs")
         kept = {k: v for k, v in settings.items() if k not in ("seed", "workers", "threads")}
         try:
             result = compare(
-                wanted,
+                asked.searches,
                 run,
-                range(seeds),
+                range(asked.seeds),
                 folder,
                 space=settings["space"],
-                budget=budget,
+                budget=asked.budget,
                 settings=kept,
                 metric=None if settings["table"]["file"] else kind.judged_by(),
                 progress=lambda name, seed: progress.advance(method=name, seed=seed),
@@ -102,66 +117,50 @@ def compare_run(methods: Sequence[str], settings: Settings, budget: str, seeds: 
     return result
 
 
-def check_compare(
-    methods: Sequence[str], settings: Settings, budget: str, seeds: int
-) -> tuple[Settings, list[str], tuple[int, str]]:
-    """The settings as their types have them, the methods with random search, the budget; refuses what does not go together."""
-    settings, (amount, unit) = checked(Compare, settings), budget_of(budget)
+def check_compare(asked: Comparison) -> None:
+    """Refuse what does not go together."""
+    settings, wanted = asked.settings, asked.searches
     if settings["space"] is None:
         raise InputError("no search space: give --space (supernet list spaces)")
-    wanted = list(dict.fromkeys(methods)) + ([] if "random" in methods else ["random"])
     for name in wanted:
         if name not in STRATEGIES and name not in SEARCHERS:
             raise unknown("method", name, [*STRATEGIES, *SEARCHERS])
     if idle := next((name for name in settings["methods"] if name not in wanted), None):
         raise unknown("method compared in the section methods:", idle, wanted)
-    if not 1 <= seeds <= 10_000:
-        raise InputError(f"--seeds must be at least 1 and at most 10000; got {seeds}")
+    if not 1 <= asked.seeds <= 10_000:
+        raise InputError(f"--seeds must be at least 1 and at most 10000; got {asked.seeds}")
     accepted("final.weights", Weights, settings["final"]["weights"], fixed=NOT_FOR_USERS["weights"])
-    if settings["table"]["file"] and unit != "evals":
-        raise InputError(f"on a table the budget is in evals, for example 300evals; got {budget!r}")
-    for name in wanted:
-        if name in STRATEGIES and unit == "evals":
-            raise InputError(f"{name} trains a supernet: its budget is in epochs, steps or s, for example 10epochs; got {budget!r}")
-        check_search(search_settings(settings, name, 0, amount, unit))
-    return settings, wanted, (amount, unit)
+    if settings["table"]["file"] and asked.unit != "evals":
+        raise InputError(f"on a table the budget is in evals, for example 300evals; got {asked.budget!r}")
+    for name, search in wanted.items():
+        if name in STRATEGIES and asked.unit == "evals":
+            raise InputError(f"{name} trains a supernet: its budget is in epochs, steps or s, for example 10epochs; got {asked.budget!r}")
+        check_search(search)
 
 
-def plan_of(methods: Sequence[str], settings: Settings, budget: str, seeds: int, out: Path | None) -> dict[str, Any]:
+def plan_of(asked: Comparison, out: Path | None) -> dict[str, Any]:
     """What ``--dry-run`` prints: the settings, and those of each method's search with all their values.
 
     Refuses what the comparison would refuse, up to its first run.
     """
-    settings, wanted, (amount, unit) = check_compare(methods, settings, budget, seeds)
-    use_threads(settings)
+    check_compare(asked)
+    use_threads(asked.settings)
     if out:
         check_writable(out)
-    plans = {name: search_plan(search_settings(settings, name, 0, amount, unit)) for name in wanted}
-    own = {name: plan["settings"]["resolved"] for name, plan in plans.items()}
-    return {"settings": settings, "methods": own, "budget": budget, "seeds": seeds}
+    own = {name: search_plan(search)["settings"]["resolved"] for name, search in asked.searches.items()}
+    return {"settings": asked.settings, "methods": own, "budget": asked.budget, "seeds": asked.seeds}
 
 
-def search_settings(settings: Settings, name: str, seed: int, amount: int, unit: str) -> Settings:
-    """The settings of one method's search: what all share, the budget, and what ``methods.NAME`` sets."""
-    own = {k: v for k, v in settings.items() if k in SEARCH}
-    own |= {"command": "search", "method": name, "seed": seed, UNITS[unit]: amount}
-    if unit == "epochs" and name in SEARCHERS:
-        own["estimator"] = {**own["estimator"], "epochs": max(amount // own["trials"], 1)}
-    return overlaid(own, settings["methods"].get(name, {}))
-
-
-def _on_data(
-    settings: Settings, kind: type[Kind], amount: int, unit: str, folder: Path, children: Children, name: str
-) -> Callable[[int], dict[str, Any]]:
+def _on_data(asked: Comparison, kind: type[Kind], folder: Path, children: Children, name: str) -> Callable[[int], dict[str, Any]]:
     def run(seed: int) -> dict[str, Any]:
         place = folder / f"{name}-{seed}"
-        wanted = search_settings(settings, name, seed, amount, unit)
+        wanted = {**asked.searches[name], "seed": seed}
         command = partial(_command, children, f"{name} with seed {seed}")
         searched = command("search", name, wanted, place / "search")
         sizes = taken(space_module(wanted["space"]).network, wanted["supernet"])
         data = with_recipe(wanted, wanted["space"])["data"]  # the batches of the search
-        final = {**RETRAIN, **{k: wanted[k] for k in Machine.model_fields}, "data": data, "network": {**sizes, **wanted["network"]}}
-        final |= {"task": kind.name, "beside": False, "retrain": dict(kind.short), **settings["final"]}
+        final = {**asked.finals[name], "seed": seed, "data": data, "network": {**sizes, **wanted["network"]}}
+        final |= {"task": kind.name, "beside": False, "retrain": dict(kind.short)}
         trained = command("retrain", str(place / "search"), final, place / "final")
         lines = [line.get("measured", {}) for line in read_history(place / "search")]
         rates = [measured["steps_per_second"] for measured in lines if "steps_per_second" in measured]

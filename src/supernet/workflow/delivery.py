@@ -15,14 +15,11 @@ from supernet.files import write_whole
 from supernet.layers.base import Supernet
 from supernet.records import read_architecture
 from supernet.report.cell_drawing import draw
-from supernet.run import read_config
-from supernet.settings import RESOLVED, Settings, accepted, checked
+from supernet.settings import Settings, accepted
 from supernet.spaces import space_module
 from supernet.tasks import kind_for
 from supernet.weights import fill
-from supernet.workflow.commands import Retrain, Search
 from supernet.workflow.description import description
-from supernet.workflow.tasks import with_recipe
 
 
 def load(run: str | Path, model: nn.Module | None = None, *example: Any) -> nn.Module:
@@ -57,20 +54,11 @@ def _derived(folder: Path, there: Design) -> nn.Module:
     return derive(supernet, there.choices, kind_for(there.space, there.stored.get("task")).drawn(sizes, 2))
 
 
-def settings_of(folder: Path) -> Settings:
-    """The settings of a search or a retraining, as their types have them; raises ``InputError``."""
-    stored = read_config(folder)
-    model = Search if stored.get("command") == "search" else Retrain
-    try:
-        return with_recipe(checked(model, {k: v for k, v in stored.items() if k != RESOLVED}), design(str(folder)).space)
-    except InputError as error:
-        raise InputError(f"{folder / 'config.yaml'}: {error}") from error
-
-
-def evaluate_run(folder: Path, data: str | None, split_name: str, batch_size: int, device: str) -> dict[str, Any]:
-    """The metrics of a run's network on a split; a language model reads as many strands at once as its run did."""
-    network, settings, space = load(folder), settings_of(folder), design(str(folder)).space
-    kind, source = kind_for(space, settings["task"]), data or settings["data"]["source"]
+def evaluate_run(
+    folder: Path, network: nn.Module, settings: Settings, data: str | None, split_name: str, batch_size: int, device: str
+) -> dict[str, Any]:
+    """The metrics of a run's network, made with ``settings``, on a split; a language model reads as many strands at once as its run did."""
+    kind, source = kind_for(design(str(folder)).space, settings["task"]), data or settings["data"]["source"]
     section = kind.evaluated({**settings["data"], "source": source}, batch_size)
     task = kind.read({**settings, "data": section, "device": device, "autocast": None}, testing=True)
     task.check_kept(folder)
@@ -82,9 +70,12 @@ def evaluate_run(folder: Path, data: str | None, split_name: str, batch_size: in
     return {"split": split_name, **metrics, "n": n}
 
 
-def export_run(run: Path, out: Path, formats: tuple[str, ...]) -> dict[str, Any]:
-    """Export a run's network, each format checked against the network's outputs, with all that is known of it in each file."""
-    network, there, settings = load(run), design(str(run)), settings_of(run)
+def export_run(run: Path, network: nn.Module, settings: Settings, out: Path, formats: tuple[str, ...]) -> dict[str, Any]:
+    """Export the network of a run with these settings, with all that is known of it in each file.
+
+    Each format is checked against the network's outputs.
+    """
+    there = design(str(run))
     kind = kind_for(there.space, settings["task"])
     example, how = kind.drawn(there.stored["settings"], 2, settings["data"]), {"batch_dimension": kind.dimension}
     written = export(network, example, out, formats, architecture=there.stored, metadata=description(run, there), **how)

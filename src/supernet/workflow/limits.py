@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError
@@ -27,7 +26,6 @@ from supernet.spaces import space_module
 from supernet.tasks import kind_for
 
 HOW = ("backend", "threads", "batch", "device")  # of a machine, what a measurement chose
-UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 
 
 def bounds_of(settings: Mapping[str, Any]) -> dict[str, float]:
@@ -99,11 +97,3 @@ def here(table: LatencyTable | Predictor) -> dict[str, Any]:
         return machine(**{name: table.machine[name] for name in HOW if name in table.machine})
     except (PackageNotFoundError, TypeError, InputError):
         return {"processor": processor()}
-
-
-def milliseconds(text: str | float) -> float:
-    """12 from "12ms", "12", "0.012s" or "12000us"; raises ``InputError`` for anything else."""
-    match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+(?:e-?[0-9]+)?)\s*(us|ms|s)?\s*", str(text), re.IGNORECASE)
-    if not match or float(match[1]) <= 0:
-        raise InputError(f"a latency is a number with a unit, for example 12ms, 800us or 0.5s; got {text!r}")
-    return float(match[1]) * UNITS[(match[2] or "ms").lower()]

@@ -20,7 +20,7 @@ from supernet.settings import taken as taken_by
 from supernet.space import Architecture
 from supernet.spaces import space_module
 from supernet.tasks import kind_for
-from supernet.workflow.delivery import export_run
+from supernet.workflow.delivery import export_run, load
 from supernet.workflow.limits import HOW, here, open_network, own_table
 
 PLAIN = "median of a plain loop"  # over the runtime, a call after the other
@@ -60,14 +60,14 @@ def holds_weights(there: Design, found: Found) -> bool:
     return json_ready(trained.sized({})) == json_ready(there.sized({}))
 
 
-def exported(run: Run, there: Design, found: Found) -> str | None:
+def exported(run: Run, settings: Settings, there: Design, found: Found) -> str | None:
     """Write the network that a bound is on as ONNX into the run, from the run's own weights; None where that cannot be done, and why."""
     if not holds_weights(there, found):
         reason = "the search has no trained weights of this network: retrain what it found"
         print(f"note: {run.folder}: no ONNX file, as {reason}", file=sys.stderr)
         return None
     try:
-        return str(export_run(run.folder, run.folder / "exported", ("onnx",))["onnx"]["path"])
+        return str(export_run(run.folder, load(run.folder), settings, run.folder / "exported", ("onnx",))["onnx"]["path"])
     except (InputError, RunError) as error:
         print(f"warning: the network was not exported: {error}", file=sys.stderr)
         return None

@@ -21,7 +21,7 @@ from supernet.errors import InputError
 from supernet.layers.base import Supernet
 from supernet.search import warm_start
 from supernet.searchers import SEARCHERS, searcher_class
-from supernet.settings import Settings, accepted, defaults
+from supernet.settings import NOT_FOR_USERS, Settings, accepted, defaults
 from supernet.sketch import fitting
 from supernet.space import Architecture, SearchSpace
 from supernet.spaces import space_module
@@ -31,7 +31,6 @@ from supernet.strategies.base import SupernetStrategy
 from supernet.strategies.weights import Weights
 from supernet.tasks import kind_for
 from supernet.tasks.kind import Kind
-from supernet.workflow.commands import NOT_FOR_USERS
 from supernet.workflow.limits import bounds_of, limits_of, prices
 from supernet.workflow.methods import make_strategy, network_settings, open_table, searcher_of, sketch, supernet_settings
 

@@ -12,22 +12,18 @@ from supernet.costs.parts import parts
 from supernet.errors import InputError
 from supernet.layers.base import Supernet
 from supernet.run import check_writable
-from supernet.settings import Settings, accepted, checked, defaults, json_ready
+from supernet.settings import Settings, accepted, defaults, json_ready
 from supernet.spaces import space_module
 from supernet.task import usable
 from supernet.tasks import kind_for
-from supernet.workflow.commands import Profile
 from supernet.workflow.limits import open_network
 from supernet.workflow.planning import with_resolved
-
-PROFILE: Settings = Profile().model_dump()
 
 
 def check_profile(
     settings: Settings, out: Path | None, emitted: Path | None = None, collected: Path | None = None
 ) -> tuple[Settings, Supernet, Settings]:
-    """The settings as their types have them, the network with every choice open and its settings; refuses what does not go together."""
-    settings = checked(Profile, settings)
+    """The settings, the network with every choice open and its settings; refuses what does not go together."""
     space = settings["space"]
     if space is None:
         raise InputError("no search space: give --space (supernet list spaces)")

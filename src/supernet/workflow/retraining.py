@@ -19,7 +19,7 @@ from supernet.report.page import write_report
 from supernet.run import Run, check_folder, check_writable
 from supernet.search import warm_start
 from supernet.searchers.state import plain
-from supernet.settings import Settings, accepted, checked, defaults, json_ready
+from supernet.settings import NOT_FOR_USERS, Settings, accepted, defaults, json_ready
 from supernet.sketch import fitting
 from supernet.spaces import space_module
 from supernet.strategies.weights import Weights
@@ -27,11 +27,8 @@ from supernet.task import usable
 from supernet.tasks import kind_for
 from supernet.tasks.kind import Companion, Kind
 from supernet.train import fit, peak_memory
-from supernet.workflow.commands import NOT_FOR_USERS, Retrain
 from supernet.workflow.planning import check_initial, use_threads, with_resolved
 from supernet.workflow.tasks import with_recipe
-
-RETRAIN: Settings = Retrain().model_dump()
 
 
 def retrain_run(settings: Settings, out: Path, resume: bool = False) -> dict[str, Any]:
@@ -102,8 +99,7 @@ def train_beside(companion: Companion, run: Run, settings: Settings, task: Kind)
 
 
 def check_retrain(settings: Settings) -> tuple[Settings, Design]:
-    """The settings as their types have them, over the recipe of the space, and the design; refuses what is wrong without reading data."""
-    settings = checked(Retrain, settings)
+    """The settings of a retraining over the recipe of the space, and the design; refuses what is wrong without reading data."""
     if settings["architecture"] is None:
         raise InputError("a retraining needs an architecture: a run, a file, a published name or a notation")
     usable(settings["device"])

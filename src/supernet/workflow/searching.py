@@ -21,7 +21,7 @@ from supernet.run import Run, check_folder, check_writable
 from supernet.search import Found
 from supernet.searchers import SEARCHERS, searcher_class
 from supernet.searchers.state import plain
-from supernet.settings import Settings, accepted, checked, json_ready, keywords
+from supernet.settings import NOT_FOR_USERS, Settings, accepted, json_ready, keywords
 from supernet.spaces import space_module
 from supernet.strategies import STRATEGIES
 from supernet.strategies import strategy as strategy_named
@@ -29,15 +29,12 @@ from supernet.strategies.weights import Weights
 from supernet.task import usable
 from supernet.tasks import kind_for
 from supernet.train import peak_memory
-from supernet.workflow.commands import NOT_FOR_USERS, Search
 from supernet.workflow.limits import bounds_of, limits_of, prices, warn_elsewhere
 from supernet.workflow.measuring import exported, holds_weights, measured_latency, milliseconds_by_part
 from supernet.workflow.methods import estimator_of, needs_of, on_a_table, on_data, over_a_supernet, sketch, supernet_settings
 from supernet.workflow.planning import prepared, use_threads, with_resolved
 from supernet.workflow.tasks import with_recipe
 from supernet.workflow.watching import judge_of
-
-SEARCH: Settings = Search().model_dump()
 
 
 def search_run(settings: Settings, out: Path, resume: bool = False) -> dict[str, Any]:
@@ -65,11 +62,10 @@ def search_run(settings: Settings, out: Path, resume: bool = False) -> dict[str,
 
 
 def check_search(settings: Settings) -> Settings:
-    """The settings as their types have them, over the recipe of the space; refuses names, values and parts that do not go together.
+    """The settings of a search over the recipe of the space; refuses names, values and parts that do not go together.
 
     Reads no data; ``prepared`` refuses the rest.
     """
-    settings = checked(Search, settings)
     if settings["space"] is None or settings["method"] is None:
         raise InputError("a search needs a method and a space: supernet search METHOD --space SPACE (supernet list methods, spaces)")
     method, module = settings["method"], space_module(settings["space"])
@@ -186,7 +182,7 @@ def _finish(settings: Settings, run: Run, found: Found, network: Settings, secon
     run.write_json("architecture.json", stored)
     for sentence in undecided(decided):
         print(f"undecided: {sentence}", file=sys.stderr)
-    written = exported(run, there, found) if "latency" in costs else None
+    written = exported(run, settings, there, found) if "latency" in costs else None
     result = {"choices": stored["choices"], "genotype": there.written(), **costs}
     result |= {**counted, "settings": described["settings"]}  # of the network that params and macs are of
     result |= {"validation": validation, **({"limits": limits} if limits else {})}

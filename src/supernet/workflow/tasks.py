@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from supernet.errors import InputError
+from supernet.sections import Data, RetrainData
 from supernet.settings import Settings
 from supernet.spaces import space_module
 from supernet.strategies import STRATEGIES
 from supernet.tasks import kind_for
-from supernet.workflow.commands import Retrain, Search
 
-USUAL: Settings = {"search": Search().model_dump()["data"], "retrain": Retrain().model_dump()["data"]}  # the section ``data``
+USUAL: Settings = {"search": Data().model_dump(), "retrain": RetrainData().model_dump()}  # the section ``data``
 
 
 def with_recipe(settings: Settings, space: str) -> Settings:
