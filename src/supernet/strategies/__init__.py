@@ -46,6 +46,7 @@ _SDARTS = "Chen, Hsieh 2020: Stabilizing Differentiable Architecture Search via 
 _ROBUST = "Zela et al. 2020: Understanding and Robustifying Differentiable Architecture Search, https://arxiv.org/abs/1909.09656"
 _DARTS_PLUS = "Liang et al. 2019: DARTS+: Improved Differentiable Architecture Search with Early Stopping, https://arxiv.org/abs/1909.06035"
 _DARTS_PT = "Wang et al. 2021: Rethinking Architecture Selection in Differentiable NAS, https://arxiv.org/abs/2108.04392"
+_GAEA = "Li, Khodak, Balcan, Talwalkar 2021: Geometry-Aware Gradient Algorithms for Neural Architecture Search, https://arxiv.org/abs/2004.07802"
 _FBNET = (
     "Wu et al. 2019: FBNet: Hardware-Aware Efficient ConvNet Design via Differentiable Neural Architecture Search, "
     "https://arxiv.org/abs/1812.03443"
@@ -78,6 +79,7 @@ STRATEGIES = {
     "darts-es": Method("supernet.strategies.darts_es:DARTSES", _ROBUST),
     "darts-plus": Method("supernet.strategies.darts_plus:DARTSPlus", _DARTS_PLUS),
     "darts-pt": Method("supernet.strategies.darts_pt:DARTSPT", _DARTS_PT),
+    "gaea": Method("supernet.strategies.gaea:GAEA", _GAEA),
     "fbnet": Method("supernet.strategies.fbnet:FBNet", _FBNET),
     "proxyless": Method("supernet.strategies.proxyless:ProxylessNAS", _PROXYLESS),
     "proxyless-rl": Method("supernet.strategies.proxyless_reinforce:ProxylessREINFORCE", _PROXYLESS),
