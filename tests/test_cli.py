@@ -279,13 +279,11 @@ def test_a_dry_run_checks_and_writes_nothing(tmp_path: Path, monkeypatch: pytest
 
 
 def test_lists_name_everything_and_whom_to_cite() -> None:
-    for what in ("methods", "searchers", "spaces", "data", "architectures"):
+    without = ("random", "grid", "digits", "digit-pairs", "cifar10", "cifar100", "mnist", "ptb", "shakespeare")
+    for what in ("methods", "searchers", "estimators", "spaces", "data", "architectures"):
         names = document("list", what)
         assert names and len(set(names)) == len(names)
-        assert all(
-            "http" in e["cite"] or e["name"] in ("random", "grid", "digits", "cifar10", "cifar100", "mnist", "ptb", "shakespeare")
-            for e in document("list", what, "--cite")
-        )
+        assert all("http" in e["cite"] or e["name"] in without for e in document("list", what, "--cite"))
 
 
 def test_successive_halving_trains_many_a_little_and_the_best_whole(tmp_path: Path) -> None:
@@ -297,9 +295,29 @@ def test_successive_halving_trains_many_a_little_and_the_best_whole(tmp_path: Pa
     assert "2 scored by 0.5 of an estimate, 1 scored" in (tmp_path / "r" / "report.html").read_text()
 
 
+def test_untrained_networks_are_scored_where_that_is_asked_for(tmp_path: Path) -> None:
+    words = ("search", "random", "--space", "nasbench201", "--channels", 4, "--cells", 1, "--trials", 6, "--estimator", "synflow")
+    found = document(*words, "--data", "digits", "--out", tmp_path / "r")
+    lines = [json.loads(line) for line in (tmp_path / "r" / "history.jsonl").read_text().splitlines()]
+    stored = json.loads((tmp_path / "r" / "architecture.json").read_text())
+    best = max(lines, key=lambda line: float(line["scores"]["synflow"]))
+    assert found["choices"] == best["architecture"] and found["validation"] is None
+    assert stored["scores"] == {"validation": None, "synflow": best["scores"]["synflow"]}
+    assert "synflow" in (tmp_path / "r" / "report.html").read_text()
+    for idle in ("steps=3", "estimator.epochs=2", "weights.lr=0.1"):
+        code, _, said = called(*words, "--data", "digits", "--set", idle, "--out", tmp_path / "s")
+        assert code == 2 and f"{idle.partition('=')[0].split('.lr')[0]} would have no effect: synflow trains nothing" in said
+    halving = ("search", "successive-halving", *words[2:], "--data", "digits", "--out", tmp_path / "s")
+    code, _, said = called(*halving)
+    assert code == 2 and "asks for parts of estimates, and synflow has no cheaper answer" in said
+    text = ("--space", "darts-rnn", "--data", "shakespeare")
+    code, _, said = called("search", "random", *text, "--estimator", "synflow", "--out", tmp_path / "s")
+    assert code == 2 and "these networks read tokens" in said and not (tmp_path / "s").exists()
+
+
 def test_a_searcher_that_asks_for_parts_is_refused_on_a_table(tmp_path: Path, table: Path) -> None:
     words = ("search", "successive-halving", "--space", "nasbench201", "--table", table, "--out", tmp_path / "r")
     for more in ((), ("--dry-run",)):
         code, _, said = called(*words, *more)
-        assert code == 2 and "successive-halving asks for parts of estimates, and a table has finished trainings alone" in said
+        assert code == 2 and "successive-halving asks for parts of estimates, and table has no cheaper answer" in said
     assert not (tmp_path / "r").exists()

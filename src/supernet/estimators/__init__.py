@@ -57,6 +57,13 @@ ESTIMATORS = {
         about="training each architecture from nothing",
         cheaper="a share of the training steps, with schedules as long; the scoring is whole",
     ),
+    "synflow": Known(
+        "supernet.estimators.synflow:Synflow",
+        needs="data",
+        about="the synaptic flow of the untrained network, in one pass",
+        cheaper=None,
+        raised="synflow",
+    ),
     "table": Known(
         "supernet.estimators.tabular:Table", needs="table", about="finished trainings in a file", cheaper=None, raised="validation"
     ),

@@ -1,4 +1,7 @@
-"""Score an architecture by models that were fitted to measurements, such as a predictor of latency."""
+"""Score an architecture by models that were fitted to measurements, such as a predictor of latency.
+
+Cai et al. 2020 (Once-for-All), section 3.4, https://arxiv.org/abs/1908.09791
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
 """Look up what training gave: benchmark tables of all architectures of a space.
 
-NAS-Bench-201: Dong, Yang 2020, https://arxiv.org/abs/2001.00326; NAS-Bench-Macro: Su et al. 2021, https://arxiv.org/abs/2103.11922
-
 A table is an ``.npz`` file of plain arrays, one row an architecture:
 
 - ``ops`` (rows, choices) integers: which of ``op_names`` is taken at each choice; every combination once.
@@ -11,6 +9,8 @@ A table is an ``.npz`` file of plain arrays, one row an architecture:
 - ``datasets`` (datasets,) text, optional.
 - any other array of numbers is a column by its name: (rows,), or (rows, datasets) where there are ``datasets``, and a last axis of
   seeds where training was repeated. Units stay as they are. ``params`` and ``flops`` (multiply-adds of one image) are costs.
+
+NAS-Bench-201: Dong, Yang 2020, https://arxiv.org/abs/2001.00326; NAS-Bench-Macro: Su et al. 2021, https://arxiv.org/abs/2103.11922
 """
 
 from __future__ import annotations

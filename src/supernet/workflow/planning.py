@@ -18,6 +18,7 @@ from torch import nn
 from supernet.costs.limits import Limits
 from supernet.designs import Design
 from supernet.errors import InputError
+from supernet.estimators import ESTIMATORS
 from supernet.layers.base import Supernet
 from supernet.search import warm_start
 from supernet.searchers import SEARCHERS, searcher_class
@@ -32,7 +33,16 @@ from supernet.strategies.weights import Weights
 from supernet.tasks import kind_for
 from supernet.tasks.kind import Kind
 from supernet.workflow.limits import bounds_of, limits_of, prices
-from supernet.workflow.methods import make_strategy, network_settings, open_table, searcher_of, sketch, supernet_settings
+from supernet.workflow.methods import (
+    estimator_of,
+    estimator_on_data,
+    make_strategy,
+    network_settings,
+    open_table,
+    searcher_of,
+    sketch,
+    supernet_settings,
+)
 
 
 def use_threads(settings: Settings) -> None:
@@ -70,8 +80,9 @@ def prepared(settings: Settings) -> Prepared:
     counted = {"params", "macs"} if settings["table"]["file"] else set()
     limits = limits_of(settings, network) if bounds_of(settings).keys() - counted or (task and prices(settings)) else None
     feasible = limits.check() if limits else None
+    if method in SEARCHERS:
+        check_estimate(settings, task, supernet.space)
     if settings["table"]["file"]:
-        check_whole(settings, supernet.space)
         kept = open_table(settings)[1].check({name: bound for name, bound in bounds_of(settings).items() if name in counted})
         feasible = kept if limits is None else feasible
     if settings["initial"]:
@@ -99,12 +110,14 @@ def check_combination(settings: Settings) -> None:
         raise InputError(f"initial would have no effect: {method} trains each architecture from nothing")
 
 
-def check_whole(settings: Settings, space: SearchSpace) -> None:
-    """Refuse a searcher that asks for parts of what has no cheaper answer."""
-    _, _, *share = searcher_of(settings, settings["method"], space).ask()
-    if share and share[0] < 1:
-        why = "a table has finished trainings alone, and no cheaper answer"
-        raise InputError(f"{settings['method']} asks for parts of estimates, and {why}: give --data, or use another searcher")
+def check_estimate(settings: Settings, task: Kind | None, space: SearchSpace) -> None:
+    """Refuse an estimator that cannot score these networks, and a searcher that asks for parts of what has no cheaper answer."""
+    name, method = estimator_of(settings), settings["method"]
+    _, _, *share = searcher_of(settings, method, space).ask()
+    if share and share[0] < 1 and ESTIMATORS[name].cheaper is None:
+        raise InputError(f"{method} asks for parts of estimates, and {name} has no cheaper answer: use another searcher or estimator")
+    if task:
+        estimator_on_data(name, settings, task)
 
 
 def check_network(space: str, supernet: Supernet, network: Mapping[str, Any]) -> None:
