@@ -22,9 +22,9 @@ from supernet.commands.stored import settings_of
 from supernet.costs.latency.predictor import Predictor, fit_predictor
 from supernet.costs.latency.published import kind_of, lookup
 from supernet.costs.latency.table import LatencyTable
-from supernet.designs import design
 from supernet.errors import InputError, RunError
 from supernet.estimators.tabular import Table
+from supernet.naming.lookup import design
 from supernet.readers import read_text
 from supernet.records import read_architecture, read_pace, read_vocabulary, result_of
 from supernet.run import read_config, read_history

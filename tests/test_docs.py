@@ -24,7 +24,8 @@ from supernet.estimators import ESTIMATORS
 from supernet.flags import settings_of
 from supernet.searchers import SEARCHERS
 from supernet.settings import accepted
-from supernet.spaces import SPACES, space_module
+from supernet.spaces import SPACES
+from supernet.spaces import space as space_named
 from supernet.spaces.nasbench201 import OPERATIONS
 from supernet.strategies import STRATEGIES
 from supernet.strategies.retrain import Retrain
@@ -116,7 +117,7 @@ def test_every_command_and_setting_of_a_page_exists(page: Path, monkeypatch: pyt
         return {}
 
     def check_profile(settings: dict[str, Any], *rest: Any) -> dict[str, Any]:
-        accepted("network", space_module(settings["space"]).network, settings["network"])
+        space_named(settings["space"]).network.accepted(settings["network"])
         return {}
 
     monkeypatch.setattr(profiling, "profile_run", check_profile)

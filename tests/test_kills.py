@@ -26,9 +26,9 @@ import torch
 from forks import Ended, Forks, plain
 from supernet.recipes import HOME
 from supernet.searchers import SEARCHERS, make_searcher
-from supernet.settings import keywords
+from supernet.settings import defaults, keywords
 from supernet.space import Choice, SearchSpace
-from supernet.spaces import space_module
+from supernet.spaces import space as space_named
 from supernet.strategies import STRATEGIES
 from supernet.strategies.weights import Weights
 from supernet.tasks import kind_for
@@ -92,8 +92,8 @@ def retrain_cases() -> Iterator[tuple[str, Words]]:
     """All options of a retraining, alone and together."""
     given = {f"retrain.{k}": v for k, v in options(kind_for("darts").trainer).items()}
     given |= {f"weights.{k}": v for k, v in options(Weights).items()}
-    switches = {k: p for k, p in inspect.signature(space_module("darts").network).parameters.items() if "bool" in str(p.annotation)}
-    given |= {f"network.{k}": str(not p.default).lower() for k, p in switches.items() if k != "auxiliary"}
+    switches = {k: v for k, v in defaults(space_named("darts").network.sizes).items() if isinstance(v, bool)}
+    given |= {f"network.{k}": str(not v).lower() for k, v in switches.items() if k != "auxiliary"}
     given |= {"data.cutout": 4, "data.crop": 2, "data.flip": "true", "autocast": "bfloat16"}
     sets = [f"{k}={v}" for k, v in given.items()]
     yield "with nothing", retrain(auxiliary=False)

@@ -20,10 +20,10 @@ from supernet.derive import derive
 from supernet.errors import InputError
 from supernet.estimators.shared import SharedWeights
 from supernet.mixture import one_hot
+from supernet.naming.lookup import design
 from supernet.run import Run
 from supernet.search import search
 from supernet.spaces import lstm, recurrent
-from supernet.spaces.published.recurrent import published_recurrent
 from supernet.stopping import Interrupted
 from supernet.strategies.averaged import Averaged
 from supernet.strategies.by_length import ByLength
@@ -349,7 +349,7 @@ def test_a_cell_learns_shakespeare_better_than_letter_frequencies() -> None:
     text = load("shakespeare", seed=0).limited(30_000)
     task = LanguageModelling.of(text, batch=16, steps=20)
     torch.manual_seed(0)
-    genotype = published_recurrent("darts-rnn-v1").genotype
+    genotype = design("darts-rnn-v1").plan
     model = recurrent.network(genotype, tokens=len(text.vocabulary), hidden=48, embedding_dropout=0.0, **NO_DROPOUT)
     strategy = Averaged(model, task, weights=partial(PLAIN, lr=10.0, lr_min=10.0))
     fit(strategy, task.data, 1, evaluate=lambda: {"validation": strategy.evaluate()})

@@ -30,7 +30,8 @@ from supernet import (
 from supernet.layers.routes import Fork, Join
 from supernet.layers.superkernel import SuperKernelBlock
 from supernet.mixture import one_hot
-from supernet.spaces import SPACES, space_module
+from supernet.spaces import SPACES
+from supernet.spaces import space as space_named
 
 SMALL: dict[str, tuple[str, dict[str, Any]]] = {
     "darts": ("darts", {"channels": 8, "cells": 3, "shape": (3, 12, 12)}),
@@ -134,7 +135,7 @@ def supernet_of(name: str) -> tuple[Supernet, Tensor]:
         net, shape = Supernet(OWN[name]()), (3, 12, 12)
     else:
         space, sizes = SMALL[name]
-        net, shape = space_module(space).supernet(**sizes), sizes.get("shape", (3, 32, 32))
+        net, shape = space_named(space).supernet(**sizes), sizes.get("shape", (3, 32, 32))
     x = torch.randn(2, *shape)
     with torch.no_grad():
         for seed in range(SEEDS):
@@ -262,7 +263,7 @@ def test_exported_models_run_where_this_package_is_not(tmp_path: Path) -> None:
     for i, name in enumerate([*(name for name in SMALL if name in SPACES), *OWN, "darts-rnn"]):
         folder, strands = tmp_path / str(i), 0
         if name == "darts-rnn":
-            net, x, strands = space_module(name).supernet(tokens=9, hidden=6, nodes=3).eval(), torch.randint(9, (4, 2)), 1
+            net, x, strands = space_named(name).supernet(tokens=9, hidden=6, nodes=3).eval(), torch.randint(9, (4, 2)), 1
         else:
             net, x = supernet_of(name)
         model = derive(net, net.space.sample(Random(i)), x)

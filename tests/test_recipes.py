@@ -6,13 +6,15 @@ import pytest
 
 from supernet.commands.search import SEARCH
 from supernet.errors import InputError
-from supernet.recipes import CELLS, HOME, PAPER, SHORT_SIZES, recipe, under
+from supernet.recipes import CELLS, HOME, PAPER, recipe, under
 from supernet.settings import overlaid
+from supernet.spaces import SPACES
+from supernet.spaces import space as space_named
 from supernet.strategies import STRATEGIES
 from supernet.workflow.searching import check_search
 
 
-@pytest.mark.parametrize("space", SHORT_SIZES)
+@pytest.mark.parametrize("space", [name for name in SPACES if "short" in space_named(name).recipes])
 @pytest.mark.parametrize("method", STRATEGIES)
 def test_the_short_recipe_of_every_method_is_accepted(method: str, space: str) -> None:
     settings = under(SEARCH, "short", method, space)

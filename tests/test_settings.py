@@ -20,7 +20,8 @@ from supernet.commands.search import SEARCH, Search
 from supernet.errors import InputError
 from supernet.searchers import SEARCHERS, searcher_class
 from supernet.settings import NOT_FOR_USERS, accepted, checked, defaults, keywords, resolve, value_of
-from supernet.spaces import SPACES, space_module
+from supernet.spaces import SPACES
+from supernet.spaces import space as space_named
 from supernet.strategies import STRATEGIES
 from supernet.strategies.averaged import Averaged
 from supernet.strategies.retrain import Retrain as Retraining
@@ -89,7 +90,7 @@ def signatures() -> dict[str, tuple[Callable[..., Any], tuple[str, ...]]]:
     found |= {f"strategy {name}": (STRATEGIES[name].load(), NOT_FOR_USERS["strategy"]) for name in STRATEGIES}
     found |= {f"searcher {name}": (searcher_class(name), NOT_FOR_USERS["searcher"]) for name in SEARCHERS}
     for name in SPACES:
-        found |= {f"supernet {name}": (space_module(name).supernet, ()), f"network {name}": (space_module(name).network, ())}
+        found |= {f"supernet {name}": (space_named(name).supernet.sizes, ()), f"network {name}": (space_named(name).network.sizes, ())}
     return found
 
 

@@ -134,6 +134,20 @@ class RecurrentGenotype:
         return cls(tuple((activation, source) for activation, source in edges), _concat("concat", fields["concat"]))
 
 
+def says_cells(text: str) -> bool:
+    """Whether a text holds the notation of cells, or what was meant to be: a call of Genotype or a dict, not of a recurrent cell."""
+    return _says_genotype(text) and not says_recurrent(text)
+
+
+def says_recurrent(text: str) -> bool:
+    """Whether a text holds the notation of a recurrent cell."""
+    return _says_genotype(text) and re.search(r"\brecurrent\W?\s*[=:]", text) is not None
+
+
+def _says_genotype(text: str) -> bool:
+    return "Genotype(" in text or text.lstrip().startswith("{")
+
+
 def whole_numbers(text: str) -> list[int] | None:
     """The numbers of a text that is nothing but single digits, together or listed: ``312043``, ``[3, 1, 2, 0, 4, 3]``; else None."""
     return [int(digit) for digit in re.findall("[0-9]", text)] if DIGITS.fullmatch(text) else None

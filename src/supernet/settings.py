@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
+from dataclasses import is_dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -118,7 +119,8 @@ def _parameters(function: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
         target = function if cls is None else cls.__dict__.get("__init__")
         if target is None or not inspect.isfunction(target):
             continue
-        hints, parameters = get_type_hints(target, include_extras=True), inspect.signature(target).parameters
+        named = cls if is_dataclass(cls) else target  # a dataclass has fields of its bases, whose types are known in their modules
+        hints, parameters = get_type_hints(named, include_extras=True), inspect.signature(target).parameters
         own = {n: (hints.get(n, Any), given.get(n, p.default)) for n, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
         found = {**own, **found}
         passed = next((n for n, p in parameters.items() if p.kind is p.VAR_KEYWORD), None)

@@ -10,7 +10,6 @@ import os
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -23,19 +22,20 @@ from supernet.costs.latency.published import block_name, kind_of, lookup, networ
 from supernet.costs.parts import Part, parts
 from supernet.errors import InputError
 from supernet.mixture import Mix, Mixture, Table, expected, one_hot
-from supernet.spaces import space_module
+from supernet.spaces import space as space_named
+from supernet.spaces.record import Space
 
 EMBEDDED = Path(__file__).parents[1] / "data_tables"
 
 
 @cache
-def network(name: str, **changes: Any) -> tuple[ModuleType, Supernet, Sequence[Part]]:
+def network(name: str, **changes: Any) -> tuple[Space, Supernet, Sequence[Part]]:
     """A space at the size of the papers, and its parts."""
-    module = space_module(name)
-    settings = {**module.IMAGENET, **changes}
+    space = space_named(name)
+    settings = {**space.network.usual("imagenet"), **changes}
     with torch.device("meta"):
-        supernet = module.supernet(**settings)
-        return module, supernet, parts(supernet, torch.empty(1, *settings["shape"]))
+        supernet: Supernet = space.supernet(**settings)
+        return space, supernet, parts(supernet, torch.empty(1, *settings["shape"]))
 
 
 def real(name: str) -> Path:
@@ -152,7 +152,7 @@ def test_the_single_path_table_gives_the_runtimes_of_the_official_code() -> None
         arch = {n: kernel if n.endswith("kernel") else expansion for n in supernet.space}
         assert latency(supernet, plain, arch) == pytest.approx(total, rel=1e-12)
         assert latency(supernet, interpolated, arch) == pytest.approx(65.63564555123611 if kernel + expansion == 6 else total, rel=1e-12)
-    searched = module.parse(module.PUBLISHED["single-path"][0])
+    searched = module.parse(module.published["single-path"].notation)
     assert latency(supernet, plain, searched) == pytest.approx(80.4411, rel=1e-12)
     assert latency(supernet, interpolated, searched) == pytest.approx(80.5925948335339, rel=1e-12)
 
@@ -183,7 +183,7 @@ def test_the_densenas_table_gives_the_latencies_of_the_official_code() -> None:
     table = published_table(path, supernet.space, found)
     published = {"densenas-a": 13.646210516342013, "densenas-b": 15.817214840590356, "densenas-c": 18.011904581628666}
     for name, total in published.items():
-        assert latency(supernet, table, module.parse(module.PUBLISHED[name][0])) == pytest.approx(total, rel=1e-12)
+        assert latency(supernet, table, module.parse(module.published[name].notation)) == pytest.approx(total, rel=1e-12)
     assert expected(supernet.space, softmax(supernet, zeros(supernet)), table).item() == pytest.approx(32.41794401615806, rel=1e-12)
 
 

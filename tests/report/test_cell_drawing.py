@@ -7,9 +7,9 @@ from xml.etree import ElementTree
 import pytest
 from run_folders import DARTS_V2
 
-from supernet.designs import design
 from supernet.errors import InputError
 from supernet.genotype import ALL_OPERATIONS, Cell, Genotype
+from supernet.naming.lookup import design
 from supernet.report.cell_drawing import FIXED_REDUCTION, cell_graph, draw, draw_chain, draw_choices, draw_genotype, draw_graph
 from supernet.report.graph_drawing import Graph
 from supernet.report.layout import Box, Layout

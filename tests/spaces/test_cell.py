@@ -13,8 +13,8 @@ from supernet.errors import InputError
 from supernet.genotype import OPERATIONS, Genotype
 from supernet.layers.base import Supernet
 from supernet.mixture import Mix, one_hot
-from supernet.spaces import SPACES, cell, space_module
-from supernet.spaces.published import published
+from supernet.naming.lookup import design
+from supernet.spaces import cell
 
 SMALL: dict[str, Any] = {"channels": 4, "cells": 3, "nodes": 2, "shape": (3, 8, 8)}
 IMAGENET: dict[str, Any] = {"stem": "imagenet", "classes": 1000, "shape": (3, 224, 224)}
@@ -87,7 +87,7 @@ def test_architectures_and_genotypes_say_the_same() -> None:
 
 def test_published_cells_of_the_space_become_its_architectures() -> None:
     space = cell.supernet().space
-    genotype = published("darts-v2").genotype
+    genotype = design("darts-v2").plan
     architecture = space.check(cell.to_architecture(genotype))
     assert architecture["normal.5"] == (0, 2) and architecture["normal.5<2"] == "dil_conv_3x3"
     again = cell.to_genotype(architecture)
@@ -100,7 +100,7 @@ def test_published_cells_of_the_space_become_its_architectures() -> None:
 )
 def test_a_genotype_outside_the_space_is_refused(name: str, says: str) -> None:
     with pytest.raises(InputError, match=says):
-        cell.to_architecture(published(name).genotype)
+        cell.to_architecture(design(name).plan)
 
 
 def test_operations_outside_the_space_are_refused() -> None:
@@ -138,7 +138,7 @@ def test_any_colours_and_sizes_work(shape: tuple[int, int, int], stem: str, sett
 
 
 def test_the_auxiliary_head_speaks_in_training_only() -> None:
-    network = cell.network(published("darts-v2").genotype, channels=4, cells=3, shape=(1, 28, 28), auxiliary=True)
+    network = cell.network(design("darts-v2").plan, channels=4, cells=3, shape=(1, 28, 28), auxiliary=True)
     x = torch.randn(2, 1, 28, 28)
     logits, auxiliary = network(x)
     assert logits.shape == auxiliary.shape == (2, 10)
@@ -147,15 +147,15 @@ def test_the_auxiliary_head_speaks_in_training_only() -> None:
 
 def test_the_auxiliary_head_is_refused_where_its_map_would_be_too_small() -> None:
     with pytest.raises(InputError, match="at least 2x2"):
-        cell.network(published("darts-v2").genotype, channels=4, cells=3, shape=(3, 32, 4), auxiliary=True)
+        cell.network(design("darts-v2").plan, channels=4, cells=3, shape=(3, 32, 4), auxiliary=True)
     with pytest.raises(InputError, match="at least 2x2"):
-        cell.network(published("darts-v2").genotype, channels=4, cells=3, shape=(3, 32, 32), stem="imagenet", auxiliary=True)
+        cell.network(design("darts-v2").plan, channels=4, cells=3, shape=(3, 32, 32), stem="imagenet", auxiliary=True)
 
 
 def test_sizes_follow_the_stem_where_they_are_not_given() -> None:
-    network = cell.network(published("darts-v1").genotype, stem="imagenet", channels=8)
+    network = cell.network(design("darts-v1").plan, stem="imagenet", channels=8)
     assert (len(network.cells), network.classifier.out_features) == (14, 1000)
-    assert len(cell.network(published("darts-v1").genotype, channels=8).cells) == 20
+    assert len(cell.network(design("darts-v1").plan, channels=8).cells) == 20
 
 
 def test_drop_path_skips_identities_only() -> None:
@@ -168,7 +168,7 @@ def test_drop_path_skips_identities_only() -> None:
 
 
 def test_pooling_is_normalised_in_evaluation_only_where_it_is_asked_for() -> None:
-    plain, normed = (cell.network(published("darts-v1").genotype, cells=3, pool_norm=norm) for norm in (False, True))
+    plain, normed = (cell.network(design("darts-v1").plan, cells=3, pool_norm=norm) for norm in (False, True))
     assert not any(isinstance(m, ops.PoolNorm) for m in plain.modules())
     assert sum(isinstance(m, ops.PoolNorm) for m in normed.modules()) == 2 * 5  # in each reduction cell
     assert params(plain) == params(normed)
@@ -202,20 +202,3 @@ def test_dropout_behind_skips_stays_out_of_the_derived_network() -> None:
 def test_impossible_settings_are_refused(settings: dict[str, Any], says: str) -> None:
     with pytest.raises(InputError, match=says):
         cell.supernet(**settings)
-
-
-@pytest.mark.parametrize("name", SPACES)
-def test_every_space_has_the_same_verbs_and_defaults_that_build(name: str) -> None:
-    space = space_module(name)
-    assert name == space.NAME
-    assert "https://arxiv.org/abs/" in space.CITATION
-    with torch.device("meta"):
-        net = space.supernet(**space.SEARCH)
-        architecture = net.space.sample(Random(0))
-        plain = space.network(space.parse(space.notation(architecture)), **space.EVALUATION)
-    assert params(plain) == params(space.network(net.space.matters(architecture)))
-
-
-def test_an_unknown_space_suggests_the_nearest() -> None:
-    with pytest.raises(InputError, match="did you mean 'nasbench201'"):
-        space_module("nas-bench-201")

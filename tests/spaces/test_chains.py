@@ -82,7 +82,7 @@ def test_a_blend_of_all_options_trains_every_weight(name: str) -> None:
 @pytest.mark.parametrize(("name", "alphas", "size", "weights"), [("fbnet", 198, 9**22, None), ("proxyless", 141, 6**6 * 7**15, 16_034_168)])
 def test_the_spaces_have_the_size_in_the_papers(name: str, alphas: int, size: int, weights: int | None) -> None:
     with torch.device("meta"):
-        net = SPACES[name].supernet(**SPACES[name].IMAGENET)
+        net = SPACES[name].supernet(stem="imagenet")
     assert list(net.space) == [f"layer.{i}" for i in range(len(net.space))]
     assert (sum(len(c.options) for c in net.space.values()), net.space.size()) == (alphas, size)
     assert weights in (None, params(net))

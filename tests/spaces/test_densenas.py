@@ -19,7 +19,8 @@ from supernet.mixture import one_hot
 from supernet.space import SearchSpace
 from supernet.spaces import densenas
 
-SMALL = {**densenas.CIFAR, "width": 0.25, "last": 64}
+CIFAR = densenas.DENSENAS.supernet.usual()
+SMALL = {**CIFAR, "width": 0.25, "last": 64}
 BASIC = {
     "base": "resnet",
     "stem": "cifar",
@@ -33,7 +34,7 @@ BASIC = {
 def full(base: str) -> Supernet:
     """The supernet of the official search, without storage: ImageNet images of 100 classes."""
     with torch.device("meta"):
-        return densenas.supernet(**{**densenas.IMAGENET, "base": base, "classes": 100})
+        return densenas.supernet(stem="imagenet", base=base, classes=100)
 
 
 def alphas(space: SearchSpace, kind: str) -> int:
@@ -86,9 +87,9 @@ def test_published_networks_have_the_official_size(name: str, parameters: int, m
 
 
 def published(name: str) -> nn.Module:
-    text, settings = densenas.PUBLISHED[name]
+    text, settings = densenas.NETWORKS[name]
     with torch.device("meta"):
-        return densenas.network(text, **{**densenas.EVALUATION, **settings})
+        return densenas.network(text, **settings)
 
 
 def test_the_paper_rounds_the_multiply_adds_of_b_to_314_million() -> None:
@@ -103,16 +104,16 @@ def test_the_paper_rounds_the_multiply_adds_of_b_to_314_million() -> None:
     ],
 )
 def test_published_networks_compute_what_the_official_code_does(name: str, first: list[float], norm: float) -> None:
-    network = fill(densenas.network(densenas.PUBLISHED[name][0]))
+    network = fill(densenas.network(densenas.NETWORKS[name][0]))
     with torch.no_grad():
         logits = network(images(64))[0]
     assert logits[:3].tolist() == pytest.approx(first, rel=1e-8)
     assert logits.norm().item() == pytest.approx(norm, rel=1e-8)
 
 
-@pytest.mark.parametrize("name", densenas.PUBLISHED)
+@pytest.mark.parametrize("name", densenas.NETWORKS)
 def test_a_published_network_is_in_the_search_space_and_keeps_its_notation(name: str) -> None:
-    text, space = densenas.PUBLISHED[name][0], full("mobilenetv2").space
+    text, space = densenas.NETWORKS[name][0], full("mobilenetv2").space
     architecture = densenas.parse(text)
     assert space.matters(space.check(architecture)) == architecture
     assert densenas.notation(architecture) == text
@@ -155,7 +156,7 @@ def convolutions(network: nn.Module) -> int:
     return sum(m.weight.numel() for m in network.modules() if isinstance(m, nn.Conv2d))
 
 
-@pytest.mark.parametrize("settings", [densenas.CIFAR, {"stem": "cifar"}, {"stem": "cifar", "base": "resnet"}])
+@pytest.mark.parametrize("settings", [CIFAR, {"stem": "cifar"}, {"stem": "cifar", "base": "resnet"}])
 def test_images_of_32_pixels_end_at_4(settings: dict[str, Any]) -> None:
     with torch.device("meta"):
         net = densenas.supernet(**settings)
@@ -168,7 +169,7 @@ def test_images_of_32_pixels_end_at_4(settings: dict[str, Any]) -> None:
 
 def test_what_the_small_search_finds_is_a_network_of_the_papers_blocks() -> None:
     with torch.device("meta"):
-        space = densenas.supernet(**densenas.SEARCH).space
+        space = densenas.supernet(**CIFAR).space
         for seed in range(10):
             found = densenas.notation(space.sample(Random(seed)))
             assert densenas.network(found)(torch.empty(1, 3, 224, 224)).shape == (1, 1000)

@@ -13,11 +13,11 @@ from torch.nn import functional as F
 from oracles import assert_signature, fill, fractions, inputs, sines
 from supernet.costs.count import macs, params
 from supernet.derive import derive
-from supernet.designs import design
 from supernet.errors import InputError
 from supernet.layers.base import Supernet
 from supernet.layers.one_of import OneOf
 from supernet.mixture import Mix, one_hot
+from supernet.naming.lookup import design
 from supernet.space import Architecture
 from supernet.spaces import nasbench201
 

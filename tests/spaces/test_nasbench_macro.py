@@ -8,9 +8,9 @@ import torch
 
 from supernet.costs.count import macs, params
 from supernet.derive import derive
-from supernet.designs import design
 from supernet.errors import InputError
 from supernet.mixture import one_hot
+from supernet.naming.lookup import design
 from supernet.spaces import nasbench_macro
 
 COUNTS = [  # parameters and multiply-accumulates in the benchmark's table

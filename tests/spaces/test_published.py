@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -8,8 +9,9 @@ import torch
 from supernet.costs.count import macs, params
 from supernet.errors import InputError
 from supernet.genotype import Genotype
+from supernet.naming.lookup import design
 from supernet.spaces import cell
-from supernet.spaces.published import names, published
+from supernet.spaces.cell import DARTS
 
 # (parameters without the auxiliary head, those of the head, multiply-accumulates): CIFAR with 36 channels and 20 cells, ImageNet
 # with 48 and 14; counted in the official code of each, https://github.com/quark0/darts and the others that ``cells.json`` names
@@ -57,10 +59,10 @@ IN_INTERFACE = (
 
 
 def counted(name: str, **sizes: Any) -> tuple[int, int, int]:
-    found = published(name)
+    found = DARTS.published[name]
     with torch.device("meta"):
-        network = cell.network(found.genotype, auxiliary=True, **found.settings, **sizes)
-    shape = (cell.IMAGENET if sizes.get("stem") == "imagenet" else cell.EVALUATION)["shape"]
+        network = cell.network(found.notation, auxiliary=True, **found.settings, **sizes)
+    shape = cell.STEMS[sizes.get("stem", "cifar")]["shape"]
     return params(network), params(network, ()) - params(network), macs(network, shape)
 
 
@@ -80,34 +82,34 @@ def test_other_widths_and_classes_have_the_official_size(name: str, sizes: dict[
     assert counted(name, **sizes) == expected
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", DARTS.published)
 def test_every_published_cell_trains_with_its_auxiliary_head(name: str) -> None:
-    found = published(name)
-    network = cell.network(found.genotype, channels=8, cells=3, shape=(3, 8, 8), auxiliary=True, **found.settings)
+    found, genotype = DARTS.published[name], design(name).plan
+    network = cell.network(genotype, channels=8, cells=3, shape=(3, 8, 8), auxiliary=True, **found.settings)
     logits, auxiliary = network(torch.randn(2, 3, 8, 8))
     assert logits.shape == auxiliary.shape == (2, 10)
-    assert found.paper.url.startswith("https://arxiv.org/abs/") and str(found.paper.year) in str(found.paper)
-    assert found.repository.startswith("https://github.com/")
-    assert Genotype.parse(str(found.genotype)) == found.genotype
+    assert re.search(r" 20\d\d: .*, https://arxiv.org/abs/\d", found.cite)
+    assert found.repository.startswith("https://github.com/") and found.original
+    assert Genotype.parse(str(genotype)) == genotype
 
 
 def test_every_promised_name_is_there() -> None:
-    assert set(IN_INTERFACE.split()) <= set(names())
+    assert set(IN_INTERFACE.split()) <= set(DARTS.published)
 
 
 def test_the_two_versions_of_gdas_v1_differ_in_one_edge() -> None:
-    ours, theirs = published("gdas-v1").genotype.reduce, published("gdas-v1-fairdarts").genotype.reduce
+    ours, theirs = design("gdas-v1").plan.reduce, design("gdas-v1-fairdarts").plan.reduce
     assert ours is not None and theirs is not None
     assert ours[:3] == theirs[:3]
     assert (ours[3], theirs[3]) == ((("sep_conv_5x5", 0), ("sep_conv_5x5", 1)), (("sep_conv_5x5", 0), ("sep_conv_5x5", 2)))
 
 
 def test_repositories_differ_in_batch_norms_only() -> None:
-    assert published("p-darts").settings == {"auxiliary_norm": True, "pool_norm": False}
-    assert published("drnas-cifar").settings == {"auxiliary_norm": False, "pool_norm": True}
-    assert published("darts-v2").settings == {"auxiliary_norm": False, "pool_norm": False}
+    assert DARTS.published["p-darts"].settings == {"auxiliary_norm": True, "pool_norm": False}
+    assert DARTS.published["drnas-cifar"].settings == {"auxiliary_norm": False, "pool_norm": True}
+    assert DARTS.published["darts-v2"].settings == {"auxiliary_norm": False, "pool_norm": False}
 
 
 def test_an_unknown_name_suggests_the_nearest() -> None:
     with pytest.raises(InputError, match="did you mean 'pc-darts-imagenet'"):
-        published("pcdarts-imagenet")
+        design("pcdarts-imagenet")

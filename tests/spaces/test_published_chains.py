@@ -12,13 +12,13 @@ from chain_fills import fill, hash_values, images
 from torch import Tensor
 from typer.testing import CliRunner
 
-from supernet.catalogue import catalogue
 from supernet.cli import app
-from supernet.designs import chain_names, design
 from supernet.errors import InputError
+from supernet.naming.catalogue import catalogue
+from supernet.naming.lookup import design, published_names
 from supernet.spaces import fbnet, proxyless
 
-NAMES = (*fbnet.PUBLISHED, *proxyless.PUBLISHED)
+NAMES = (*fbnet.NETWORKS, *proxyless.NETWORKS)
 COUNTS = [
     ("fbnet-a", 4_321_232, 244_452_664),
     ("fbnet-c", 5_592_784, 378_136_224),
@@ -74,8 +74,8 @@ def test_proxyless_networks_compute_what_the_official_ones_do(name: str, first: 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_published_name_says_its_notation_and_builds_at_both_sizes(name: str) -> None:
-    there, space = design(name), {"fbnet": fbnet, "proxyless": proxyless}[chain_names()[name]]
-    assert there.notation == space.PUBLISHED[name][0] and there.choices == space.parse(there.notation)
+    there, space = design(name), {"fbnet": fbnet, "proxyless": proxyless}[published_names()[name]]
+    assert there.notation == space.NETWORKS[name][0] and there.choices == space.parse(there.notation)
     large, small = there.describe(), there.describe({"stem": "cifar"})
     assert (large["settings"]["shape"], large["settings"]["classes"]) == ([3, 224, 224], 1000)
     assert (small["settings"]["shape"], small["settings"]["classes"]) == ([3, 32, 32], 10)

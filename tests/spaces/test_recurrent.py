@@ -18,8 +18,9 @@ from supernet.errors import InputError
 from supernet.genotype import ACTIVATIONS, RecurrentGenotype
 from supernet.layers.base import Supernet, searchable
 from supernet.mixture import Mix, Mixture, one_hot
-from supernet.spaces import lstm, recurrent, space_module
-from supernet.spaces.published.recurrent import published_recurrent, recurrent_names
+from supernet.naming.lookup import design
+from supernet.spaces import lstm, recurrent
+from supernet.spaces import space as space_named
 from supernet.spaces.recurrent_network import FixedCell, Recurrence, StateNorm, token_macs
 from supernet.strategies.rules import strongest
 
@@ -72,7 +73,7 @@ FIRST = {
 
 @pytest.mark.parametrize("name", EVALUATION)
 def test_published_cell_steps_as_in_the_official_code(name: str) -> None:
-    genotype = published_recurrent(name).genotype
+    genotype = design(name).plan
     cell = FixedCell(Recurrence(6, 6, len(genotype.recurrent), genotype.concat), genotype)
     fill(cell)
     outputs, hidden = cell(X, H)
@@ -126,7 +127,7 @@ def test_genotype_is_derived_as_in_the_official_code() -> None:
 )
 def test_published_networks_have_the_official_parameters(name: str, sizes: dict[str, int], expected: int) -> None:
     with torch.device("meta"):
-        network = recurrent.network(published_recurrent(name).genotype, **sizes)
+        network = recurrent.network(design(name).plan, **sizes)
     assert params(network) == expected
     looked_up = network.encoder.weight.numel() + network.decoder.bias.numel()
     assert token_macs(network) == expected - looked_up + network.decoder.weight.numel()
@@ -142,7 +143,7 @@ def test_supernet_has_the_official_parameters(tokens: int, expected: int) -> Non
 
 
 def test_every_weight_starts_within_a_twenty_fifth_and_the_bias_at_zero() -> None:
-    network = recurrent.network(published_recurrent("darts-rnn-v2").genotype, tokens=50, hidden=20)
+    network = recurrent.network(design("darts-rnn-v2").plan, tokens=50, hidden=20)
     assert network.decoder.weight is network.encoder.weight
     assert not network.decoder.bias.any()
     for name, p in network.named_parameters():
@@ -232,7 +233,7 @@ def test_a_sequence_is_its_steps_one_after_the_other() -> None:
 
 def test_dropout_keeps_one_mask_for_all_steps_and_words() -> None:
     torch.manual_seed(0)
-    genotype = published_recurrent("darts-rnn-v1").genotype
+    genotype = design("darts-rnn-v1").plan
     network = recurrent.network(genotype, tokens=30, hidden=40, embedding_dropout=0.0, output_dropout=0.5)
     reading = network(torch.randint(0, 30, (7, 5)))
     dropped = reading.dropped == 0
@@ -251,7 +252,7 @@ def test_dropout_keeps_one_mask_for_all_steps_and_words() -> None:
 
 def test_hidden_dropout_and_input_dropout_change_the_states_in_training_only() -> None:
     tokens = torch.randint(0, 11, (4, 3))
-    genotype = published_recurrent("darts-rnn-v2").genotype
+    genotype = design("darts-rnn-v2").plan
     for name in ("embedding_dropout", "input_dropout", "cell_input_dropout", "hidden_dropout"):
         torch.manual_seed(0)
         network = recurrent.network(genotype, tokens=11, hidden=16, **{"embedding_dropout": 0.0, **NO_DROPOUT, name: 0.5})
@@ -268,14 +269,14 @@ def test_architecture_and_notation_say_the_same() -> None:
         genotype = recurrent.parse(recurrent.notation(arch))
         assert recurrent.to_architecture(genotype) == space.matters(arch)
     with pytest.raises(InputError, match="does not average all of its nodes"):
-        recurrent.to_architecture(published_recurrent("enas-rnn").genotype)
+        recurrent.to_architecture(design("enas-rnn").plan)
     with pytest.raises(InputError, match="does not decide 2<1"):
         recurrent.to_genotype({"1": (0,), "1<0": "tanh", "2": (1,)})
 
 
 def test_recurrent_genotype_reads_what_it_writes_and_refuses_the_rest() -> None:
-    for name in recurrent_names():
-        genotype = published_recurrent(name).genotype
+    for name in recurrent.DARTS_RNN.published:
+        genotype = design(name).plan
         assert RecurrentGenotype.parse(str(genotype)) == genotype
     for text, says in {
         "Genotype(recurrent=[('tanh', 1)], concat=[1])": "node 1 reads state 1",
@@ -291,7 +292,7 @@ def test_recurrent_genotype_reads_what_it_writes_and_refuses_the_rest() -> None:
         with pytest.raises(InputError, match=says):
             RecurrentGenotype.parse(text)
     with pytest.raises(InputError, match="did you mean 'darts-rnn-v1'"):
-        published_recurrent("darts-rnn-v11")
+        design("darts-rnn-v11")
 
 
 def test_a_mistaken_size_is_refused_in_one_line() -> None:
@@ -327,7 +328,7 @@ def test_fewer_activations_make_a_smaller_space() -> None:
 @pytest.mark.parametrize(("tokens", "hidden"), [(10_000, 850), (33_278, 700), (10_000, 128), (2_000, 96)])
 def test_lstm_baseline_has_as_many_parameters_within_a_hundredth(tokens: int, hidden: int) -> None:
     with torch.device("meta"):
-        cell = recurrent.network(published_recurrent("darts-rnn-v2").genotype, tokens=tokens, hidden=hidden)
+        cell = recurrent.network(design("darts-rnn-v2").plan, tokens=tokens, hidden=hidden)
         baseline = lstm.of_equal_size(params(cell), tokens=tokens)
     assert params(baseline) == lstm.size(baseline.cell.hidden, tokens)
     assert params(baseline) == pytest.approx(params(cell), rel=0.01)
@@ -352,7 +353,7 @@ def test_lstm_equals_torch_lstm() -> None:
 
 
 def test_the_hidden_state_of_another_network_is_refused() -> None:
-    genotype, tokens = published_recurrent("darts-rnn-v2").genotype, torch.zeros(2, 3, dtype=torch.long)
+    genotype, tokens = design("darts-rnn-v2").plan, torch.zeros(2, 3, dtype=torch.long)
     cell, baseline = recurrent.network(genotype, tokens=11, hidden=6), lstm.network(tokens=11, hidden=5)
     for network, other in ((cell, baseline), (baseline, cell), (cell, recurrent.network(genotype, tokens=11, hidden=7))):
         with pytest.raises(InputError, match="give each network a new task"):
@@ -360,5 +361,4 @@ def test_the_hidden_state_of_another_network_is_refused() -> None:
 
 
 def test_the_space_is_known_by_name() -> None:
-    assert space_module("darts-rnn") is recurrent
-    assert {published_recurrent(n).space for n in recurrent_names()} == {recurrent.NAME}
+    assert space_named("darts-rnn") is recurrent.DARTS_RNN

@@ -10,9 +10,9 @@ import torch
 
 from supernet.costs.count import macs, params
 from supernet.derive import derive
-from supernet.designs import describe_space
 from supernet.errors import InputError
 from supernet.mixture import Table, expected, one_hot
+from supernet.naming.supernets import describe_space
 from supernet.spaces import single_path
 
 SMALL: dict[str, Any] = {"width": 0.25, "depths": (1, 2, 2, 2, 1), "shape": (3, 16, 16), "classes": 3, "head": 40}
@@ -42,16 +42,16 @@ def test_space_has_the_papers_size() -> None:
 
 
 def test_published_network_has_its_parameters_and_multiply_adds() -> None:
-    notation, settings = single_path.PUBLISHED["single-path"]
+    notation, settings = single_path.NETWORK, single_path.SINGLE_PATH.published["single-path"].settings
     with torch.device("meta"):
-        network = single_path.network(notation, **{**single_path.EVALUATION, **settings})
+        network = single_path.network(notation, **settings)
     assert (params(network), macs(network, (3, 224, 224))) == (4_421_616, 333_467_072)
 
 
 @pytest.mark.parametrize(
     ("blocks", "by_table", "by_formula"),
     [
-        (single_path.PUBLISHED["single-path"][0], 80.4411, 80.5925948335339),
+        (single_path.NETWORK, 80.4411, 80.5925948335339),
         ("k3e3", 65.6914, 65.63564555123611),
         ("k3e6", 110.6524, 110.6524),
         ("k5e3", 76.3622, 76.3622),
@@ -80,7 +80,7 @@ def test_deriving_keeps_the_output_and_fits_the_evaluation_network(double: None)
 
 
 def test_cifar_network_ends_at_four_by_four() -> None:
-    network = single_path.network(single_path.PUBLISHED["single-path"][0], stem="cifar", width=0.5)
+    network = single_path.network(single_path.NETWORK, stem="cifar", width=0.5)
     sizes: list[torch.Size] = []
     network.head.register_forward_pre_hook(lambda module, inputs: sizes.append(inputs[0].shape))
     assert network.eval()(torch.zeros(1, 3, 32, 32)).shape == (1, 10)
@@ -88,7 +88,7 @@ def test_cifar_network_ends_at_four_by_four() -> None:
 
 
 def test_architecture_reads_back_what_it_writes() -> None:
-    notation, _ = single_path.PUBLISHED["single-path"]
+    notation = single_path.NETWORK
     architecture = single_path.parse(notation)
     assert single_path.notation(architecture) == notation
     assert architecture["layer.0.kernel"] == 3 and architecture["layer.3.expansion"] == 0 and "layer.3.kernel" not in architecture

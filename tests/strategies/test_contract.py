@@ -20,7 +20,7 @@ from supernet.layers.base import searchable
 from supernet.mixture import Table, expected, one_hot
 from supernet.space import Architecture, SearchSpace
 from supernet.spaces import cell, single_path
-from supernet.spaces.serves import builds_again, served
+from supernet.spaces.cell import DARTS
 from supernet.strategies import STRATEGIES
 from supernet.strategies.early_stopping import STOPS
 from supernet.strategies.regularisers import REGULARISERS
@@ -49,7 +49,7 @@ def cells(name: str, **settings: Any) -> Supernet:
     """The supernet of a method on the cell space, or on the only one that it has, small."""
     if name in ONLY:
         return ONLY[name]()
-    own = {k: v for k, v in served("darts", STRATEGIES[name].load().needs).items() if k not in SIZES}
+    own = {k: v for k, v in DARTS.served(STRATEGIES[name].load().needs).items() if k not in SIZES}
     if "cells" in settings:
         settings["cells"] = 3 + settings["cells"] // 6
     return cell.supernet(**{**SIZES, **own, **settings})
@@ -77,7 +77,7 @@ def cost(space: SearchSpace, table: Table, arch: Architecture) -> float:
 def on_cells(name: str, seed: int = 0, priced: bool = False) -> tuple[Any, Task]:
     torch.manual_seed(seed)
     task, method, net = Task(batches(2), batches(3), loss=F.cross_entropy, seed=seed), STRATEGIES[name], cells(name)
-    build = {"build": lambda **settings: cells(name, **settings)} if builds_again("darts", method.load().needs) else {}
+    build = {"build": lambda **settings: cells(name, **settings)} if DARTS.builds_again(method.load().needs) else {}
     return method.load()(net, task, seed=seed, **build, **(bounded(name, net) if priced else {})), task
 
 
@@ -236,7 +236,7 @@ def test_a_users_own_module_works_or_is_refused_with_the_reason(name: str) -> No
         assert strategy.supernet.space.check(strategy.architecture())
 
 
-@pytest.mark.parametrize("name", [name for name, method in STRATEGIES.items() if served("darts", method.load().needs)])
+@pytest.mark.parametrize("name", [name for name, method in STRATEGIES.items() if DARTS.served(method.load().needs)])
 def test_method_trains_the_supernet_that_it_asks_of_the_cell_space(name: str) -> None:
     strategy, task = on_cells(name)
     strategy.epoch(0, EPOCHS, {})

@@ -57,7 +57,7 @@ def published_table(lists: list[Any], space: SearchSpace) -> Table:
 @cache
 def space() -> SearchSpace:
     with torch.device("meta"):
-        return densenas.supernet(**densenas.IMAGENET).space
+        return densenas.supernet(stem="imagenet").space
 
 
 def routes(of: SearchSpace) -> list[str]:
@@ -107,7 +107,7 @@ def path(arch: Any, start: str = "start") -> list[Any]:
     [("densenas-a", 13.646210516342013), ("densenas-b", 15.817214840590356), ("densenas-c", 18.011904581628666)],
 )
 def test_latency_of_a_published_network_is_the_sum_over_its_route(name: str, milliseconds: float) -> None:
-    arch = space().check(densenas.parse(densenas.PUBLISHED[name][0]))
+    arch = space().check(densenas.parse(densenas.NETWORKS[name][0]))
     assert expected(space(), one_hot(space(), arch), published_table(LISTS, space())).item() == pytest.approx(milliseconds, abs=1e-9)
 
 
@@ -136,7 +136,7 @@ def test_chained_cost_is_the_papers_recursion() -> None:
     """c~_i = sum_j p_ij (c_head_ij + c_stack_j + c~_j), from the end on."""
     torch.manual_seed(0)
     with torch.device("meta"):
-        small = densenas.supernet(**densenas.CIFAR).space
+        small = densenas.supernet(**densenas.DENSENAS.supernet.usual()).space
     logits = {n: torch.randn(len(c.options), dtype=torch.float64) for n, c in small.items()}
     table = {(n,): torch.rand(len(c.options), dtype=torch.float64) for n, c in small.items()} | {(): torch.tensor(2.0).double()}
 
@@ -162,7 +162,7 @@ def test_the_best_route_is_the_official_codes_also_where_routes_tie() -> None:
 
 def test_the_best_route_is_the_most_probable_of_all() -> None:
     with torch.device("meta"):
-        small = densenas.supernet(**densenas.CIFAR).space
+        small = densenas.supernet(**densenas.DENSENAS.supernet.usual()).space
     every, rng = routes(small), Random(0)
     for _ in range(20):
         weights = {n: [rng.random() for _ in c.options] for n, c in small.items()}

@@ -11,8 +11,8 @@ from supernet.costs.count import params
 from supernet.errors import InputError
 from supernet.mixture import one_hot
 from supernet.settings import accepted
-from supernet.spaces import space_module
-from supernet.spaces.serves import SERVES, served
+from supernet.spaces import SPACES
+from supernet.spaces import space as space_named
 from supernet.strategies import STRATEGIES, strategy
 
 COUNTS = [  # (method, settings of the size, parameters, alphas)
@@ -46,10 +46,9 @@ COUNTS = [  # (method, settings of the size, parameters, alphas)
 
 def asked(name: str, settings: dict[str, Any]) -> Any:
     """The supernet of a method on the cell space, without memory."""
-    module, method = space_module("darts"), strategy(name)
-    given = {**module.SEARCH, **served("darts", method.load().needs), **settings}
+    space, needs = space_named("darts"), strategy(name).load().needs
     with torch.device("meta"):
-        return module.supernet(**accepted("the supernet", module.supernet, given))
+        return space.supernet(**space.supernet.accepted({**space.supernet.usual(), **space.served(needs), **settings}))
 
 
 @pytest.mark.parametrize(("name", "settings", "parameters", "alphas"), COUNTS)
@@ -74,7 +73,7 @@ def test_edges_of_the_space_s1_have_operations_of_their_own(first: str, second: 
 
 
 def test_noise_stands_for_its_input_in_the_space_s4() -> None:
-    net = space_module("darts").supernet(channels=4, cells=3, nodes=1, shape=(3, 8, 8), operations="s4")
+    net = space_named("darts").supernet(channels=4, cells=3, nodes=1, shape=(3, 8, 8), operations="s4")
     choices = {"normal.2": (0, 1), "reduce.2": (0, 1)}
     arch = net.space.check({**choices, **dict.fromkeys((n for n in net.space if "<" in n), "noise")})
     x = torch.randn(2, 3, 8, 8)
@@ -109,12 +108,11 @@ def test_every_method_cites_its_paper_and_can_be_loaded() -> None:
 
 def test_what_a_method_needs_some_space_gives() -> None:
     for method in STRATEGIES.values():
-        assert set(method.load().needs) <= {need for own in SERVES.values() for need in own}
-    for space, own in SERVES.items():
-        module = space_module(space)
-        for need in own:
+        assert set(method.load().needs) <= {need for space in SPACES for need in space_named(space).serves}
+    for space in map(space_named, SPACES):
+        for need, serve in space.serves.items():
             value = next(method.load().needs[need] for method in STRATEGIES.values() if need in method.load().needs)
-            assert accepted(space, module.supernet, own[need](value))
+            assert space.supernet.accepted(serve(value))
 
 
 @pytest.mark.parametrize("name", [name for name, method in STRATEGIES.items() if method.load().decides])

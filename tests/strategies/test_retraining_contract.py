@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from functools import cache, partial
 from pathlib import Path
 from random import Random
@@ -20,7 +19,9 @@ from supernet.ops import DropPath
 from supernet.randomness import seed_everything
 from supernet.run import Run
 from supernet.space import Architecture, SearchSpace
-from supernet.spaces import SPACES, lstm, space_module
+from supernet.spaces import SPACES, lstm
+from supernet.spaces import space as space_named
+from supernet.spaces.record import Build
 from supernet.strategies.averaged import Averaged
 from supernet.strategies.by_length import ByLength
 from supernet.strategies.retrain import Retrain
@@ -39,20 +40,24 @@ class Killed(Exception):
     pass
 
 
-def small(build: Any, **given: Any) -> Any:
-    """What ``build`` makes in the smallest size, with all options that it has."""
-    return build(**{k: v for k, v in SMALL.items() if k in inspect.signature(build).parameters}, **given)
+def small(build: Build) -> dict[str, Any]:
+    """The smallest sizes of a build, with all options that it has."""
+    return build.taken(SMALL)
 
 
 @cache
 def architecture(space: str) -> Architecture:
     with torch.device("meta"):
-        choices: SearchSpace = small(space_module(space).supernet).space
+        build = space_named(space).supernet
+        choices: SearchSpace = build(**small(build)).space
     return choices.sample(Random(1))
 
 
 def network(space: str) -> nn.Module:
-    return small(lstm.network) if space == "lstm" else small(partial(space_module(space).network, architecture(space)))
+    if space == "lstm":
+        return lstm.network(tokens=20, hidden=6)
+    build = space_named(space).network
+    return build(architecture(space), **small(build))
 
 
 def pictures() -> Task:
@@ -73,7 +78,7 @@ def text() -> LanguageModelling:
 def made(space: str) -> tuple[Any, Task, nn.Module]:
     seed_everything(0)
     model = network(space)
-    if "tokens" in inspect.signature(lstm.network if space == "lstm" else space_module(space).network).parameters:
+    if space in ("lstm", "darts-rnn"):
         task = text()
         averaged = Averaged(model, task, patience=1, weights=lambda m: Weights(m, lr=20.0, lr_min=20.0, momentum=0.5, accumulate=2))
         return ByLength(averaged, task.streams["train"]), task, model
@@ -102,7 +107,7 @@ def trained(space: str, run: Run | None = None, steps: int = 10**6) -> tuple[lis
 
 def deep(space: str) -> bool:
     """Whether the networks of a space are long chains, which take their time."""
-    return "depths" in inspect.signature(space_module(space).network).parameters
+    return space_named(space).one_build
 
 
 @pytest.mark.parametrize("space", [*(pytest.param(s, marks=pytest.mark.slow if deep(s) else ()) for s in SPACES), "lstm"])

@@ -12,14 +12,15 @@ from typing import Any
 import pytest
 
 from supernet import InputError
-from supernet.catalogue import catalogue
 from supernet.commands import evaluate, export
 from supernet.commands.retrain import RETRAIN
 from supernet.commands.search import SEARCH
 from supernet.costs.count import params
 from supernet.metrics import SHARE
+from supernet.naming.catalogue import catalogue
 from supernet.settings import resolve
-from supernet.spaces import SPACES, space_module
+from supernet.spaces import SPACES
+from supernet.spaces import space as space_named
 from supernet.tasks import TASKS, kind_for, task_kind
 from supernet.workflow.delivery import load
 from supernet.workflow.retraining import retrain_run
@@ -48,8 +49,8 @@ def stored(folder: Path) -> dict[str, Any]:
 def test_the_table_names_its_classes_and_every_space_its_tasks() -> None:
     assert {name: task_kind(name).name for name in TASKS} == {name: name for name in TASKS} == {name: name for name in SMALL}
     for space in SPACES:
-        assert space_module(space).TASKS and set(space_module(space).TASKS) <= set(TASKS)
-        assert kind_for(space).name == space_module(space).TASKS[0]
+        assert space_named(space).tasks and set(space_named(space).tasks) <= set(TASKS)
+        assert kind_for(space).name == space_named(space).tasks[0]
     assert [entry["name"] for entry in catalogue("tasks")] == list(TASKS)
     with pytest.raises(InputError, match="classification"):
         task_kind("clasification")

@@ -24,7 +24,7 @@ from supernet.estimators.shared import SharedWeights
 from supernet.searchers import SEARCHERS
 from supernet.settings import resolve
 from supernet.spaces import cell, single_path
-from supernet.spaces.serves import served
+from supernet.spaces.cell import DARTS
 from supernet.strategies import STRATEGIES
 from supernet.strategies.one_shot import OneShot
 from supernet.workflow.searching import search_run
@@ -73,7 +73,7 @@ def batches(n: int) -> list[tuple[Tensor, Tensor]]:
 def cells(name: str, **settings: Any) -> Supernet:
     if name == "single-path":
         return single_path.supernet(**CHAIN)
-    own = {k: v for k, v in served("darts", STRATEGIES[name].load().needs).items() if k not in SIZES}
+    own = {k: v for k, v in DARTS.served(STRATEGIES[name].load().needs).items() if k not in SIZES}
     return cell.supernet(**{**SIZES, **own, **settings, "cells": 3})
 
 

@@ -11,14 +11,15 @@ import pytest
 import torch
 
 from supernet import InputError, load
-from supernet.catalogue import catalogue
 from supernet.commands import evaluate
 from supernet.commands.compare import COMPARE
 from supernet.commands.profile import PROFILE
 from supernet.commands.retrain import RETRAIN
 from supernet.commands.search import SEARCH
-from supernet.designs import describe_space, design
 from supernet.estimators.shared import SharedWeights
+from supernet.naming.catalogue import catalogue
+from supernet.naming.lookup import design
+from supernet.naming.supernets import describe_space
 from supernet.settings import resolve
 from supernet.spaces import lstm
 from supernet.stopping import Interrupted

@@ -9,9 +9,9 @@ import torch
 from supernet.commands.search import SEARCH
 from supernet.costs.limits import Limits
 from supernet.costs.objective import Objective
-from supernet.designs import Design
 from supernet.explore import explore
 from supernet.mixture import Mix
+from supernet.naming.design import Design
 from supernet.searchers import make_searcher
 from supernet.settings import resolve
 from supernet.space import SearchSpace

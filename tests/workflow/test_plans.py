@@ -23,7 +23,7 @@ from supernet.commands.profile import Profile
 from supernet.commands.retrain import Retrain
 from supernet.commands.search import Search
 from supernet.settings import NOT_FOR_USERS, defaults, keywords
-from supernet.spaces import space_module
+from supernet.spaces import space as space_named
 from supernet.strategies import STRATEGIES
 from supernet.strategies.weights import Weights
 
@@ -71,8 +71,8 @@ def test_a_dry_run_prints_every_setting_of_every_method_with_its_value(method: s
     assert found["strategy"].keys() == keywords(strategy, NOT_FOR_USERS["strategy"]).keys()
     usual = {name: value for name, value in defaults(strategy, NOT_FOR_USERS["strategy"]).items() if value is not None}
     assert found["strategy"].items() >= json.loads(json.dumps(usual)).items()
-    assert found["supernet"].keys() == keywords(space_module(space).supernet).keys()
-    assert found["network"].keys() == keywords(space_module(space).network).keys()
+    assert found["supernet"].keys() == keywords(space_named(space).supernet.sizes).keys()
+    assert found["network"].keys() == keywords(space_named(space).network.sizes).keys()
     assert found["weights"].items() >= {k: v for k, v in strategy.recipe.items() if v is not None}.items()
     assert found["weights"].keys() <= keywords(Weights, NOT_FOR_USERS["weights"]).keys() and found["weights"]["lr"] > 0
     assert found["data"]["crop"] is not None and found["data"]["flip"] is not None

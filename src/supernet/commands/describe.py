@@ -27,7 +27,8 @@ class Describe(Settable):
 
 def run(call: Describe) -> dict[str, Any]:
     """Parameters and multiply-adds of an architecture's evaluation network, or of a space's supernet."""
-    from supernet.designs import describe_space, design
+    from supernet.naming.lookup import design
+    from supernet.naming.supernets import describe_space
     from supernet.settings import resolve
 
     if (call.architecture is None) == (call.space is None):

@@ -24,7 +24,7 @@ class Listing(Call):
 
 def run(call: Listing) -> list[dict[str, str]]:
     """What there is by name."""
-    from supernet.catalogue import catalogue
+    from supernet.naming.catalogue import catalogue
 
     return catalogue(call.what)
 

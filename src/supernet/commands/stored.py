@@ -12,7 +12,7 @@ from supernet.settings import RESOLVED, Settings, checked
 
 def settings_of(folder: Path) -> Settings:
     """The settings of a search or a retraining, over the recipe of its space; raises ``InputError``."""
-    from supernet.designs import design
+    from supernet.naming.lookup import design
     from supernet.run import read_config
     from supernet.workflow.tasks import with_recipe
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from supernet.errors import InputError, unknown
 from supernet.settings import Settings, overlaid
+from supernet.spaces import SPACES
+from supernet.spaces import space as space_named
 
 RECIPES = ("paper", "short")
 
@@ -41,19 +43,9 @@ HOME = {
     "single-path": ("single-path",),
     "densenas": ("densenas",),
 }
-# Dong, Yang 2020, https://arxiv.org/abs/2001.00326: all methods alike but for GDAS' length
-BENCH_201: Settings = {"data": {"batch_size": 64}, "weights": {"lr": 0.025, "lr_min": 0.001, "decay": 5e-4, "nesterov": True}}
 
-# A supernet of an eighth of the standard one's arithmetic, 20 epochs on 5,000 images: minutes a method on two cores.
+# With the sizes that each space says, an eighth of the standard arithmetic; 20 epochs on 5,000 images: minutes a method on two cores.
 SHORT: Settings = {"epochs": 20, "data": {"limit": 5000, "batch_size": 32}}
-SHORT_SIZES: dict[str, Settings] = {
-    "darts": {"supernet": {"channels": 8, "cells": 5}, "network": {"channels": 16, "cells": 8}},
-    "nasbench201": {"supernet": {"channels": 8, "cells": 2}},
-    "fbnet": {"supernet": {"width": 0.5, "depths": (1, 2, 2, 2, 2, 2, 1)}},
-    "proxyless": {"supernet": {"width": 0.5, "depths": (2, 2, 2, 2, 2, 1)}},
-    "single-path": {"supernet": {"width": 0.5, "depths": (2, 2, 2, 2, 2)}},
-    "densenas": {"supernet": {"width": 0.5}},
-}
 SHORT_METHODS: dict[str, Settings] = {
     "p-darts": {"strategy": {"stages": [{"cells": 3}, {"cells": 5}, {"cells": 7}]}, "epochs": 21},
     "drnas": {"supernet": {"channels": 12}},  # a multiple of its partial channels
@@ -71,14 +63,16 @@ def recipe(name: str, method: str, space: str | None) -> Settings:
         raise unknown("recipe", name, RECIPES)
     if space is None:
         raise InputError("a recipe is for a method in a space: give --space")
+    known = space_named(space)
     if name == "paper":
         if method not in PAPER or space not in HOME.get(method, CELLS):
             able = f"in {' and '.join(HOME.get(method, CELLS))}" if method in PAPER else f"of {', '.join(PAPER)}"
             raise InputError(f"there is no paper recipe of {method} in {space}; there is one {able}")
-        return merged(PAPER[method], BENCH_201 if space == "nasbench201" else {})
-    if space not in SHORT_SIZES:
-        raise InputError(f"there is no short recipe in {space}; there is one in: {', '.join(SHORT_SIZES)}")
-    return merged(SHORT, SHORT_SIZES[space], SHORT_METHODS.get(method, {}) if space in HOME.get(method, ("darts",)) else {})
+        return merged(PAPER[method], known.recipes.get("paper", {}))
+    if "short" not in known.recipes:
+        others = [other for other in SPACES if "short" in space_named(other).recipes]
+        raise InputError(f"there is no short recipe in {space}; there is one in: {', '.join(others)}")
+    return merged(SHORT, known.recipes["short"], SHORT_METHODS.get(method, {}) if space in HOME.get(method, ("darts",)) else {})
 
 
 def merged(*parts: Settings) -> Settings:

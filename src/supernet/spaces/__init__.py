@@ -1,31 +1,28 @@
-"""Built-in search spaces, by name.
-
-Every module has the same verbs: ``supernet(**settings)``, ``network(architecture, **settings)`` (the papers' evaluation
-network), ``parse(text)``, ``notation(architecture)``, and ``NAME``, ``CITATION``, ``SEARCH`` and ``EVALUATION`` (the
-default settings of the two builds).
-"""
+"""Built-in search spaces, by name: one file a space, which ends in its record (``supernet.spaces.record.Space``)."""
 
 from __future__ import annotations
 
 from importlib import import_module
-from types import ModuleType
 
 from supernet.errors import unknown
+from supernet.spaces.record import Space
 
-SPACES = {
-    "darts": "supernet.spaces.cell",
-    "darts-rnn": "supernet.spaces.recurrent",
-    "nasbench201": "supernet.spaces.nasbench201",
-    "nasbench-macro": "supernet.spaces.nasbench_macro",
-    "fbnet": "supernet.spaces.fbnet",
-    "proxyless": "supernet.spaces.proxyless",
-    "single-path": "supernet.spaces.single_path",
-    "densenas": "supernet.spaces.densenas",
+SPACES = {  # name -> module:record
+    "darts": "supernet.spaces.cell:DARTS",
+    "darts-rnn": "supernet.spaces.recurrent:DARTS_RNN",
+    "nasbench201": "supernet.spaces.nasbench201:NASBENCH201",
+    "nasbench-macro": "supernet.spaces.nasbench_macro:NASBENCH_MACRO",
+    "fbnet": "supernet.spaces.fbnet:FBNET",
+    "proxyless": "supernet.spaces.proxyless:PROXYLESS",
+    "single-path": "supernet.spaces.single_path:SINGLE_PATH",
+    "densenas": "supernet.spaces.densenas:DENSENAS",
 }
 
 
-def space_module(name: str) -> ModuleType:
-    """The module of a built-in space; raises ``InputError`` with the nearest name where there is none."""
+def space(name: str) -> Space:
+    """The built-in space of that name; raises ``InputError`` with the nearest name where there is none."""
     if name not in SPACES:
         raise unknown("space", name, SPACES)
-    return import_module(SPACES[name])
+    module, _, record = SPACES[name].partition(":")
+    found: Space = getattr(import_module(module), record)
+    return found

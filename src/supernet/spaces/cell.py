@@ -8,13 +8,14 @@ pooling) are different networks on purpose, as in https://github.com/quark0/dart
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from torch import nn
 
 from supernet import ops
 from supernet.errors import InputError, unknown
-from supernet.genotype import OPERATIONS, Genotype, present
+from supernet.genotype import OPERATIONS, Genotype, present, says_cells
 from supernet.genotype import Cell as Edges
 from supernet.layers.auxiliary_skip import AuxiliarySkip
 from supernet.layers.base import Supernet
@@ -25,13 +26,16 @@ from supernet.quantities import Channels, Classes, Layers, Nodes, Shape
 from supernet.space import Architecture
 from supernet.spaces.cell_network import Cell, CellNetwork, FixedReductionCell, Inputs, check_sizes
 from supernet.spaces.operation_sets import Noise, Operations, operations_of
+from supernet.spaces.published import published_cells
+from supernet.spaces.record import Build, Plans, Space, following, setting
 
 NAME = "darts"
-TASKS = ("classification", "multi-label")
 CITATION = "Liu, Simonyan, Yang 2019: DARTS: Differentiable Architecture Search, https://arxiv.org/abs/1806.09055"
-SEARCH: dict[str, Any] = {"classes": 10, "channels": 16, "cells": 8, "nodes": 4, "shape": (3, 32, 32), "stem": "cifar"}
-EVALUATION: dict[str, Any] = {"classes": 10, "channels": 36, "cells": 20, "shape": (3, 32, 32), "stem": "cifar"}
-IMAGENET: dict[str, Any] = {"classes": 1000, "channels": 48, "cells": 14, "shape": (3, 224, 224), "stem": "imagenet"}  # of EVALUATION
+SAID = ("classes", "channels", "cells", "shape", "stem")
+STEMS: dict[str, dict[str, Any]] = {  # of the evaluation network
+    "cifar": {"classes": 10, "channels": 36, "cells": 20, "shape": (3, 32, 32)},
+    "imagenet": {"classes": 1000, "channels": 48, "cells": 14, "shape": (3, 224, 224)},
+}
 
 # name -> (channels, stride, affine, batch norm behind pooling) -> module
 BUILD: dict[str, Callable[[int, int, bool, bool], nn.Module]] = {
@@ -49,23 +53,9 @@ BUILD: dict[str, Callable[[int, int, bool, bool], nn.Module]] = {
 }
 
 
-def supernet(
-    *,
-    classes: Classes = 10,
-    channels: Channels = 16,
-    cells: Layers = 8,
-    nodes: Nodes = 4,
-    shape: Shape = (3, 32, 32),
-    stem: str = "cifar",
-    operations: Operations = OPERATIONS,
-    least_inputs: Literal[1, 2] = 2,
-    partial: Channels = 1,
-    skip_dropout: bool = False,
-    auxiliary_skip: bool = False,
-    fixed_reduction: bool = False,
-    affine: bool = False,
-) -> Supernet:
-    """The network that is searched: images ``(batch, *shape)`` -> logits (batch, classes).
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """Settings of the supernet.
 
     ``operations``: of every edge, by edge ("normal.2<0"), or the name of one of ``operation_sets.SETS``.
     ``least_inputs``: how few inputs a node may keep, 1 or 2 (FairDARTS, 1); at most it keeps 2.
@@ -74,63 +64,95 @@ def supernet(
     ``auxiliary_skip``: a skip-connection beside every edge, whose strength the strategy sets (DARTS-).
     ``fixed_reduction``: the reduction cell is GDAS' own and only the normal one is searched.
     ``affine``: of the cells' batch norms, which the papers leave to the evaluation network.
+    """
+
+    classes: Classes = 10
+    channels: Channels = 16
+    cells: Layers = 8
+    nodes: Nodes = 4
+    shape: Shape = (3, 32, 32)
+    stem: str = "cifar"
+    operations: Operations = OPERATIONS
+    least_inputs: Literal[1, 2] = 2
+    partial: Channels = 1
+    skip_dropout: bool = False
+    auxiliary_skip: bool = False
+    fixed_reduction: bool = False
+    affine: bool = False
+
+    def check(self) -> None:
+        """Raise ``InputError`` for sizes that make no space."""
+        least = {"classes": 1, "channels": 2, "cells": 3, "nodes": 1, "partial": 1}
+        check_sizes(self.shape, **{name: (vars(self)[name], smallest) for name, smallest in least.items()})
+        if self.channels % self.partial:
+            below = self.channels // self.partial * self.partial
+            able = " or ".join(str(n) for n in (below, below + self.partial) if n > 1)
+            reason = f"{self.channels} channels cannot be split into {self.partial} equal parts, of which operations see one"
+            raise InputError(f"{reason}: take {able}")
+        if self.least_inputs not in (1, 2):
+            raise InputError(f"least_inputs must be 1 or 2; got {self.least_inputs}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkSizes:
+    """Settings of the network; those that are None follow the ``stem``.
+
+    ``auxiliary``: a second classifier; in training mode the network then returns (logits, auxiliary logits).
+    ``auxiliary_norm``: the ImageNet head has its second batch norm (P-DARTS); the CIFAR head always does.
+    ``pool_norm``: affine-free batch norm behind pooling here too (GDAS, DrNAS).
+    """
+
+    classes: Classes | None = None
+    channels: Channels | None = None
+    cells: Layers | None = None
+    shape: Shape | None = None
+    stem: str = "cifar"
+    auxiliary: bool = False
+    auxiliary_norm: bool = False
+    pool_norm: bool = False
+
+
+def supernet(**settings: Any) -> Supernet:
+    """The network that is searched: images ``(batch, *shape)`` -> logits (batch, classes); ``settings``: of ``Sizes``.
+
     Raises ``InputError`` for sizes or operations that make no space.
     """
-    check_sizes(shape, classes=(classes, 1), channels=(channels, 2), cells=(cells, 3), nodes=(nodes, 1), partial=(partial, 1))
-    if channels % partial:
-        multiples = [n for n in (channels // partial * partial, (channels // partial + 1) * partial) if n > 1]
-        able = " or ".join(map(str, multiples))
-        raise InputError(f"{channels} channels cannot be split into {partial} equal parts, of which operations see one: take {able}")
-    if least_inputs not in (1, 2):
-        raise InputError(f"least_inputs must be 1 or 2; got {least_inputs}")
+    sizes = Sizes(**settings)
+    sizes.check()
 
     def edge(kind: str, node: int, source: int, width: int) -> nn.Module:
         name, stride = f"{kind}.{node}<{source}", 2 if kind == "reduce" and source < 2 else 1
-        named = operations_of(operations, name)
+        named = operations_of(sizes.operations, name)
         for operation in named:
             if operation not in BUILD:
                 raise unknown("operation", operation, BUILD)
         if not set(named) - {"none"}:
             raise InputError("the space needs an operation besides none")
-        branches = {o: BUILD[o](width // partial, stride, affine, True) for o in named}
-        if skip_dropout and "skip_connect" in branches:
+        branches = {o: BUILD[o](width // sizes.partial, stride, sizes.affine, True) for o in named}
+        if sizes.skip_dropout and "skip_connect" in branches:
             branches["skip_connect"] = nn.Sequential(branches["skip_connect"], ops.SkipDropout(0.0))
         one = OneOf(branches, name=name, search_only=tuple(o for o in named if o == "none"))
-        whole = one if partial == 1 else Partial(one, width, partial, stride)
-        return AuxiliarySkip(whole, ops.skip_connect(width, stride, affine)) if auxiliary_skip else whole
+        whole = one if sizes.partial == 1 else Partial(one, width, sizes.partial, stride)
+        return AuxiliarySkip(whole, ops.skip_connect(width, stride, sizes.affine)) if sizes.auxiliary_skip else whole
 
     def cell(kind: str, inputs: Inputs, width: int) -> nn.Module:
-        if kind == "reduce" and fixed_reduction:
+        if kind == "reduce" and sizes.fixed_reduction:
             return FixedReductionCell(inputs, width)
-        states = range(2, 2 + nodes)
-        sums = [SomeOf([edge(kind, i, j, width) for j in range(i)], pick=(least_inputs, 2), name=f"{kind}.{i}") for i in states]
-        return Cell(inputs, width, sums, states, affine=affine)
+        states, pick = range(2, 2 + sizes.nodes), (sizes.least_inputs, 2)
+        sums = [SomeOf([edge(kind, i, j, width) for j in range(i)], pick=pick, name=f"{kind}.{i}") for i in states]
+        return Cell(inputs, width, sums, states, affine=sizes.affine)
 
-    return Supernet(CellNetwork(cell, stem=stem, stem_channels=3 * channels, classes=classes, channels=channels, cells=cells, shape=shape))
+    frame = {name: vars(sizes)[name] for name in ("classes", "channels", "cells", "shape", "stem")}
+    return Supernet(CellNetwork(cell, stem_channels=3 * sizes.channels, **frame))
 
 
-def network(
-    genotype: Genotype | Mapping[str, Any] | str,
-    *,
-    classes: Classes | None = None,
-    channels: Channels | None = None,
-    cells: Layers | None = None,
-    shape: Shape | None = None,
-    stem: str = "cifar",
-    auxiliary: bool = False,
-    auxiliary_norm: bool = False,
-    pool_norm: bool = False,
-) -> CellNetwork:
-    """The evaluation network of the papers, for a genotype, an architecture or the notation of one.
+def network(genotype: Genotype | Mapping[str, Any] | str, **settings: Any) -> CellNetwork:
+    """The evaluation network of the papers, for a genotype, an architecture or the notation of one; ``settings``: of ``NetworkSizes``.
 
-    Sizes that are not given are those of ``EVALUATION``, with the ImageNet stem those of ``IMAGENET``.
-    ``auxiliary``: a second classifier; in training mode the network then returns (logits, auxiliary logits).
-    ``auxiliary_norm``: the ImageNet head has its second batch norm (P-DARTS); the CIFAR head always does.
-    ``pool_norm``: affine-free batch norm behind pooling here too (GDAS, DrNAS).
     ``ops.set_drop_path`` sets the drop path probability, which is 0 at first.
     """
-    if not isinstance(genotype, Genotype):
-        genotype = parse(genotype) if isinstance(genotype, str) else to_genotype(genotype)
+    sizes = following(NetworkSizes(**settings), STEMS)
+    genotype = parse(genotype) if isinstance(genotype, str) else to_genotype(genotype)
     parts = {"normal": (genotype.normal, genotype.normal_concat), "reduce": (genotype.reduce, genotype.reduce_concat)}
 
     def cell(kind: str, inputs: Inputs, width: int) -> nn.Module:
@@ -141,17 +163,16 @@ def network(
         sums = []
         for node in edges:
             kept = [(operation, j) for operation, j in node if j in there]
-            built = [BUILD[o](width, 2 if kind == "reduce" and j < 2 else 1, True, pool_norm) for o, j in kept]
+            built = [BUILD[o](width, 2 if kind == "reduce" and j < 2 else 1, True, sizes.pool_norm) for o, j in kept]
             sums.append(SumOf([ops.droppable(operation) for operation in built], [j for _, j in kept]))
         return Cell(inputs, width, sums, [i for i in concat if i in there], affine=True)
 
     def head(inputs: int, classes: int) -> nn.Module:
-        return ops.AuxiliaryHead(inputs, classes, norm=stem == "cifar" or auxiliary_norm)
+        return ops.AuxiliaryHead(inputs, classes, norm=sizes.stem == "cifar" or sizes.auxiliary_norm)
 
-    given = {"classes": classes, "channels": channels, "cells": cells, "shape": shape}
-    sizes = {**(IMAGENET if stem == "imagenet" else EVALUATION), **{k: v for k, v in given.items() if v is not None}, "stem": stem}
-    stem_channels = sizes["channels"] * (1 if stem == "imagenet" else 3)
-    return CellNetwork(cell, stem_channels=stem_channels, auxiliary=head if auxiliary else None, **sizes)
+    frame = {name: vars(sizes)[name] for name in SAID}
+    stem_channels = frame["channels"] * (1 if sizes.stem == "imagenet" else 3)
+    return CellNetwork(cell, stem_channels=stem_channels, auxiliary=head if sizes.auxiliary else None, **frame)
 
 
 def parse(text: str) -> Genotype:
@@ -159,13 +180,18 @@ def parse(text: str) -> Genotype:
     return Genotype.parse(text)
 
 
-def notation(architecture: Mapping[str, Any]) -> str:
+def notation(architecture: Genotype | Mapping[str, Any]) -> str:
     """The notation of DARTS."""
     return str(to_genotype(architecture))
 
 
-def to_genotype(architecture: Mapping[str, Any], nodes: int | None = None) -> Genotype:
-    """What an architecture of the supernet is in the papers' terms; ``nodes`` a cell, by default as many as it names."""
+def to_genotype(architecture: Genotype | Mapping[str, Any], nodes: int | None = None) -> Genotype:
+    """What an architecture of the supernet is in the papers' terms; ``nodes`` a cell, by default as many as it names.
+
+    A genotype is one already.
+    """
+    if isinstance(architecture, Genotype):
+        return architecture
     if nodes is None:
         nodes = sum(name.startswith("normal.") and "<" not in name for name in architecture)
     cells: dict[str, Edges | None] = {"reduce": None}
@@ -200,3 +226,23 @@ def to_architecture(genotype: Genotype) -> Architecture:
                     raise InputError(f"the search space cannot choose {operation} (node {i} of {kind})")
                 architecture[f"{kind}.{i}<{j}"] = operation
     return architecture
+
+
+DARTS = Space(
+    NAME,
+    CITATION,
+    supernet=Build(f"the supernet of {NAME}", supernet, Sizes, ("classes", "channels", "cells", "nodes", "shape", "stem")),
+    network=Build(f"a network of {NAME}", network, NetworkSizes, SAID, STEMS),
+    parse=parse,
+    notation=notation,
+    recognises=says_cells,
+    plans=Plans(to_genotype, to_architecture, Genotype.ordered),
+    published=published_cells(),
+    serves={
+        **{name: setting(name) for name in ("partial", "least_inputs", "fixed_reduction", "skip_dropout", "auxiliary_skip")},
+        "without_none": lambda _: {"operations": "s5"},
+        "evaluation_size": lambda _: {name: STEMS["cifar"][name] for name in ("channels", "cells")},
+        "stages": lambda stages: stages[0],
+    },
+    recipes={"short": {"supernet": {"channels": 8, "cells": 5}, "network": {"channels": 16, "cells": 8}}},
+)

@@ -7,18 +7,43 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
 from supernet.errors import InputError, unknown
 from supernet.ops import conv_norm_act
+from supernet.quantities import Classes, Multiplier, Shape
 from supernet.space import Architecture
 from supernet.spaces.cell_network import check_sizes
+from supernet.spaces.record import following
 
-IMAGENET: dict[str, Any] = {"stem": "imagenet", "shape": (3, 224, 224), "classes": 1000}
-CIFAR: dict[str, Any] = {"stem": "cifar", "shape": (3, 32, 32), "classes": 10}
-STEMS = ("imagenet", "cifar")
+STEMS: dict[str, dict[str, Any]] = {
+    "imagenet": {"shape": (3, 224, 224), "classes": 1000},
+    "cifar": {"shape": (3, 32, 32), "classes": 10},
+}
+SAID = ("stem", "shape", "classes")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChainSizes:
+    """Settings of every chain.
+
+    ``stem``: "imagenet" strides for 224x224 pixels, "cifar" for 32x32; ``shape`` and ``classes`` follow where they are None.
+    ``width``: multiplies all channels.
+    """
+
+    stem: str = "cifar"
+    shape: Shape | None = None
+    classes: Classes | None = None
+    width: Multiplier = 1.0
+
+    @property
+    def ends(self) -> dict[str, Any]:
+        """Stem, input shape and classes of the network."""
+        whole = following(self, STEMS)
+        return {"stem": whole.stem, "shape": whole.shape, "classes": whole.classes}
 
 
 class Place(NamedTuple):
@@ -62,12 +87,6 @@ def scaled(channels: int, width: float) -> int:
     if channels < 1 or not width > 0:
         raise InputError(f"channels must be at least 1, and the width that multiplies them above 0; got {channels} and {width}")
     return channels if width == 1 else divisible(channels * width)
-
-
-def sizes(stem: str, shape: Sequence[int] | None, classes: int | None) -> dict[str, Any]:
-    """The stem, the input shape and the number of classes; what is None is as the stem's data set has it."""
-    usual = CIFAR if stem == "cifar" else IMAGENET
-    return {"stem": stem, "shape": usual["shape"] if shape is None else shape, "classes": usual["classes"] if classes is None else classes}
 
 
 def parse_chain(space: str, options: Sequence[str], text: str) -> Architecture:

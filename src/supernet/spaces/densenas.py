@@ -5,14 +5,14 @@ halves are searched. A block is a first layer ("head", one for each block that i
 skipped. Layers are inverted residual blocks with kernel k and expansion e (k5e6), or ResNet's basic blocks (basic).
 
 The notation names the blocks on the route by their widths: ``densenas: 24 k3e3 skip skip skip | 48 k7e6 k7e3 skip skip | ...``;
-skips may be left out where the network alone is meant. ``CIFAR``, the default of a search, has 8 of the paper's 17 blocks, one or two
-layers on them and maps of 32, 16, 8 and 4 pixels; what it finds is also a network of the paper's blocks.
+skips may be left out where the network alone is meant. That of the CIFAR stem, the default of a search, has 8 of the paper's 17 blocks,
+one or two layers on them and maps of 32, 16, 8 and 4 pixels; what it finds is also a network of the paper's blocks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import nn
@@ -20,29 +20,29 @@ from torch import nn
 from supernet.errors import InputError, unknown
 from supernet.layers.base import Supernet
 from supernet.ops import conv_norm_act
-from supernet.quantities import Channels, Classes, CountOrNone, Layers, Multiplier, Shape, Widths
+from supernet.quantities import Channels, CountOrNone, Layers, Widths
 from supernet.space import Architecture, Option
 from supernet.spaces import chain_network
-from supernet.spaces.chain_network import scaled
+from supernet.spaces.chain_network import ChainSizes, scaled
 from supernet.spaces.densenas_network import DenseNet, first, layer, routed
-from supernet.spaces.densenas_plan import BASIC, END, MBCONVS, SKIP, START, plan
+from supernet.spaces.densenas_plan import BASIC, END, MBCONVS, SKIP, START, Plan, plan
+from supernet.spaces.record import Build, Published, Space, headed
 
 NAME = "densenas"
-TASKS = ("classification", "multi-label")
 CITATION = "Fang et al. 2020: Densely Connected Search Space for More Flexible Neural Architecture Search, https://arxiv.org/abs/1906.09607"
-IMAGENET: dict[str, Any] = {"base": "mobilenetv2", **chain_network.IMAGENET}
-CIFAR: dict[str, Any] = {
-    "base": "mobilenetv2",
-    **chain_network.CIFAR,
-    "widths": (16, 24, 32, 48, 64, 96, 160, 192),
-    "stages": (0, 1, 2, 2, 3, 3, 4, 4),
-    "depths": (0, 1, 1, 1, 2, 2, 1, 1),
-    "last": 640,
+SAID = ("base", *chain_network.SAID)
+STEMS: dict[str, dict[str, Any]] = {
+    "imagenet": chain_network.STEMS["imagenet"],
+    "cifar": {
+        **chain_network.STEMS["cifar"],
+        "widths": (16, 24, 32, 48, 64, 96, 160, 192),
+        "stages": (0, 1, 2, 2, 3, 3, 4, 4),
+        "depths": (0, 1, 1, 1, 2, 2, 1, 1),
+        "last": 640,
+    },
 }
-SEARCH, EVALUATION = CIFAR, IMAGENET
-ONE_BUILD = True  # the evaluation network has the settings of the supernet
 
-PUBLISHED: dict[str, tuple[str, dict[str, Any]]] = {  # name -> notation, settings
+NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {  # name -> notation, settings
     "densenas-a": (
         "densenas: 24 k3e3 skip skip skip | 48 k7e6 k7e3 skip skip | 72 k5e6 k3e3 k5e3 skip | 128 k3e3 k3e3 skip skip | "
         "176 k3e3 k3e6 k3e3 k3e6 | 384 k5e6",
@@ -61,58 +61,55 @@ PUBLISHED: dict[str, tuple[str, dict[str, Any]]] = {  # name -> notation, settin
 }
 
 
-def supernet(
-    *,
-    base: str = "mobilenetv2",
-    stem: str = "cifar",
-    shape: Shape | None = None,
-    classes: Classes | None = None,
-    width: Multiplier = 1.0,
-    widths: Widths | None = None,
-    sizes: Widths | None = None,
-    stages: Sequence[CountOrNone] | None = None,
-    depths: Sequence[CountOrNone] | None = None,
-    ahead: Layers | None = None,
-    last: Channels | None = None,
-    affine: bool = False,
-) -> Supernet:
-    """The network that is searched: images ``(batch, *shape)`` -> logits (batch, classes).
+@dataclass(frozen=True, kw_only=True)
+class NetworkSizes(ChainSizes):
+    """Settings of the network.
 
-    ``base``: "mobilenetv2" or "resnet". ``stem``: "imagenet" strides for 224x224 pixels, "cifar" for 32x32; ``shape`` and ``classes``
-    follow where not given. ``width``: multiplies all channels.
+    ``base``: "mobilenetv2" or "resnet".
     ``widths``: of the blocks, all different, the first that of the stem. ``sizes``: sides of their maps; a route from a block of twice
     the size strides. ``stages``: a route leads at most one stage on. ``depths``: of their stacks. Each of these three follows the
     paper's for those widths where not given. ``ahead``: how many later blocks a route may lead to. ``last``: features after the
-    last block. ``affine``: whether batch norms have weights, which the paper's search leaves out. Raises ``InputError`` for settings
-    that make no network.
+    last block.
     """
-    made = plan(base, stem, widths, sizes, stages, depths, ahead, last)
-    made = replace(made, norm={**made.norm, "affine": affine})
-    channels = [*(scaled(b.width, width) for b in made.blocks), scaled(made.last, width)]
-    size = chain_network.sizes(stem, shape, classes)
-    return Supernet(DenseNet(routed(made, channels), channels=channels[0], features=channels[-1], norm=made.norm, **size))
+
+    base: str = "mobilenetv2"
+    stem: str = "imagenet"
+    widths: Widths | None = None
+    sizes: Widths | None = None
+    stages: Sequence[CountOrNone] | None = None
+    depths: Sequence[CountOrNone] | None = None
+    ahead: Layers | None = None
+    last: Channels | None = None
+
+    @property
+    def plan(self) -> Plan:
+        """The blocks, and which may follow which; raises ``InputError`` for settings that make no network."""
+        return plan(self.base, self.stem, self.widths, self.sizes, self.stages, self.depths, self.ahead, self.last)
 
 
-def network(
-    architecture: Mapping[str, Any] | str,
-    *,
-    base: str = "mobilenetv2",
-    stem: str = "imagenet",
-    shape: Shape | None = None,
-    classes: Classes | None = None,
-    width: Multiplier = 1.0,
-    widths: Widths | None = None,
-    sizes: Widths | None = None,
-    stages: Sequence[CountOrNone] | None = None,
-    depths: Sequence[CountOrNone] | None = None,
-    ahead: Layers | None = None,
-    last: Channels | None = None,
-) -> DenseNet:
-    """The stand-alone network of an architecture or its notation, with only the blocks on its route; settings as in ``supernet``.
+@dataclass(frozen=True, kw_only=True)
+class Sizes(NetworkSizes):
+    """Settings of the supernet; ``affine``: whether batch norms have weights, which the paper's search leaves out."""
+
+    stem: str = "cifar"
+    affine: bool = False
+
+
+def supernet(**settings: Any) -> Supernet:
+    """The network that is searched: images ``(batch, *shape)`` -> logits (batch, classes); ``settings``: of ``Sizes``."""
+    given = Sizes(**settings)
+    made = replace(given.plan, norm={**given.plan.norm, "affine": given.affine})
+    channels = [*(scaled(b.width, given.width) for b in made.blocks), scaled(made.last, given.width)]
+    return Supernet(DenseNet(routed(made, channels), channels=channels[0], features=channels[-1], norm=made.norm, **given.ends))
+
+
+def network(architecture: Mapping[str, Any] | str, **settings: Any) -> DenseNet:
+    """The stand-alone network of an architecture or its notation, with only the blocks on its route; ``settings``: of ``NetworkSizes``.
 
     Any route is built that halves the size at most once at a time. With basic blocks the classifier follows the last of them at once.
     """
-    made = plan(base, stem, widths, sizes, stages, depths, ahead, last)
+    given = NetworkSizes(**settings)
+    made, base, stem, width = given.plan, given.base, given.stem, given.width
     route = _route(parse(architecture) if isinstance(architecture, str) else architecture)
     here, inputs = made.blocks[0], scaled(made.blocks[0].width, width)
     channels, layers = inputs, [first(made, inputs)]
@@ -133,8 +130,7 @@ def network(
     if base == "mobilenetv2":
         layers.append(conv_norm_act(inputs, scaled(made.last, width), 1, activation=nn.ReLU6, norm=made.norm))
         inputs = scaled(made.last, width)
-    size = chain_network.sizes(stem, shape, classes)
-    return DenseNet(nn.Sequential(*layers), channels=channels, features=inputs, norm=made.norm, **size)
+    return DenseNet(nn.Sequential(*layers), channels=channels, features=inputs, norm=made.norm, **given.ends)
 
 
 def _route(architecture: Mapping[str, Any]) -> list[tuple[int, str, list[str]]]:
@@ -180,3 +176,17 @@ def parse(text: str) -> Architecture:
 def notation(architecture: Mapping[str, Any]) -> str:
     """The blocks on the route, each with its width, its head and its stack, with ``|`` between them."""
     return f"{NAME}: " + " | ".join(" ".join([str(width), head, *stack]) for width, head, stack in _route(architecture))
+
+
+DENSENAS = Space(
+    NAME,
+    CITATION,
+    supernet=Build(f"the supernet of {NAME}", supernet, Sizes, SAID, STEMS),
+    network=Build(f"a network of {NAME}", network, NetworkSizes, SAID, STEMS),
+    one_build=True,
+    parse=parse,
+    notation=notation,
+    recognises=lambda text: headed(text) == NAME,
+    published={name: Published(text, CITATION, settings) for name, (text, settings) in NETWORKS.items()},
+    recipes={"short": {"supernet": {"width": 0.5}}},
+)

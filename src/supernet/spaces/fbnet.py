@@ -9,6 +9,8 @@ figure 3 has that convolution before the shuffle.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -17,22 +19,16 @@ from supernet import ops
 from supernet.errors import InputError
 from supernet.layers.base import Supernet
 from supernet.layers.one_of import OneOf
-from supernet.quantities import Channels, Classes, Depths, Multiplier, Shape, Share, Widths
+from supernet.quantities import Channels, Depths, Share, Widths
 from supernet.space import Architecture
-from supernet.spaces import chain_network
-from supernet.spaces.chain_network import Chain, Place, chain_notation, decided, parse_chain, places, scaled, sizes
+from supernet.spaces.chain_network import SAID, STEMS, Chain, ChainSizes, Place, chain_notation, decided, parse_chain, places, scaled
+from supernet.spaces.record import Build, Published, Space, headed
 
 NAME = "fbnet"
-TASKS = ("classification", "multi-label")
 CITATION = (
     "Wu et al. 2019: FBNet: Hardware-Aware Efficient ConvNet Design via Differentiable Neural Architecture Search, "
     "https://arxiv.org/abs/1812.03443"
 )
-IMAGENET: dict[str, Any] = dict(chain_network.IMAGENET)
-CIFAR: dict[str, Any] = dict(chain_network.CIFAR)
-SEARCH, EVALUATION = CIFAR, IMAGENET
-ONE_BUILD = True  # the evaluation network has the settings of the supernet
-
 WIDTHS, DEPTHS, STRIDES = (16, 24, 32, 64, 112, 184, 352), (1, 4, 4, 4, 4, 4, 1), (1, 2, 2, 2, 1, 2, 1)
 BLOCKS = {  # kernel, expansion, groups
     "k3e1": (3, 1, 1),
@@ -46,7 +42,7 @@ BLOCKS = {  # kernel, expansion, groups
 }
 OPTIONS = (*BLOCKS, "skip")
 
-PUBLISHED: dict[str, tuple[str, dict[str, Any]]] = {  # name -> notation, settings
+NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {  # name -> notation, settings
     "fbnet-a": (
         "fbnet: skip | k3e3 k3e1 skip skip | k5e6 k3e3 k5e1 k3e3 | k5e6 k5e3 k5e1g2 k5e6 | "
         "k3e6 k5e1g2 k5e3 k3e1g2 | k5e6 k5e6 k5e3 k5e6 | k5e6",
@@ -63,6 +59,23 @@ PUBLISHED: dict[str, tuple[str, dict[str, Any]]] = {  # name -> notation, settin
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sizes(ChainSizes):
+    """Settings of the supernet; ``width`` multiplies the ``head`` only where it is above 1.
+
+    ``widths``, ``depths``: channels and layers of each stage. ``dropout``: before the classifier.
+    """
+
+    widths: Widths = WIDTHS
+    depths: Depths = DEPTHS
+    stem_channels: Channels = 16
+    head: Channels = 1984
+    dropout: Share = 0.0
+
+
+NetworkSizes = partial(Sizes, stem="imagenet")
+
+
 def build(option: str, place: Place) -> nn.Module:
     """One option of one layer."""
     if option == "skip":
@@ -74,66 +87,29 @@ def build(option: str, place: Place) -> nn.Module:
     return ops.InvertedResidual(place.inputs, place.outputs, kernel, expansion, place.stride, groups=groups)
 
 
-def supernet(
-    *,
-    stem: str = "cifar",
-    shape: Shape | None = None,
-    classes: Classes | None = None,
-    width: Multiplier = 1.0,
-    widths: Widths = WIDTHS,
-    depths: Depths = DEPTHS,
-    stem_channels: Channels = 16,
-    head: Channels = 1984,
-    dropout: Share = 0.0,
-) -> Supernet:
-    """The network that is searched: images ``(batch, *shape)`` -> logits (batch, classes).
-
-    ``stem``: "imagenet" strides for 224x224 pixels, "cifar" for 32x32; ``shape`` and ``classes`` follow where not given.
-    ``width``: multiplies all channels, the ``head``'s only above 1. ``widths``, ``depths``: channels and layers of each stage.
-    ``dropout``: before the classifier. Raises ``InputError`` for sizes that make no network.
-    """
+def supernet(**settings: Any) -> Supernet:
+    """The network that is searched: images ``(batch, *shape)`` -> logits (batch, classes); ``settings``: of ``Sizes``."""
 
     def layers(at: Sequence[Place]) -> list[nn.Module]:
         return [OneOf({option: build(option, place) for option in OPTIONS}, name=f"layer.{i}") for i, place in enumerate(at)]
 
-    return Supernet(_chain(layers, sizes(stem, shape, classes), width, widths, depths, stem_channels, head, dropout))
+    return Supernet(_chain(Sizes(**settings), layers))
 
 
-def network(
-    architecture: Mapping[str, Any] | str,
-    *,
-    stem: str = "imagenet",
-    shape: Shape | None = None,
-    classes: Classes | None = None,
-    width: Multiplier = 1.0,
-    widths: Widths = WIDTHS,
-    depths: Depths = DEPTHS,
-    stem_channels: Channels = 16,
-    head: Channels = 1984,
-    dropout: Share = 0.0,
-) -> Chain:
-    """The stand-alone network of an architecture or its notation; settings as in ``supernet``."""
+def network(architecture: Mapping[str, Any] | str, **settings: Any) -> Chain:
+    """The stand-alone network of an architecture or its notation; ``settings``: of ``NetworkSizes``."""
     chosen = parse(architecture) if isinstance(architecture, str) else architecture
 
     def layers(at: Sequence[Place]) -> list[nn.Module]:
         return [build(option, place) for option, place in zip(decided(chosen, [OPTIONS] * len(at)), at, strict=True)]
 
-    return _chain(layers, sizes(stem, shape, classes), width, widths, depths, stem_channels, head, dropout)
+    return _chain(NetworkSizes(**settings), layers)
 
 
-def _chain(
-    layers: Callable[[Sequence[Place]], list[nn.Module]],
-    size: Mapping[str, Any],
-    width: float,
-    widths: Sequence[int],
-    depths: Sequence[int],
-    stem_channels: int,
-    head: int,
-    dropout: float,
-) -> Chain:
-    first, last = scaled(stem_channels, width), max(head, scaled(head, width))
-    at = places(first, [scaled(w, width) for w in widths], depths, STRIDES, size["stem"])
-    chain = Chain(layers(at), stem_channels=first, last=at[-1].outputs, head=last, dropout=dropout, **size)
+def _chain(sizes: Sizes, layers: Callable[[Sequence[Place]], list[nn.Module]]) -> Chain:
+    first, last = scaled(sizes.stem_channels, sizes.width), max(sizes.head, scaled(sizes.head, sizes.width))
+    at = places(first, [scaled(w, sizes.width) for w in sizes.widths], sizes.depths, STRIDES, sizes.stem)
+    chain = Chain(layers(at), stem_channels=first, last=at[-1].outputs, head=last, dropout=sizes.dropout, **sizes.ends)
     for conv in chain.modules():
         if isinstance(conv, nn.Conv2d):  # the released networks have biases, although batch norm follows, and count them
             conv.bias = nn.Parameter(conv.weight.new_zeros(conv.out_channels))
@@ -148,3 +124,17 @@ def parse(text: str) -> Architecture:
 def notation(architecture: Mapping[str, Any]) -> str:
     """The options in order, with ``|`` between stages."""
     return chain_notation(NAME, architecture, DEPTHS)
+
+
+FBNET = Space(
+    NAME,
+    CITATION,
+    supernet=Build(f"the supernet of {NAME}", supernet, Sizes, SAID, STEMS),
+    network=Build(f"a network of {NAME}", network, NetworkSizes, SAID, STEMS),
+    one_build=True,
+    parse=parse,
+    notation=notation,
+    recognises=lambda text: headed(text) == NAME,
+    published={name: Published(text, CITATION, settings) for name, (text, settings) in NETWORKS.items()},
+    recipes={"short": {"supernet": {"width": 0.5, "depths": (1, 2, 2, 2, 2, 2, 1)}}},
+)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -23,12 +24,11 @@ from supernet.layers.one_of import OneOf
 from supernet.quantities import Channels, Classes, Layers, Shape
 from supernet.space import Architecture
 from supernet.spaces.cell_network import check_sizes, conv_norm
+from supernet.spaces.record import Build, Space, headed
 
 NAME = "nasbench201"
-TASKS = ("classification", "multi-label")
 CITATION = "Dong, Yang 2020: NAS-Bench-201: Extending the Scope of Reproducible NAS, https://arxiv.org/abs/2001.00326"
-SEARCH: dict[str, Any] = {"classes": 10, "channels": 16, "cells": 5, "shape": (3, 32, 32)}
-EVALUATION: dict[str, Any] = dict(SEARCH)
+SAID = ("classes", "channels", "cells", "shape")
 
 EDGES = ((1, 0), (2, 0), (2, 1), (3, 0), (3, 1), (3, 2))  # (node, input)
 BUILD: dict[str, Callable[[int, bool], nn.Module]] = {  # name -> (channels, affine) -> module
@@ -75,19 +75,37 @@ class ResidualBlock(nn.Module):
         return out
 
 
+@dataclass(frozen=True, kw_only=True)
+class NetworkSizes:
+    """Settings of the network; ``cells``: a stage."""
+
+    classes: Classes = 10
+    channels: Channels = 16
+    cells: Layers = 5
+    shape: Shape = (3, 32, 32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes(NetworkSizes):
+    """Settings of the supernet; ``affine``: whether batch norms have weights, and convolutions then no bias."""
+
+    affine: bool = False
+
+
 class Net(nn.Module):
     """Stem, three stages of ``cells`` cells, batch norm, ReLU, global average pool, linear classifier."""
 
-    def __init__(self, edges: Callable[[int], Sequence[nn.Module]], classes: int, channels: int, cells: int, shape: Sequence[int]):
+    def __init__(self, edges: Callable[[int], Sequence[nn.Module]], sizes: NetworkSizes):
         super().__init__()
-        check_sizes(shape, classes=(classes, 1), channels=(channels, 1), cells=(cells, 1))
-        self.stem, self.body = conv_norm(shape[0], channels, 1), nn.ModuleList()
+        channels = sizes.channels
+        check_sizes(sizes.shape, classes=(sizes.classes, 1), channels=(channels, 1), cells=(sizes.cells, 1))
+        self.stem, self.body = conv_norm(sizes.shape[0], channels, 1), nn.ModuleList()
         for stage in range(3):
             if stage:
                 self.body.append(ResidualBlock(channels, 2 * channels))
                 channels *= 2
-            self.body.extend(Cell(edges(channels)) for _ in range(cells))
-        self.norm, self.classifier = nn.BatchNorm2d(channels), nn.Linear(channels, classes)
+            self.body.extend(Cell(edges(channels)) for _ in range(sizes.cells))
+        self.norm, self.classifier = nn.BatchNorm2d(channels), nn.Linear(channels, sizes.classes)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.stem(x)
@@ -97,23 +115,20 @@ class Net(nn.Module):
         return logits
 
 
-def supernet(
-    *, classes: Classes = 10, channels: Channels = 16, cells: Layers = 5, shape: Shape = (3, 32, 32), affine: bool = False
-) -> Supernet:
-    """The network that is searched: images ``(batch, *shape)`` -> logits (batch, classes); ``cells`` a stage."""
+def supernet(**settings: Any) -> Supernet:
+    """The network that is searched: images ``(batch, *shape)`` -> logits (batch, classes); ``settings``: of ``Sizes``."""
+    sizes = Sizes(**settings)
 
     def edges(width: int) -> list[nn.Module]:
-        return [OneOf({o: build(width, affine) for o, build in BUILD.items()}, name=f"{i}<{j}") for i, j in EDGES]
+        return [OneOf({o: build(width, sizes.affine) for o, build in BUILD.items()}, name=f"{i}<{j}") for i, j in EDGES]
 
-    return Supernet(Net(edges, classes, channels, cells, shape))
+    return Supernet(Net(edges, sizes))
 
 
-def network(
-    architecture: Mapping[str, Any] | str, *, classes: Classes = 10, channels: Channels = 16, cells: Layers = 5, shape: Shape = (3, 32, 32)
-) -> Net:
-    """The stand-alone network of the benchmark, for an architecture or its string."""
+def network(architecture: Mapping[str, Any] | str, **settings: Any) -> Net:
+    """The stand-alone network of the benchmark, for an architecture or its string; ``settings``: of ``NetworkSizes``."""
     taken = _operations(parse(architecture) if isinstance(architecture, str) else architecture)
-    return Net(lambda width: [BUILD[o](width, True) for o in taken], classes, channels, cells, shape)
+    return Net(lambda width: [BUILD[o](width, True) for o in taken], NetworkSizes(**settings))
 
 
 def parse(text: str) -> Architecture:
@@ -191,3 +206,27 @@ def _operations(architecture: Mapping[str, Any]) -> list[str]:
         if operation not in OPERATIONS:
             raise unknown("operation", str(operation), OPERATIONS)
     return [str(operation) for operation in taken]
+
+
+def recognises(text: str) -> bool:
+    """Whether it begins with the space's name, names operations with their inputs, or is six digits."""
+    named = re.search(r"~\s*\d", text) or ("nor_conv" in text and "(" in text)
+    return headed(text) == NAME or bool(named) or len(whole_numbers(text) or ()) == len(EDGES)
+
+
+NASBENCH201 = Space(
+    NAME,
+    CITATION,
+    supernet=Build(f"the supernet of {NAME}", supernet, Sizes, SAID),
+    network=Build(f"a network of {NAME}", network, NetworkSizes, SAID),
+    parse=parse,
+    notation=notation,
+    recognises=recognises,
+    recipes={
+        "short": {"supernet": {"channels": 8, "cells": 2}},
+        "paper": {  # all methods alike but for GDAS' length
+            "data": {"batch_size": 64},
+            "weights": {"lr": 0.025, "lr_min": 0.001, "decay": 5e-4, "nesterov": True},
+        },
+    },
+)

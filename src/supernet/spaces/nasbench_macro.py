@@ -7,7 +7,8 @@ halves the size and doubles the width. The papers write an architecture as eight
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
@@ -20,12 +21,11 @@ from supernet.layers.one_of import OneOf
 from supernet.quantities import Channels, Classes, Shape
 from supernet.space import Architecture
 from supernet.spaces.cell_network import check_sizes
+from supernet.spaces.record import Build, Space, headed
 
 NAME = "nasbench-macro"
-TASKS = ("classification", "multi-label")
 CITATION = "Su et al. 2021: Prioritized Architecture Sampling with Monto-Carlo Tree Search, https://arxiv.org/abs/2103.11922"
-SEARCH: dict[str, Any] = {"classes": 10, "channels": 32, "shape": (3, 32, 32)}
-EVALUATION: dict[str, Any] = dict(SEARCH)
+SAID = ("classes", "channels", "shape")
 
 STAGES = (2, 3, 3)
 FIRST = (0, 2, 5)  # the layers that stride
@@ -44,39 +44,49 @@ def build(operation: str, inputs: int, outputs: int, stride: int) -> nn.Module:
     return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """Settings of both networks; ``channels``: of the stem."""
+
+    classes: Classes = 10
+    channels: Channels = 32
+    shape: Shape = (3, 32, 32)
+
+
 class Net(nn.Module):
     """Stem, eight layers, a 1x1 convolution to 1280 features, global average pool, linear classifier."""
 
-    def __init__(self, layer: Callable[[int, int, int, int], nn.Module], classes: int, channels: int, shape: Sequence[int]):
+    def __init__(self, layer: Callable[[int, int, int, int], nn.Module], sizes: Sizes):
         super().__init__()
-        check_sizes(shape, classes=(classes, 1), channels=(channels, 1))
-        self.stem = nn.Sequential(nn.Conv2d(shape[0], channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels), nn.ReLU())
+        channels = sizes.channels
+        check_sizes(sizes.shape, classes=(sizes.classes, 1), channels=(channels, 1))
+        self.stem = nn.Sequential(nn.Conv2d(sizes.shape[0], channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels), nn.ReLU())
         self.layers = nn.Sequential()
         for i in range(sum(STAGES)):
             outputs = channels * (2 if i in FIRST else 1)
             self.layers.append(layer(i, channels, outputs, outputs // channels))
             channels = outputs
         self.head = nn.Sequential(nn.Conv2d(channels, HEAD, 1, bias=False), nn.BatchNorm2d(HEAD), nn.ReLU())
-        self.classifier = nn.Linear(HEAD, classes)
+        self.classifier = nn.Linear(HEAD, sizes.classes)
 
     def forward(self, x: Tensor) -> Tensor:
         logits: Tensor = self.classifier(self.head(self.layers(self.stem(x))).mean((2, 3)))
         return logits
 
 
-def supernet(*, classes: Classes = 10, channels: Channels = 32, shape: Shape = (3, 32, 32)) -> Supernet:
-    """The network that is searched: images ``(batch, *shape)`` -> logits (batch, classes); ``channels`` of the stem."""
+def supernet(**settings: Any) -> Supernet:
+    """The network that is searched: images ``(batch, *shape)`` -> logits (batch, classes); ``settings``: of ``Sizes``."""
 
     def layer(i: int, inputs: int, outputs: int, stride: int) -> nn.Module:
         return OneOf({o: build(o, inputs, outputs, stride) for o in OPERATIONS}, name=str(i))
 
-    return Supernet(Net(layer, classes, channels, shape))
+    return Supernet(Net(layer, Sizes(**settings)))
 
 
-def network(architecture: Mapping[str, Any] | str, *, classes: Classes = 10, channels: Channels = 32, shape: Shape = (3, 32, 32)) -> Net:
-    """The stand-alone network of the benchmark, for an architecture or its digits."""
+def network(architecture: Mapping[str, Any] | str, **settings: Any) -> Net:
+    """The stand-alone network of the benchmark, for an architecture or its digits; ``settings``: of ``Sizes``."""
     taken = _operations(parse(architecture) if isinstance(architecture, str) else architecture)
-    return Net(lambda i, inputs, outputs, stride: build(taken[i], inputs, outputs, stride), classes, channels, shape)
+    return Net(lambda i, inputs, outputs, stride: build(taken[i], inputs, outputs, stride), Sizes(**settings))
 
 
 def parse(text: str) -> Architecture:
@@ -108,3 +118,19 @@ def _operations(architecture: Mapping[str, Any]) -> list[str]:
         if operation not in OPERATIONS:
             raise unknown("operation", str(operation), OPERATIONS)
     return [str(operation) for operation in taken]
+
+
+def recognises(text: str) -> bool:
+    """Whether it begins with the space's name, or is nothing but digits."""
+    return headed(text) == NAME or whole_numbers(text) is not None
+
+
+NASBENCH_MACRO = Space(
+    NAME,
+    CITATION,
+    supernet=Build(f"the supernet of {NAME}", supernet, Sizes, SAID),
+    network=Build(f"a network of {NAME}", network, Sizes, SAID),
+    parse=parse,
+    notation=notation,
+    recognises=recognises,
+)

@@ -11,6 +11,8 @@ blocks are trees of operations, is not of this form.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -21,21 +23,15 @@ from supernet.errors import InputError
 from supernet.layers.base import Supernet
 from supernet.layers.one_of import OneOf
 from supernet.memo import once
-from supernet.quantities import Channels, Classes, Depths, Multiplier, Pixels, Shape, Share, Widths
+from supernet.quantities import Channels, Depths, Pixels, Share, Widths
 from supernet.space import Architecture
-from supernet.spaces import chain_network
-from supernet.spaces.chain_network import Chain, Place, chain_notation, decided, parse_chain, places, scaled, sizes
+from supernet.spaces.chain_network import SAID, STEMS, Chain, ChainSizes, Place, chain_notation, decided, parse_chain, places, scaled
+from supernet.spaces.record import Build, Published, Space, headed
 
 NAME = "proxyless"
-TASKS = ("classification", "multi-label")
 CITATION = (
     "Cai, Zhu, Han 2019: ProxylessNAS: Direct Neural Architecture Search on Target Task and Hardware, https://arxiv.org/abs/1812.00332"
 )
-IMAGENET: dict[str, Any] = dict(chain_network.IMAGENET)
-CIFAR: dict[str, Any] = dict(chain_network.CIFAR)
-SEARCH, EVALUATION = CIFAR, IMAGENET
-ONE_BUILD = True  # the evaluation network has the settings of the supernet
-
 WIDTHS, DEPTHS, STRIDES = (24, 40, 80, 96, 192, 320), (4, 4, 4, 4, 4, 1), (2, 2, 2, 1, 2, 1)
 PYRAMID_DEPTHS = (18, 18, 18)
 BLOCKS = {"k3e3": (3, 3), "k3e6": (3, 6), "k5e3": (5, 3), "k5e6": (5, 6), "k7e3": (7, 3), "k7e6": (7, 6)}  # kernel, expansion
@@ -43,7 +39,7 @@ OPTIONS = (*BLOCKS, "zero")
 HOW: dict[str, Any] = {"activation": nn.ReLU6, "norm": {"eps": 1e-3}}
 
 MOBILE = "proxyless: k5e3 k3e3 zero zero | k7e3 k3e3 k5e3 k5e3 | k7e6 k5e3 k5e3 k5e3 | k5e6 k5e3 k5e3 k5e3 | k7e6 k7e6 k7e3 k7e3 | k7e6"
-PUBLISHED: dict[str, tuple[str, dict[str, Any]]] = {  # name -> notation, settings
+NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {  # name -> notation, settings
     "proxyless-cpu": (
         "proxyless: k3e6 k3e3 k3e3 k3e3 | k3e6 k3e3 k3e3 k5e3 | k3e6 zero zero k3e3 | k5e6 k3e3 k3e3 k3e3 | k5e6 k5e3 k5e3 k3e3 | k5e6",
         {"stem_channels": 40, "first": 24, "widths": (32, 48, 88, 104, 216, 360), "head": 1432},
@@ -55,6 +51,27 @@ PUBLISHED: dict[str, tuple[str, dict[str, Any]]] = {  # name -> notation, settin
     "proxyless-mobile": (MOBILE, {"widths": (32, 40, 80, 96, 192, 320)}),
     "proxyless-mobile-14": (MOBILE, {"stem_channels": 48, "first": 24, "widths": (40, 56, 112, 136, 256, 448), "head": 1792}),
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes(ChainSizes):
+    """Settings of the supernet; ``width`` multiplies the ``head`` only where it is above 1.
+
+    ``widths``, ``depths``: channels and layers of each stage; None: the paper's. ``first``: channels of the fixed block.
+    ``dropout``: before the classifier.
+    ``growth``: channels that each of three stages adds over its blocks, in the place of ``widths``; with the CIFAR stem.
+    """
+
+    widths: Widths | None = None
+    depths: Depths | None = None
+    stem_channels: Channels = 32
+    first: Channels = 16
+    head: Channels = 1280
+    dropout: Share = 0.0
+    growth: Pixels | None = None
+
+
+NetworkSizes = partial(Sizes, stem="imagenet")
 
 
 class PaddedShortcut(nn.Module):
@@ -117,86 +134,45 @@ def pyramid_places(inputs: int, growth: int, depths: Sequence[int]) -> list[Plac
     return found
 
 
-def supernet(
-    *,
-    stem: str = "cifar",
-    shape: Shape | None = None,
-    classes: Classes | None = None,
-    width: Multiplier = 1.0,
-    widths: Widths | None = None,
-    depths: Depths | None = None,
-    stem_channels: Channels = 32,
-    first: Channels = 16,
-    head: Channels = 1280,
-    dropout: Share = 0.0,
-    growth: Pixels | None = None,
-) -> Supernet:
-    """The network that is searched: images ``(batch, *shape)`` -> logits (batch, classes).
+def supernet(**settings: Any) -> Supernet:
+    """The network that is searched: images ``(batch, *shape)`` -> logits (batch, classes); ``settings``: of ``Sizes``.
 
-    ``stem``: "imagenet" strides for 224x224 pixels, "cifar" for 32x32; ``shape`` and ``classes`` follow where not given.
-    ``width``: multiplies all channels, the ``head``'s only above 1. ``widths``, ``depths``: channels and layers of each stage;
-    ``first``: channels of the fixed block. ``dropout``: before the classifier.
-    ``growth``: channels that each of three stages adds over its blocks, in the place of ``widths``; with the CIFAR stem.
     Raises ``InputError`` for sizes that make no network.
     """
+    sizes = Sizes(**settings)
+    wide = sizes.growth is not None
 
     def layers(at: Sequence[Place]) -> list[nn.Module]:
-        wide = growth is not None
         return [OneOf({o: build(o, place, wide) for o in options(place, wide)}, name=f"layer.{i}") for i, place in enumerate(at)]
 
-    size = sizes(stem, shape, classes)
-    return Supernet(_chain(layers, size, width, widths, depths, stem_channels, first, head, dropout, growth))
+    return Supernet(_chain(sizes, layers))
 
 
-def network(
-    architecture: Mapping[str, Any] | str,
-    *,
-    stem: str = "imagenet",
-    shape: Shape | None = None,
-    classes: Classes | None = None,
-    width: Multiplier = 1.0,
-    widths: Widths | None = None,
-    depths: Depths | None = None,
-    stem_channels: Channels = 32,
-    first: Channels = 16,
-    head: Channels = 1280,
-    dropout: Share = 0.0,
-    growth: Pixels | None = None,
-) -> Chain:
-    """The stand-alone network of an architecture or its notation; settings as in ``supernet``."""
+def network(architecture: Mapping[str, Any] | str, **settings: Any) -> Chain:
+    """The stand-alone network of an architecture or its notation; ``settings``: of ``NetworkSizes``."""
     chosen = parse(architecture) if isinstance(architecture, str) else architecture
+    sizes = NetworkSizes(**settings)
+    wide = sizes.growth is not None
 
     def layers(at: Sequence[Place]) -> list[nn.Module]:
-        wide = growth is not None
         taken = decided(chosen, [options(place, wide) for place in at])
         return [build(option, place, wide) for option, place in zip(taken, at, strict=True)]
 
-    size = sizes(stem, shape, classes)
-    return _chain(layers, size, width, widths, depths, stem_channels, first, head, dropout, growth)
+    return _chain(sizes, layers)
 
 
-def _chain(
-    layers: Callable[[Sequence[Place]], list[nn.Module]],
-    size: Mapping[str, Any],
-    width: float,
-    widths: Sequence[int] | None,
-    depths: Sequence[int] | None,
-    stem_channels: int,
-    first: int,
-    head: int,
-    dropout: float,
-    growth: int | None,
-) -> Chain:
-    outer, inner = scaled(stem_channels, width), scaled(first, width)
-    if growth is None:
-        at = places(inner, [scaled(w, width) for w in widths or WIDTHS], depths or DEPTHS, STRIDES, size["stem"])
-    elif widths is not None or size["stem"] != "cifar":
+def _chain(sizes: Sizes, layers: Callable[[Sequence[Place]], list[nn.Module]]) -> Chain:
+    width, head = sizes.width, sizes.head
+    outer, inner = scaled(sizes.stem_channels, width), scaled(sizes.first, width)
+    if sizes.growth is None:
+        at = places(inner, [scaled(w, width) for w in sizes.widths or WIDTHS], sizes.depths or DEPTHS, STRIDES, sizes.stem)
+    elif sizes.widths is not None or sizes.stem != "cifar":
         raise InputError("growth makes the widths of a network with the CIFAR stem: leave out widths, and set stem to cifar")
     else:
-        at = pyramid_places(inner, round(growth * width), depths or PYRAMID_DEPTHS)
+        at = pyramid_places(inner, round(sizes.growth * width), sizes.depths or PYRAMID_DEPTHS)
     fixed = ops.InvertedResidual(outer, inner, 3, 1, **HOW)
-    last = max(head, scaled(head, width))
-    return Chain([fixed, *layers(at)], stem_channels=outer, last=at[-1].outputs, head=last, dropout=dropout, **size, **HOW)
+    ends: dict[str, Any] = {"last": at[-1].outputs, "head": max(head, scaled(head, width)), "dropout": sizes.dropout, **sizes.ends}
+    return Chain([fixed, *layers(at)], stem_channels=outer, **ends, **HOW)
 
 
 def parse(text: str) -> Architecture:
@@ -207,3 +183,17 @@ def parse(text: str) -> Architecture:
 def notation(architecture: Mapping[str, Any]) -> str:
     """The options in order, with ``|`` between stages."""
     return chain_notation(NAME, architecture, PYRAMID_DEPTHS if len(architecture) == sum(PYRAMID_DEPTHS) else DEPTHS)
+
+
+PROXYLESS = Space(
+    NAME,
+    CITATION,
+    supernet=Build(f"the supernet of {NAME}", supernet, Sizes, SAID, STEMS),
+    network=Build(f"a network of {NAME}", network, NetworkSizes, SAID, STEMS),
+    one_build=True,
+    parse=parse,
+    notation=notation,
+    recognises=lambda text: headed(text) == NAME,
+    published={name: Published(text, CITATION, settings) for name, (text, settings) in NETWORKS.items()},
+    recipes={"short": {"supernet": {"width": 0.5, "depths": (2, 2, 2, 2, 2, 1)}}},
+)

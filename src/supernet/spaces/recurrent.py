@@ -8,25 +8,25 @@ https://github.com/quark0/darts/tree/master/rnn; the evaluation network has none
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from supernet.errors import InputError, unknown
-from supernet.genotype import ACTIVATIONS, RecurrentGenotype
+from supernet.genotype import ACTIVATIONS, RecurrentGenotype, says_recurrent
 from supernet.layers.base import Searchable, Supernet, When
 from supernet.mixture import Mix
 from supernet.quantities import Channels, Classes, Nodes, Share
 from supernet.space import Architecture, Option, Taken
+from supernet.spaces.published import published_recurrent
+from supernet.spaces.record import Build, Plans, Space, setting
 from supernet.spaces.recurrent_network import FixedCell, Group, LanguageModel, Plan, Recurrence, StateNorm, check, token_macs
 
 NAME = "darts-rnn"
-TASKS = ("language",)
 CITATION = "Liu, Simonyan, Yang 2019: DARTS: Differentiable Architecture Search, https://arxiv.org/abs/1806.09055"
-SEARCH: dict[str, Any] = {"tokens": 10_000, "hidden": 300, "nodes": 8}
-EVALUATION: dict[str, Any] = {"tokens": 10_000, "hidden": 850}
-RECIPE: dict[str, Any] = {  # of the official code, where a command's settings leave it open; by command and section
+RECIPES: dict[str, Any] = {  # of the official code, where a command's settings leave it open; by command and section
     "search": {
         "data": {"source": "shakespeare", "batch_size": 256},
         "weights": {"lr": 20.0, "lr_min": 20.0, "momentum": 0.0, "nesterov": False, "decay": 5e-7, "clip": 0.25},
@@ -37,7 +37,7 @@ RECIPE: dict[str, Any] = {  # of the official code, where a command's settings l
         "weights": {"lr": 20.0, "lr_min": 20.0, "momentum": 0.0, "nesterov": False, "decay": 8e-7, "clip": 0.25},
     },
 }
-WIKITEXT: dict[str, Any] = {"tokens": 33_278, "hidden": 700, "hidden_dropout": 0.15}  # of EVALUATION
+WIKITEXT: dict[str, Any] = {"tokens": 33_278, "hidden": 700, "hidden_dropout": 0.15}  # the paper's network there
 
 
 class Edge(Searchable):
@@ -112,67 +112,77 @@ def _group(activations: tuple[str, ...], edges: list[tuple[int, Tensor | None]],
     return Group(targets, activations, torch.stack([ones if w is None else w for _, w in edges]))
 
 
-def supernet(
-    *,
-    tokens: Classes = 10_000,
-    hidden: Channels = 300,
-    embedding: Channels | None = None,
-    nodes: Nodes = 8,
-    activations: Sequence[str] = ACTIVATIONS,
-    shared_norm: bool = True,
-    batch_statistics: bool = False,
-    tied: bool = True,
-    embedding_dropout: Share = 0.0,
-    input_dropout: Share = 0.2,
-    cell_input_dropout: Share = 0.75,
-    hidden_dropout: Share = 0.25,
-    output_dropout: Share = 0.75,
-) -> Supernet:
-    """The language model that is searched: tokens (T, B), hidden state (B, hidden) or None -> ``Reading``.
+@dataclass(frozen=True, kw_only=True)
+class NetworkSizes:
+    """Settings of the network. ``embedding``: its size; None: ``hidden``. ``tied``: the decoder has the embedding's matrix.
 
-    ``embedding``: its size; None: ``hidden``. ``shared_norm``: one batch norm for all states of the cell, as in the official code,
-    or one a state. ``batch_statistics``: norms see their own batch in evaluation too, as architectures that are drawn one by one need
-    (one-shot training); the official code takes the running averages.
     Dropouts: of whole words, of the embedded inputs, of the cell's inputs, of its states, of its outputs.
+    """
+
+    tokens: Classes = 10_000
+    hidden: Channels = 850
+    embedding: Channels | None = None
+    tied: bool = True
+    embedding_dropout: Share = 0.1
+    input_dropout: Share = 0.2
+    cell_input_dropout: Share = 0.75
+    hidden_dropout: Share = 0.25
+    output_dropout: Share = 0.75
+
+    @property
+    def inputs(self) -> int:
+        """The size of an embedded word."""
+        return self.hidden if self.embedding is None else self.embedding
+
+    def model(self, cell: nn.Module) -> LanguageModel:
+        """Embedding and decoder around a cell."""
+        sizes: dict[str, Any] = {"tokens": self.tokens, "embedding": self.inputs, "hidden": self.hidden, "tied": self.tied}
+        dropout = (self.input_dropout, self.output_dropout)
+        return LanguageModel(cell, **sizes, embedding_dropout=self.embedding_dropout, dropout=dropout)
+
+    def recurrence(self, nodes: int, concat: Sequence[int], norms: Sequence[nn.Module] = ()) -> Recurrence:
+        """What a cell of ``nodes`` nodes computes with; ``concat``: those whose mean is the new hidden state."""
+        masks = {"input_dropout": self.cell_input_dropout, "hidden_dropout": self.hidden_dropout}
+        return Recurrence(self.inputs, self.hidden, nodes, concat, norms=norms, **masks)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes(NetworkSizes):
+    """Settings of the supernet. ``shared_norm``: one batch norm for all states of the cell, as in the official code, or one a state.
+
+    ``batch_statistics``: norms see their own batch in evaluation too, as architectures that are drawn one by one need (one-shot
+    training); the official code takes the running averages.
+    """
+
+    hidden: Channels = 300
+    nodes: Nodes = 8
+    activations: Sequence[str] = ACTIVATIONS
+    shared_norm: bool = True
+    batch_statistics: bool = False
+    embedding_dropout: Share = 0.0
+
+
+def supernet(**settings: Any) -> Supernet:
+    """The language model that is searched: tokens (T, B), hidden state (B, hidden) or None -> ``Reading``; ``settings``: of ``Sizes``.
+
     Raises ``InputError`` for sizes or activations that make no space.
     """
-    for activation in activations:
+    sizes = Sizes(**settings)
+    for activation in sizes.activations:
         if activation not in ACTIVATIONS:
             raise unknown("activation", activation, ACTIVATIONS)
-    if not set(activations) - {"none"}:
+    if not set(sizes.activations) - {"none"}:
         raise InputError("the space needs an activation besides none")
-    inputs = hidden if embedding is None else embedding
-    check({"hidden": hidden, "nodes": nodes}, {})
-    norms = [StateNorm(hidden, batch_statistics) for _ in range(1 if shared_norm else nodes + 1)]
-    mean = range(1, nodes + 1)
-    recurrence = Recurrence(inputs, hidden, nodes, mean, norms=norms, input_dropout=cell_input_dropout, hidden_dropout=hidden_dropout)
-    sizes: dict[str, Any] = {"tokens": tokens, "embedding": inputs, "hidden": hidden, "tied": tied}
-    cell = SearchCell(recurrence, activations)
-    return Supernet(LanguageModel(cell, **sizes, embedding_dropout=embedding_dropout, dropout=(input_dropout, output_dropout)))
+    check({"hidden": sizes.hidden, "nodes": sizes.nodes}, {})
+    norms = [StateNorm(sizes.hidden, sizes.batch_statistics) for _ in range(1 if sizes.shared_norm else sizes.nodes + 1)]
+    recurrence = sizes.recurrence(sizes.nodes, range(1, sizes.nodes + 1), norms)
+    return Supernet(sizes.model(SearchCell(recurrence, sizes.activations)))
 
 
-def network(
-    genotype: RecurrentGenotype | Mapping[str, Any] | str,
-    *,
-    tokens: Classes = 10_000,
-    hidden: Channels = 850,
-    embedding: Channels | None = None,
-    tied: bool = True,
-    embedding_dropout: Share = 0.1,
-    input_dropout: Share = 0.2,
-    cell_input_dropout: Share = 0.75,
-    hidden_dropout: Share = 0.25,
-    output_dropout: Share = 0.75,
-) -> LanguageModel:
-    """The evaluation network of the paper, for a genotype, an architecture or the notation of one; arguments as of ``supernet``."""
-    if not isinstance(genotype, RecurrentGenotype):
-        genotype = parse(genotype) if isinstance(genotype, str) else to_genotype(genotype)
-    inputs = hidden if embedding is None else embedding
-    nodes = len(genotype.recurrent)
-    recurrence = Recurrence(inputs, hidden, nodes, genotype.concat, input_dropout=cell_input_dropout, hidden_dropout=hidden_dropout)
-    sizes: dict[str, Any] = {"tokens": tokens, "embedding": inputs, "hidden": hidden, "tied": tied}
-    cell = FixedCell(recurrence, genotype)
-    return LanguageModel(cell, **sizes, embedding_dropout=embedding_dropout, dropout=(input_dropout, output_dropout))
+def network(genotype: RecurrentGenotype | Mapping[str, Any] | str, **settings: Any) -> LanguageModel:
+    """The evaluation network of the paper, for a genotype, an architecture or the notation of one; ``settings``: of ``NetworkSizes``."""
+    sizes, genotype = NetworkSizes(**settings), parse(genotype) if isinstance(genotype, str) else to_genotype(genotype)
+    return sizes.model(FixedCell(sizes.recurrence(len(genotype.recurrent), genotype.concat), genotype))
 
 
 def macs(model: nn.Module, settings: Mapping[str, Any]) -> int:
@@ -185,13 +195,15 @@ def parse(text: str) -> RecurrentGenotype:
     return RecurrentGenotype.parse(text)
 
 
-def notation(architecture: Mapping[str, Any]) -> str:
+def notation(architecture: RecurrentGenotype | Mapping[str, Any]) -> str:
     """The notation of DARTS."""
     return str(to_genotype(architecture))
 
 
-def to_genotype(architecture: Mapping[str, Any]) -> RecurrentGenotype:
-    """What an architecture of the supernet is in the paper's terms."""
+def to_genotype(architecture: RecurrentGenotype | Mapping[str, Any]) -> RecurrentGenotype:
+    """What an architecture of the supernet is in the paper's terms; a genotype is one already."""
+    if isinstance(architecture, RecurrentGenotype):
+        return architecture
     nodes = sum("<" not in name for name in architecture)
     edges = []
     for i in range(1, nodes + 1):
@@ -212,3 +224,20 @@ def to_architecture(genotype: RecurrentGenotype) -> Architecture:
     for i, (activation, source) in enumerate(genotype.recurrent, start=1):
         architecture |= {str(i): (source,), f"{i}<{source}": activation}
     return architecture
+
+
+DARTS_RNN = Space(
+    NAME,
+    CITATION,
+    tasks=("language",),
+    supernet=Build(f"the supernet of {NAME}", supernet, Sizes, ("tokens", "hidden", "nodes")),
+    network=Build(f"a network of {NAME}", network, NetworkSizes, ("tokens", "hidden")),
+    parse=parse,
+    notation=notation,
+    recognises=says_recurrent,
+    plans=Plans(to_genotype, to_architecture, RecurrentGenotype.ordered),
+    published=published_recurrent(),
+    recipes=RECIPES,
+    serves={"batch_statistics": setting("batch_statistics")},
+    macs=macs,
+)

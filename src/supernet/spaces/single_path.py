@@ -7,6 +7,8 @@ expansion e (k5e6) or, where sizes stay, skipped. All four blocks of a layer are
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -15,32 +17,43 @@ from supernet import ops
 from supernet.errors import InputError
 from supernet.layers.base import Supernet
 from supernet.layers.superkernel import SuperKernelBlock
-from supernet.quantities import Channels, Classes, Depths, Multiplier, Shape, Share, Widths
+from supernet.quantities import Channels, Depths, Share, Widths
 from supernet.space import Architecture
-from supernet.spaces import chain_network
-from supernet.spaces.chain_network import Chain, Place, chain_notation, decided, parse_chain, places, scaled, sizes
+from supernet.spaces.chain_network import SAID, STEMS, Chain, ChainSizes, Place, chain_notation, decided, parse_chain, places, scaled
+from supernet.spaces.record import Build, Published, Space, headed
 
 NAME = "single-path"
-TASKS = ("classification", "multi-label")
 CITATION = (
     "Stamoulis et al. 2019: Single-Path NAS: Designing Hardware-Efficient ConvNets in less than 4 Hours, https://arxiv.org/abs/1904.02877"
 )
-IMAGENET: dict[str, Any] = dict(chain_network.IMAGENET)
-CIFAR: dict[str, Any] = dict(chain_network.CIFAR)
-SEARCH, EVALUATION = CIFAR, IMAGENET
-ONE_BUILD = True  # the evaluation network has the settings of the supernet
-
 WIDTHS, DEPTHS, STRIDES = (24, 40, 80, 96, 192), (4, 4, 4, 4, 4), (2, 2, 2, 1, 2)
 BLOCKS = {"k3e3": (3, 3), "k3e6": (3, 6), "k5e3": (5, 3), "k5e6": (5, 6)}  # kernel, expansion
 OPTIONS = (*BLOCKS, "skip")
 MOMENTUM = 0.01  # of batch norm, as PyTorch counts it
 
-PUBLISHED: dict[str, tuple[str, dict[str, Any]]] = {  # name -> notation, settings
-    "single-path": (
-        "single-path: k3e3 k3e3 k3e3 skip | k5e6 k3e3 k3e3 k3e3 | k5e6 k3e3 k3e3 k3e3 | k5e6 k5e3 k5e3 k5e3 | k5e6 k5e6 k5e6 k5e6",
-        {},
-    ),
-}
+NETWORK = "single-path: k3e3 k3e3 k3e3 skip | k5e6 k3e3 k3e3 k3e3 | k5e6 k3e3 k3e3 k3e3 | k5e6 k5e3 k5e3 k5e3 | k5e6 k5e6 k5e6 k5e6"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes(ChainSizes):
+    """Settings of the supernet; ``width`` multiplies the ``head`` only where it is above 1.
+
+    ``widths``, ``depths``: channels and layers of each stage; ``first``, ``last``: channels of the fixed blocks.
+    ``dropout``: before the classifier (0.2 in the paper's code).
+    ``momentum``: of batch norm; the paper's needs thousands of steps before the running statistics can be believed.
+    """
+
+    widths: Widths = WIDTHS
+    depths: Depths = DEPTHS
+    stem_channels: Channels = 32
+    first: Channels = 16
+    last: Channels = 320
+    head: Channels = 1280
+    dropout: Share = 0.0
+    momentum: Share = MOMENTUM
+
+
+NetworkSizes = partial(Sizes, stem="imagenet")
 
 
 def options(place: Place) -> tuple[str, ...]:
@@ -55,87 +68,42 @@ def build(option: str, place: Place, momentum: float = MOMENTUM) -> nn.Module:
     return ops.InvertedResidual(place.inputs, place.outputs, *BLOCKS[option], place.stride, norm=_norm(momentum))
 
 
-def supernet(
-    *,
-    stem: str = "cifar",
-    shape: Shape | None = None,
-    classes: Classes | None = None,
-    width: Multiplier = 1.0,
-    widths: Widths = WIDTHS,
-    depths: Depths = DEPTHS,
-    stem_channels: Channels = 32,
-    first: Channels = 16,
-    last: Channels = 320,
-    head: Channels = 1280,
-    dropout: Share = 0.0,
-    momentum: Share = MOMENTUM,
-) -> Supernet:
-    """The network that is searched: images ``(batch, *shape)`` -> logits (batch, classes).
+def supernet(**settings: Any) -> Supernet:
+    """The network that is searched: images ``(batch, *shape)`` -> logits (batch, classes); ``settings``: of ``Sizes``.
 
-    ``stem``: "imagenet" strides for 224x224 pixels, "cifar" for 32x32; ``shape`` and ``classes`` follow where not given.
-    ``width``: multiplies all channels, the ``head``'s only above 1. ``widths``, ``depths``: channels and layers of each stage;
-    ``first``, ``last``: channels of the fixed blocks. ``dropout``: before the classifier (0.2 in the paper's code).
-    ``momentum``: of batch norm; the paper's needs thousands of steps before the running statistics can be believed.
     Raises ``InputError`` for sizes that make no network.
     """
+    sizes = Sizes(**settings)
 
     def layers(at: Sequence[Place]) -> list[nn.Module]:
-        return [SuperKernelBlock(*place, name=f"layer.{i}", norm=_norm(momentum)) for i, place in enumerate(at)]
+        return [SuperKernelBlock(*place, name=f"layer.{i}", norm=_norm(sizes.momentum)) for i, place in enumerate(at)]
 
-    size = sizes(stem, shape, classes)
-    return Supernet(_chain(layers, size, width, widths, depths, stem_channels, first, last, head, dropout, momentum))
+    return Supernet(_chain(sizes, layers))
 
 
-def network(
-    architecture: Mapping[str, Any] | str,
-    *,
-    stem: str = "imagenet",
-    shape: Shape | None = None,
-    classes: Classes | None = None,
-    width: Multiplier = 1.0,
-    widths: Widths = WIDTHS,
-    depths: Depths = DEPTHS,
-    stem_channels: Channels = 32,
-    first: Channels = 16,
-    last: Channels = 320,
-    head: Channels = 1280,
-    dropout: Share = 0.0,
-    momentum: Share = MOMENTUM,
-) -> Chain:
-    """The stand-alone network of an architecture or its notation; settings as in ``supernet``."""
+def network(architecture: Mapping[str, Any] | str, **settings: Any) -> Chain:
+    """The stand-alone network of an architecture or its notation; ``settings``: of ``NetworkSizes``."""
     chosen = _blocks(parse(architecture) if isinstance(architecture, str) else architecture)
+    sizes = NetworkSizes(**settings)
 
     def layers(at: Sequence[Place]) -> list[nn.Module]:
-        return [build(option, place, momentum) for option, place in zip(decided(chosen, [options(p) for p in at]), at, strict=True)]
+        taken = decided(chosen, [options(place) for place in at])
+        return [build(option, place, sizes.momentum) for option, place in zip(taken, at, strict=True)]
 
-    size = sizes(stem, shape, classes)
-    return _chain(layers, size, width, widths, depths, stem_channels, first, last, head, dropout, momentum)
+    return _chain(sizes, layers)
 
 
 def _norm(momentum: float) -> dict[str, Any]:
     return {"momentum": momentum, "eps": 1e-3}
 
 
-def _chain(
-    layers: Callable[[Sequence[Place]], list[nn.Module]],
-    size: Mapping[str, Any],
-    width: float,
-    widths: Sequence[int],
-    depths: Sequence[int],
-    stem_channels: int,
-    first: int,
-    last: int,
-    head: int,
-    dropout: float,
-    momentum: float,
-) -> Chain:
-    outer, inner, final = scaled(stem_channels, width), scaled(first, width), scaled(last, width)
-    at = places(inner, [scaled(w, width) for w in widths], depths, STRIDES, size["stem"])
-    before = ops.InvertedResidual(outer, inner, 3, 1, norm=_norm(momentum))
-    after = ops.InvertedResidual(at[-1].outputs, final, 3, 6, norm=_norm(momentum))
-    features = max(head, scaled(head, width))
-    how: dict[str, Any] = {"last": final, "head": features, "dropout": dropout, "norm": _norm(momentum)}
-    return Chain([before, *layers(at), after], stem_channels=outer, **size, **how)
+def _chain(sizes: Sizes, layers: Callable[[Sequence[Place]], list[nn.Module]]) -> Chain:
+    width, norm = sizes.width, _norm(sizes.momentum)
+    outer, inner, last = scaled(sizes.stem_channels, width), scaled(sizes.first, width), scaled(sizes.last, width)
+    at = places(inner, [scaled(w, width) for w in sizes.widths], sizes.depths, STRIDES, sizes.stem)
+    before, after = ops.InvertedResidual(outer, inner, 3, 1, norm=norm), ops.InvertedResidual(at[-1].outputs, last, 3, 6, norm=norm)
+    how: dict[str, Any] = {"last": last, "head": max(sizes.head, scaled(sizes.head, width)), "dropout": sizes.dropout, "norm": norm}
+    return Chain([before, *layers(at), after], stem_channels=outer, **sizes.ends, **how)
 
 
 def parse(text: str) -> Architecture:
@@ -167,3 +135,17 @@ def _blocks(architecture: Mapping[str, Any]) -> dict[str, str]:
             raise InputError(f"{layer} cannot take kernel {taken[0]} and expansion {taken[1]}; kernels are 3, 5, expansions 0, 3, 6")
         chosen[layer] = option
     return chosen
+
+
+SINGLE_PATH = Space(
+    NAME,
+    CITATION,
+    supernet=Build(f"the supernet of {NAME}", supernet, Sizes, SAID, STEMS),
+    network=Build(f"a network of {NAME}", network, NetworkSizes, SAID, STEMS),
+    one_build=True,
+    parse=parse,
+    notation=notation,
+    recognises=lambda text: headed(text) == NAME,
+    published={"single-path": Published(NETWORK, CITATION)},
+    recipes={"short": {"supernet": {"width": 0.5, "depths": (2, 2, 2, 2, 2)}}},
+)

@@ -17,7 +17,7 @@ from supernet.task import Task
 class SupernetStrategy:
     """Trains ``supernet`` on ``task``. One that ``decides`` has ``architecture()``, ``belief()`` and ``evaluate()`` too.
 
-    ``needs``: what the method asks of a space that can give it: the name of the need -> a value, see ``supernet.spaces.serves``.
+    ``needs``: what the method asks of a space that can give it: the name of the need -> a value, see ``supernet.spaces.record.Space``.
     ``recipe``: the paper's settings of ``trainer``, by which the weights are trained; ``pricing``: its settings of ``Price``.
     """
 

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from supernet.errors import InputError, unknown
-from supernet.spaces import space_module
+from supernet.spaces import space as space_named
 
 if TYPE_CHECKING:
     from supernet.tasks.kind import Kind
@@ -32,7 +32,7 @@ def task_kind(name: str) -> type[Kind]:
 
 def kind_for(space: str, name: str | None = None) -> type[Kind]:
     """The kind of task named, or the first that a space is for; raises ``InputError`` for one that it is not for."""
-    able: tuple[str, ...] = space_module(space).TASKS
+    able = space_named(space).tasks
     found = task_kind(able[0] if name is None else name)
     if found.name not in able:
         raise InputError(f"the networks of {space} are for {' and '.join(able)}, not for {found.name}")

@@ -25,8 +25,8 @@ from supernet.progress import Progress
 from supernet.report.page import write_comparison
 from supernet.run import check_writable, read_history
 from supernet.searchers import SEARCHERS
-from supernet.settings import NOT_FOR_USERS, Settings, accepted, taken
-from supernet.spaces import space_module
+from supernet.settings import NOT_FOR_USERS, Settings, accepted
+from supernet.spaces import space as space_named
 from supernet.stopping import Interrupted
 from supernet.strategies import STRATEGIES
 from supernet.strategies.weights import Weights
@@ -157,7 +157,7 @@ def _on_data(asked: Comparison, kind: type[Kind], folder: Path, children: Childr
         wanted = {**asked.searches[name], "seed": seed}
         command = partial(_command, children, f"{name} with seed {seed}")
         searched = command("search", name, wanted, place / "search")
-        sizes = taken(space_module(wanted["space"]).network, wanted["supernet"])
+        sizes = space_named(wanted["space"]).network.taken(wanted["supernet"])
         data = with_recipe(wanted, wanted["space"])["data"]  # the batches of the search
         final = {**asked.finals[name], "seed": seed, "data": data, "network": {**sizes, **wanted["network"]}}
         final |= {"task": kind.name, "beside": False, "retrain": dict(kind.short)}

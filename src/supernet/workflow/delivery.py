@@ -8,15 +8,16 @@ from typing import Any
 from torch import nn
 
 from supernet.derive import derive
-from supernet.designs import Design, design
 from supernet.errors import InputError, RunError
 from supernet.export import export
 from supernet.files import write_whole
 from supernet.layers.base import Supernet
+from supernet.naming.design import Design
+from supernet.naming.lookup import design
 from supernet.records import read_architecture
 from supernet.report.cell_drawing import draw
-from supernet.settings import Settings, accepted
-from supernet.spaces import space_module
+from supernet.settings import Settings
+from supernet.spaces import space as space_named
 from supernet.tasks import kind_for
 from supernet.weights import fill
 from supernet.workflow.description import description
@@ -46,11 +47,11 @@ def load(run: str | Path, model: nn.Module | None = None, *example: Any) -> nn.M
 
 
 def _derived(folder: Path, there: Design) -> nn.Module:
-    module, sizes = space_module(there.space), there.stored.get("supernet")
+    build, sizes = space_named(there.space).supernet, there.stored.get("supernet")
     if not isinstance(sizes, dict) or there.choices is None:
         raise InputError(f"{folder / 'architecture.json'} does not say which supernet its weights are from")
-    sizes = {**module.SEARCH, **accepted(f"the supernet of {there.space}", module.supernet, sizes)}
-    supernet = module.supernet(**sizes)
+    sizes = {**build.usual(), **build.accepted(sizes)}
+    supernet = build(**sizes)
     return derive(supernet, there.choices, kind_for(there.space, there.stored.get("task")).drawn(sizes, 2))
 
 

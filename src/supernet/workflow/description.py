@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from supernet.designs import Design
+from supernet.naming.design import Design
 from supernet.records import read_vocabulary
 from supernet.settings import Settings
 

@@ -16,13 +16,12 @@ from supernet.costs.latency.published import kind_of, published_table
 from supernet.costs.latency.table import LatencyTable
 from supernet.costs.limits import COSTS, Limits
 from supernet.costs.parts import parts
-from supernet.designs import Design
 from supernet.errors import InputError
 from supernet.layers.base import Supernet
 from supernet.mixture import Costing, Table
-from supernet.settings import Settings, taken
+from supernet.settings import Settings
 from supernet.sketch import sketched
-from supernet.spaces import space_module
+from supernet.spaces import space as space_named
 from supernet.tasks import kind_for
 
 HOW = ("backend", "threads", "batch", "device")  # of a machine, what a measurement chose
@@ -57,10 +56,10 @@ def limits_of(settings: Mapping[str, Any], network: Mapping[str, Any]) -> Limits
 
 def open_network(space: str, network: Mapping[str, Any]) -> tuple[Supernet, Settings]:
     """The evaluation network of a space with every choice open, without storage, and its settings in full."""
-    module = space_module(space)
-    sized = Design(space, {}, None, "").sized(network)
-    given = taken(module.supernet, {**sized, "affine": True})
-    found: Supernet = sketched(f"a network of {space} with every choice open", lambda: module.supernet(**given))
+    known = space_named(space)
+    sized = known.network.sized(network)
+    given = known.supernet.taken({**sized, "affine": True})
+    found: Supernet = sketched(f"{known.network.what} with every choice open", lambda: known.supernet(**given))
     return found, sized
 
 

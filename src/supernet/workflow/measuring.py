@@ -11,14 +11,13 @@ from torch import nn
 from supernet.costs.latency.profile import time_network
 from supernet.costs.latency.table import LatencyTable
 from supernet.costs.parts import parts, taken
-from supernet.designs import Design
 from supernet.errors import InputError, RunError
+from supernet.naming.design import Design
 from supernet.run import Run
 from supernet.search import Found
 from supernet.settings import Settings, json_ready
-from supernet.settings import taken as taken_by
 from supernet.space import Architecture
-from supernet.spaces import space_module
+from supernet.spaces import space as space_named
 from supernet.tasks import kind_for
 from supernet.workflow.delivery import export_run, load
 from supernet.workflow.limits import HOW, here, open_network, own_table
@@ -53,10 +52,10 @@ def rounded(ms: float) -> float:
 
 def holds_weights(there: Design, found: Found) -> bool:
     """Whether the run has weights of the network that ``there`` is: in spaces that build but one, a supernet's of its sizes."""
-    module = space_module(there.space)
-    if found.network is None or not getattr(module, "ONE_BUILD", False):
+    space = space_named(there.space)
+    if found.network is None or not space.one_build:
         return False
-    trained = replace(there, settings=taken_by(module.network, found.built))
+    trained = replace(there, settings=space.network.taken(found.built))
     return json_ready(trained.sized({})) == json_ready(there.sized({}))
 
 

@@ -23,11 +23,10 @@ from supernet.run import Run
 from supernet.search import Found, among, default_objective, search, try_architectures, warm_start
 from supernet.searchers import Searcher, make_searcher
 from supernet.searchers.assured import Assured
-from supernet.settings import Settings, accepted, taken
+from supernet.settings import Settings, taken
 from supernet.sketch import fitting
 from supernet.space import Architecture, SearchSpace
-from supernet.spaces import space_module
-from supernet.spaces.serves import builds_again, served
+from supernet.spaces import space as space_named
 from supernet.strategies import STRATEGIES
 from supernet.strategies import strategy as strategy_named
 from supernet.strategies.retrain import Retrain
@@ -43,7 +42,7 @@ from supernet.workflow.watching import watcher
 def build_supernet(settings: Settings, task: Kind) -> Supernet:
     """The supernet of the run's space and settings."""
     seed_everything(settings["seed"])
-    supernet: Supernet = space_module(settings["space"]).supernet(**supernet_settings(settings, task))
+    supernet: Supernet = space_named(settings["space"]).supernet(**supernet_settings(settings, task))
     if settings["initial"]:
         warm_start(supernet, settings["initial"])
     return supernet
@@ -51,27 +50,25 @@ def build_supernet(settings: Settings, task: Kind) -> Supernet:
 
 def supernet_settings(settings: Settings, task: Kind | None = None) -> Settings:
     """Of the space, of the method, of the data, of the user: the later counts."""
-    module, method = space_module(settings["space"]), STRATEGIES.get(settings["method"])
-    own = served(settings["space"], method.load(settings["space"]).needs) if method else {}
-    given = {**module.SEARCH, **own, **(task.sizes if task else {}), **settings["supernet"]}
-    return accepted(f"the supernet of {settings['space']}", module.supernet, given)
+    space, method = space_named(settings["space"]), STRATEGIES.get(settings["method"])
+    own = space.served(method.load(space.name).needs) if method else {}
+    return space.supernet.accepted({**space.supernet.usual(), **own, **(task.sizes if task else {}), **settings["supernet"]})
 
 
 def network_settings(settings: Settings, task: Kind | None = None) -> Settings:
     """Of the network that a search is for: what the user says; in spaces that build but one network, else what the supernet has."""
-    module = space_module(settings["space"])
-    base = taken(module.network, supernet_settings(settings, task)) if getattr(module, "ONE_BUILD", False) else {}
+    space = space_named(settings["space"])
+    base = space.network.taken(supernet_settings(settings, task)) if space.one_build else {}
     return {**base, **(task.sizes if task else {}), **settings["network"]}
 
 
 def make_strategy(settings: Settings, task: Kind, supernet: Supernet, limits: Limits | None) -> Any:
     """The strategy of a command's settings; prices adapt, so every strategy has its own."""
-    space = settings["space"]
-    method = strategy_named(settings["method"]).load(space)
-    module, sizes = space_module(space), supernet_settings(settings, task)
+    space, sizes = space_named(settings["space"]), supernet_settings(settings, task)
+    method = strategy_named(settings["method"]).load(space.name)
     own = dict(settings["strategy"])
-    if builds_again(space, method.needs):
-        own["build"] = lambda **more: module.supernet(**{**sizes, **more})
+    if space.builds_again(method.needs):
+        own["build"] = lambda **more: space.supernet(**{**sizes, **more})
     if limits and method.decides:
         own |= limits.for_gradient(method.pricing, settings["price"])
     return task.paced(method(supernet, task, seed=settings["seed"], weights=settings["weights"], **own))
@@ -190,15 +187,15 @@ def scratch_estimator(settings: Settings, task: Kind, epochs: int, steps: int | 
 
 def estimator_on_data(name: str, settings: Settings, task: Kind, **length: Any) -> Any:
     """Scores the network of an architecture at the supernet's size; ``length``: of a training, where it trains."""
-    module = space_module(settings["space"])
-    able = taken(module.network, supernet_settings(settings, task))
+    build = space_named(settings["space"]).network
+    able = build.taken(supernet_settings(settings, task))
     weights = partial(Weights, **{"lr_min": 0.0, **settings["weights"]})
 
     def train(model: nn.Module, of: Task) -> Any:
         return task.paced(Retrain(model, of, drop_path=0.0, weights=weights))
 
     made, given = ESTIMATORS[name].load(), {"seed": settings["seed"], "strategy": train, **length}
-    return made(lambda arch: module.network(arch, **able), task, **taken(made, given))
+    return made(lambda arch: build(arch, **able), task, **taken(made, given))
 
 
 def on_a_table(settings: Settings, run: Run, limits: Limits | None, feasible: Architecture | None) -> tuple[Found, Settings]:
@@ -220,8 +217,8 @@ def on_a_table(settings: Settings, run: Run, limits: Limits | None, feasible: Ar
 
 def sketch(settings: Settings, task: Kind | None = None) -> Supernet:
     """The supernet of a command's settings, without storage; raises ``InputError`` where it cannot be built, or not be held."""
-    given, module = supernet_settings(settings, task), space_module(settings["space"])
-    found: Supernet = fitting(f"the supernet of {settings['space']}", lambda: module.supernet(**given))
+    given, build = supernet_settings(settings, task), space_named(settings["space"]).supernet
+    found: Supernet = fitting(build.what, lambda: build(**given))
     return found
 
 

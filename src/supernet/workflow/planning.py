@@ -16,7 +16,6 @@ import torch
 from torch import nn
 
 from supernet.costs.limits import Limits
-from supernet.designs import Design
 from supernet.errors import InputError
 from supernet.estimators import ESTIMATORS
 from supernet.layers.base import Supernet
@@ -25,8 +24,7 @@ from supernet.searchers import SEARCHERS, searcher_class
 from supernet.settings import NOT_FOR_USERS, Settings, accepted, defaults
 from supernet.sketch import fitting
 from supernet.space import Architecture, SearchSpace
-from supernet.spaces import space_module
-from supernet.spaces.serves import builds_again
+from supernet.spaces import space as space_named
 from supernet.strategies import STRATEGIES
 from supernet.strategies.base import SupernetStrategy
 from supernet.strategies.weights import Weights
@@ -123,20 +121,21 @@ def check_estimate(settings: Settings, task: Kind | None, space: SearchSpace) ->
 def check_network(space: str, supernet: Supernet, network: Mapping[str, Any]) -> None:
     """Refuse an evaluation network that could not be built at the end of the search."""
     drawn = supernet.space.matters(supernet.space.sample(Random(0)))
-    fitting(f"a network of {space}", Design(space, drawn, dict(drawn), "", dict(network)).network)
+    build = space_named(space).network
+    fitting(build.what, lambda: build(drawn, **build.sized(network)))
 
 
 def check_stages(settings: Settings, task: Kind) -> None:
     """Refuse stages whose supernets could not be built when their turn comes."""
-    space = settings["space"]
-    method = STRATEGIES[settings["method"]].load(space)
-    if not builds_again(space, method.needs):
+    space = space_named(settings["space"])
+    method = STRATEGIES[settings["method"]].load(space.name)
+    if not space.builds_again(method.needs):
         return
     stages = settings["strategy"].get("stages", defaults(method).get("stages", ()))
     for number, stage in enumerate(stages, start=1):
-        module, what = space_module(space), f"the supernet of stage {number} of {settings['method']}"
-        sizes = accepted(what, module.supernet, {**supernet_settings(settings, task), **stage})
-        fitting(what, lambda: module.supernet(**sizes))  # noqa: B023, called at once
+        build, what = space.supernet, f"the supernet of stage {number} of {settings['method']}"
+        sizes = accepted(what, build.sizes, {**supernet_settings(settings, task), **stage})
+        fitting(what, lambda: build(**sizes))  # noqa: B023, called at once
 
 
 def check_initial(network: nn.Module, path: str) -> None:
@@ -157,10 +156,10 @@ def resolved(
     """Section -> all its values, those that are not given too."""
     space = settings["space"]
     method = STRATEGIES[settings["method"]].load(space) if settings["method"] in STRATEGIES else None
-    module = space_module(space)
+    known = space_named(space)
     found: Settings = {
-        "supernet": {**defaults(module.supernet), **supernet_settings(settings, task)},
-        "network": {**defaults(module.network), **Design(space, {}, None, "").sized(network)},
+        "supernet": {**defaults(known.supernet.sizes), **supernet_settings(settings, task)},
+        "network": {**defaults(known.network.sizes), **known.network.sized(network)},
     }
     if task:
         found["data"] = {**settings["data"], **task.decided}

@@ -12,8 +12,8 @@ from supernet.costs.parts import parts
 from supernet.errors import InputError
 from supernet.layers.base import Supernet
 from supernet.run import check_writable
-from supernet.settings import Settings, accepted, defaults, json_ready
-from supernet.spaces import space_module
+from supernet.settings import Settings, defaults, json_ready
+from supernet.spaces import space as space_named
 from supernet.task import usable
 from supernet.tasks import kind_for
 from supernet.workflow.limits import open_network
@@ -27,7 +27,7 @@ def check_profile(
     space = settings["space"]
     if space is None:
         raise InputError("no search space: give --space (supernet list spaces)")
-    module, kind = space_module(space), kind_for(space, settings["task"])
+    known, kind = space_named(space), kind_for(space, settings["task"])
     if kind.unpriced:
         raise InputError(f"latencies choose nothing in {space}: {kind.unpriced}")
     if out is None and (emitted is None or collected is not None):
@@ -35,8 +35,8 @@ def check_profile(
     if collected is None and emitted is None:
         usable(settings["device"])
         check_backend(settings["backend"], settings["device"])
-    given = {**getattr(module, "CIFAR", {}), **accepted(f"a network of {space}", module.network, settings["network"])}
-    return settings, *open_network(space, given)
+    sizes = known.supernet.usual() if known.one_build else {}
+    return settings, *open_network(space, {**sizes, **known.network.accepted(settings["network"])})
 
 
 def plan_of(settings: Settings, out: Path | None, emitted: Path | None = None, collected: Path | None = None) -> dict[str, Any]:
@@ -46,14 +46,14 @@ def plan_of(settings: Settings, out: Path | None, emitted: Path | None = None, c
         if place:
             check_writable(place if place.is_dir() else place.parent)
     found = parts(supernet, kind_for(settings["space"], settings["task"]).drawn(sized, 1).to("meta"))
-    network = {**defaults(space_module(settings["space"]).network), **sized}
+    network = {**defaults(space_named(settings["space"]).network.sizes), **sized}
     return {"settings": with_resolved(settings, {"network": network}), "parts": len(found)}
 
 
 def profile_run(settings: Settings, out: Path | None, emitted: Path | None = None, collected: Path | None = None) -> dict[str, Any]:
     """Measure, or write what another device is to measure (``emitted``), or read what it has measured (``collected``)."""
     settings, supernet, sized = check_profile(settings, out, emitted, collected)
-    space, module = settings["space"], space_module(settings["space"])
+    space, build = settings["space"], space_named(settings["space"]).network
     example, described = kind_for(space, settings["task"]).drawn(sized, 1).to("meta"), json_ready(sized)
     if collected is not None:
         table = collect(collected, emitted / "manifest.json" if emitted else None, {"processor": settings["processor"]})
@@ -65,7 +65,7 @@ def profile_run(settings: Settings, out: Path | None, emitted: Path | None = Non
         return {"emitted": str(emitted), "files": len(written.files), "to_fill": str(emitted / "manifest.csv")}
     else:
         how: dict[str, Any] = {name: settings[name] for name in ("backend", "threads", "device", "seed")}
-        how |= {"batch": settings["batch_size"], "network": lambda architecture: module.network(architecture, **sized)}
+        how |= {"batch": settings["batch_size"], "network": lambda architecture: build(architecture, **sized)}
         how |= {} if settings["networks"] is None else {"networks": settings["networks"]}
         if settings["predictor"] is not None:
             made, judged = profile_networks(supernet, example, out=out, kind=settings["predictor"], **how)

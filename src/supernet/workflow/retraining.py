@@ -9,9 +9,10 @@ from typing import Any
 
 from torch import nn
 
-from supernet.designs import Design, design
 from supernet.errors import InputError
 from supernet.metrics import finite
+from supernet.naming.design import Design
+from supernet.naming.lookup import design
 from supernet.ops import AuxiliaryHead, DropPath
 from supernet.randomness import seed_everything
 from supernet.records import FORMAT
@@ -21,7 +22,7 @@ from supernet.search import warm_start
 from supernet.searchers.state import plain
 from supernet.settings import NOT_FOR_USERS, Settings, accepted, defaults, json_ready
 from supernet.sketch import fitting
-from supernet.spaces import space_module
+from supernet.spaces import space as space_named
 from supernet.strategies.weights import Weights
 from supernet.task import usable
 from supernet.tasks import kind_for
@@ -107,7 +108,7 @@ def check_retrain(settings: Settings) -> tuple[Settings, Design]:
     settings["task"] = settings["task"] or there.stored.get("task")
     accepted("retrain", kind_for(there.space, settings["task"]).trainer, settings["retrain"], fixed=NOT_FOR_USERS["retrain"])
     accepted("weights", Weights, settings["weights"], fixed=NOT_FOR_USERS["weights"])
-    accepted(f"a network of {there.space}", space_module(there.space).network, settings["network"])
+    space_named(there.space).network.accepted(settings["network"])
     return with_recipe(settings, there.space), there
 
 
@@ -144,7 +145,7 @@ def plan_of(settings: Settings, out: Path, resume: bool = False) -> dict[str, An
 def resolved(settings: Settings, there: Design, task: Kind, sizes: Settings) -> Settings:
     """Section -> all its values, those that are not given too."""
     return {
-        "network": {**defaults(space_module(there.space).network), **there.sized(sizes)},
+        "network": {**defaults(space_named(there.space).network.sizes), **there.sized(sizes)},
         "data": {**settings["data"], **task.decided},
         "metrics": task.scores(),
         "retrain": {**defaults(task.trainer, NOT_FOR_USERS["retrain"]), **settings["retrain"]},

@@ -11,10 +11,10 @@ from typing import Any
 from supernet.costs.latency.published import kind_of
 from supernet.costs.limits import missed
 from supernet.decided import Verdict, by_ranking, undecided
-from supernet.designs import Design
 from supernet.errors import InputError, unknown
 from supernet.estimators import ESTIMATORS, estimator_named
 from supernet.metrics import finite
+from supernet.naming.design import of_choices
 from supernet.records import FORMAT
 from supernet.report.page import write_report
 from supernet.run import Run, check_folder, check_writable
@@ -22,7 +22,7 @@ from supernet.search import Found
 from supernet.searchers import SEARCHERS, searcher_class
 from supernet.searchers.state import plain
 from supernet.settings import NOT_FOR_USERS, Settings, accepted, json_ready, keywords
-from supernet.spaces import space_module
+from supernet.spaces import space as space_named
 from supernet.strategies import STRATEGIES
 from supernet.strategies import strategy as strategy_named
 from supernet.strategies.weights import Weights
@@ -68,7 +68,7 @@ def check_search(settings: Settings) -> Settings:
     """
     if settings["space"] is None or settings["method"] is None:
         raise InputError("a search needs a method and a space: supernet search METHOD --space SPACE (supernet list methods, spaces)")
-    method, module = settings["method"], space_module(settings["space"])
+    method, space = settings["method"], space_named(settings["space"])
     usable(settings["device"])
     if method not in STRATEGIES and method not in SEARCHERS:
         raise unknown("method", method, [*STRATEGIES, *SEARCHERS])
@@ -80,7 +80,7 @@ def check_search(settings: Settings) -> Settings:
         accepted("weights", Weights, settings["weights"], fixed=NOT_FOR_USERS["weights"])
     name = settings["searcher"]["name"] if method in STRATEGIES else method
     accepted(name, searcher_class(name), {k: v for k, v in settings["searcher"].items() if k != "name"}, fixed=NOT_FOR_USERS["searcher"])
-    accepted(f"a network of {settings['space']}", module.network, settings["network"])
+    space.network.accepted(settings["network"])
     check_limits(settings)
     check_estimator(settings)
     supernet = sketch(settings)
@@ -137,8 +137,7 @@ def plan_of(settings: Settings, out: Path | None = None, resume: bool = False) -
 
 def _finish(settings: Settings, run: Run, found: Found, network: Settings, seconds: float) -> dict[str, Any]:
     """Write architecture.json and return the JSON of a search."""
-    space, module, kind = settings["space"], space_module(settings["space"]), kind_for(settings["space"], settings["task"])
-    there = Design(space, found.architecture, dict(found.architecture), module.notation(found.architecture), network)
+    kind, there = kind_for(settings["space"], settings["task"]), of_choices(settings["space"], found.architecture, network)
     described = there.describe()
     score, raised = finite(found.scores), {known.raised for known in ESTIMATORS.values()}
     validation = kind.main(score)
@@ -162,7 +161,7 @@ def _finish(settings: Settings, run: Run, found: Found, network: Settings, secon
     found_by = {"method": settings["method"], "seed": settings["seed"], "epochs": settings["epochs"], "trials": len(found.trials)}
     stored = {
         "format": FORMAT,
-        "space": space,
+        "space": there.space,
         "settings": json_ready(network),
         "choices": plain(found.architecture),
         "genotype": there.written(),

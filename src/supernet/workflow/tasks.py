@@ -5,7 +5,7 @@ from __future__ import annotations
 from supernet.errors import InputError
 from supernet.sections import Data, RetrainData
 from supernet.settings import Settings
-from supernet.spaces import space_module
+from supernet.spaces import space as space_named
 from supernet.strategies import STRATEGIES
 from supernet.tasks import kind_for
 
@@ -19,7 +19,7 @@ def with_recipe(settings: Settings, space: str) -> Settings:
     is not for, and for settings of data that the task does not read.
     """
     kind, command = kind_for(space, settings["task"]), settings["command"]
-    recipes = kind.recipe[command], getattr(space_module(space), "RECIPE", {}).get(command, {})
+    recipes = kind.recipe[command], space_named(space).recipes.get(command, {})
     own = {section: {k: v for r in recipes for k, v in r.get(section, {}).items()} for section in ("data", "weights", "strategy")}
     given, data, weights = settings["weights"], settings["data"], {**own["weights"], **settings["weights"]}
     for name, value in data.items():

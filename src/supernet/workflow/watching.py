@@ -12,7 +12,7 @@ from supernet.run import Run
 from supernet.search import Watch
 from supernet.settings import Settings
 from supernet.space import SearchSpace
-from supernet.spaces import space_module
+from supernet.spaces import space as space_named
 from supernet.strategies import STRATEGIES
 from supernet.watch.alarm import Alarm, can_skip
 from supernet.watch.judge import Judge
@@ -22,7 +22,7 @@ COLUMNS = ("search", "report", "dataset")
 
 def watcher(settings: Settings, run: Run, supernet: Supernet) -> Watch:
     """What is to be called at the end of every epoch: the present genotype, the alarm, whose warnings it prints, the judge."""
-    module = space_module(settings["space"])
+    space = space_named(settings["space"])
     alarm = alarm_of(settings, run) if STRATEGIES[settings["method"]].load(settings["space"]).decides and can_skip(supernet) else None
     judge, every = judge_of(settings, supernet.space), settings["judge"]["every"]
     epochs: list[int] = []  # the last one
@@ -31,7 +31,7 @@ def watcher(settings: Settings, run: Run, supernet: Supernet) -> Watch:
         epochs[:] = [epochs[0] + 1 if epochs else 1 + sum("epoch" in past for past in run.history())]
         found: dict[str, Any] = {}
         if strategy.decides:
-            found["genotype"] = module.notation(strategy.supernet.space.matters(strategy.architecture()))
+            found["genotype"] = space.notation(strategy.supernet.space.matters(strategy.architecture()))
         if alarm and (record := alarm.observe(strategy, line)):
             found["alarm"] = record
             for warning in record.get("warnings", ()):

@@ -1,78 +1,34 @@
-"""Published networks as data, by name, each with its paper and the repository that it was read from.
+"""Published cells as data, by name, each with its paper and the repository that it was read from.
 
-Cells carry what their repository's evaluation network does otherwise than DARTS': batch norm behind pooling (GDAS, DrNAS) and
-the second batch norm of the ImageNet auxiliary head (P-DARTS).
+Cells of images carry what their repository's evaluation network does otherwise than DARTS': batch norm behind pooling (GDAS, DrNAS)
+and the second batch norm of the ImageNet auxiliary head (P-DARTS).
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from supernet.errors import unknown
-from supernet.genotype import Genotype
+from supernet.spaces.record import Published
 
 
-@dataclass(frozen=True)
-class Paper:
-    """Where a network was published."""
-
-    title: str
-    authors: str
-    year: int
-    url: str
-
-    def __str__(self) -> str:
-        return f"{self.authors} {self.year}: {self.title}, {self.url}"
+def published_cells() -> dict[str, Published]:
+    """Those of ``cells.json``, for the space ``darts``."""
+    data, found = _read("cells.json"), {}
+    papers = {key: "{authors} {year}: {title}, {url}".format(**paper) for key, paper in data["papers"].items()}
+    for name, cell in data["cells"].items():
+        source = data["repositories"][cell["repository"]]
+        settings = {"auxiliary_norm": source["auxiliary_norm"], "pool_norm": source["pool_norm"]}
+        found[name] = Published(cell["genotype"], papers[cell["paper"]], settings, source["url"], cell["name"])
+    return found
 
 
-@dataclass(frozen=True)
-class Published:
-    """One published network: ``space_module(space).network(genotype, **settings)`` builds it."""
-
-    name: str
-    space: str
-    genotype: Genotype
-    paper: Paper
-    repository: str  # URL
-    original: str  # its name there
-    auxiliary_norm: bool
-    pool_norm: bool
-
-    @property
-    def settings(self) -> dict[str, bool]:
-        """What its repository sets otherwise in ``network``."""
-        return {"auxiliary_norm": self.auxiliary_norm, "pool_norm": self.pool_norm}
+def published_recurrent() -> dict[str, Published]:
+    """Those of ``recurrent.json``, for the space ``darts-rnn``."""
+    return {name: Published(c["genotype"], c["paper"], {}, c["repository"], c["original"]) for name, c in _read("recurrent.json").items()}
 
 
-def published(name: str) -> Published:
-    """The published network of that name; raises ``InputError`` with the nearest name where there is none."""
-    cells = _data()["cells"]
-    if name not in cells:
-        raise unknown("published architecture", name, cells)
-    entry = cells[name]
-    repository = _data()["repositories"][entry["repository"]]
-    return Published(
-        name=name,
-        space="darts",
-        genotype=Genotype.parse(entry["genotype"]),
-        paper=Paper(**_data()["papers"][entry["paper"]]),
-        repository=repository["url"],
-        original=entry["name"],
-        auxiliary_norm=repository["auxiliary_norm"],
-        pool_norm=repository["pool_norm"],
-    )
-
-
-def names() -> tuple[str, ...]:
-    """The names of all published networks."""
-    return tuple(_data()["cells"])
-
-
-@cache
-def _data() -> dict[str, Any]:
-    data: dict[str, Any] = json.loads(files(__package__).joinpath("cells.json").read_text(encoding="utf-8"))
+def _read(file: str) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads(files(__package__).joinpath(file).read_text(encoding="utf-8"))
     return data

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from supernet.designs import chain_names
 from supernet.errors import unknown
 from supernet.estimators import ESTIMATORS
 from supernet.searchers import SEARCHERS, searcher_class
-from supernet.spaces import SPACES, space_module
-from supernet.spaces.published import names, published
-from supernet.spaces.published.recurrent import published_recurrent, recurrent_names
+from supernet.spaces import SPACES
+from supernet.spaces import space as space_named
 from supernet.strategies import STRATEGIES
 from supernet.tasks import TASKS, task_kind
 
@@ -26,15 +24,13 @@ def catalogue(what: str) -> list[dict[str, str]]:
     if what == "estimators":
         return [{"name": n, "cite": _cited(known.path.partition(":")[0]), "about": known.about} for n, known in ESTIMATORS.items()]
     if what == "spaces":
-        return [{"name": n, "cite": space_module(n).CITATION} for n in SPACES]
+        return [{"name": n, "cite": space_named(n).citation} for n in SPACES]
     if what == "tasks":
         return [{"name": n, "cite": "", "about": (task_kind(n).__doc__ or "").partition("\n")[0]} for n in TASKS]
     if what == "data":
         every = {n: known for task in TASKS for n, known in task_kind(task).sets.items()}
         return [{"name": n, "cite": known.cite, "about": known.about} for n, known in every.items()]
-    cells = [{"name": n, "cite": str(published(n).paper)} for n in names()]
-    recurrent = [{"name": n, "cite": published_recurrent(n).paper} for n in recurrent_names()]
-    return cells + recurrent + [{"name": n, "cite": space_module(space).CITATION} for n, space in chain_names().items()]
+    return [{"name": n, "cite": known.cite} for space in SPACES for n, known in space_named(space).published.items()]
 
 
 def _cited(module: str) -> str:
