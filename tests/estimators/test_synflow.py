@@ -7,6 +7,7 @@ from torch import nn
 from supernet import Task
 from supernet.errors import InputError
 from supernet.estimators.synflow import Synflow, flow
+from supernet.spaces import space
 
 IMAGES = [(torch.zeros(2, 3, 8, 8), torch.zeros(2, dtype=torch.long))]
 
@@ -81,12 +82,9 @@ def test_networks_that_read_tokens_are_refused():
 
 
 def test_published_cells_rank_above_what_skips_in_nasbench201():
-    from supernet.spaces import space_module
-
-    module = space_module("nasbench201")
-    estimate = Synflow(lambda arch: module.network(arch, channels=4, cells=1), task([(torch.zeros(2, 3, 32, 32), IMAGES[0][1])]))
-    best = module.parse("|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|")
-    space = module.supernet(channels=4, cells=1).space
-    rng = Random(0)
-    others = [estimate(space.sample(rng))["synflow"] for _ in range(20)]
+    bench = space("nasbench201")
+    estimate = Synflow(lambda arch: bench.network(arch, channels=4, cells=1), task([(torch.zeros(2, 3, 32, 32), IMAGES[0][1])]))
+    best = bench.parse("|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|")
+    choices, rng = bench.supernet(channels=4, cells=1).space, Random(0)
+    others = [estimate(choices.sample(rng))["synflow"] for _ in range(20)]
     assert sum(estimate(best)["synflow"] > other for other in others) >= 18
