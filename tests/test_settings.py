@@ -70,7 +70,7 @@ def test_odd_values_of_every_setting_are_refused_in_one_line_or_taken(command: s
     usual = model().model_dump()
     for name in names(usual):
         for value in VALUES:
-            one_line_or_taken(lambda: checked(model, resolve(defaults, None, [], {name: value})), f"{name}={value!r:.40}")  # noqa: B023
+            one_line_or_taken(lambda: checked(model, resolve(usual, None, [], {name: value})), f"{name}={value!r:.40}")  # noqa: B023
 
 
 def test_numbers_that_are_none_are_refused_by_the_name_of_their_setting() -> None:

@@ -118,6 +118,7 @@ def test_no_strategy_imports_another_methods_file() -> None:
         "strategies.lessons",
         "strategies.rules",
         "strategies.base",
+        "strategies.alphas",
         "strategies.learning",
         "strategies.turns",
         "strategies.darts",  # plain first order, which others are with one thing more

@@ -251,7 +251,7 @@ def test_the_search_is_set_as_in_the_official_code() -> None:
     dense, _ = strategy()
     group = dense.weights.optimiser.param_groups[0]
     assert (group["lr"], group["momentum"], group["weight_decay"], group["nesterov"], dense.weights.clip) == (0.2, 0.9, 4e-5, False, None)
-    alphas = dense.alpha_optimiser.param_groups[0]
+    alphas = dense.alphas.optimiser.param_groups[0]
     assert (alphas["lr"], alphas["betas"], alphas["weight_decay"]) == (3e-4, (0.5, 0.999), 1e-3)
     learns = []
     for done in range(150):

@@ -64,7 +64,7 @@ def test_price_and_its_gradient_are_the_papers_formula(temperature: float, monke
     strategy, batch = priced(temperature=temperature)
     mixture = strategy.blended(strategy.relax)
     assert torch.allclose(torch.stack([m.weights for m in mixture.values()]), torch.tensor(shares))  # type: ignore[misc]
-    loss = strategy.penalty(strategy.objective(batch, mixture), mixture, strategy.supernet.space)
+    loss = strategy.descended(strategy.objective(batch, mixture), mixture)
     assert float(loss.detach()) == pytest.approx(total, rel=1e-12)
     strategy.alpha_step(batch, batch)
     found = torch.stack([p.grad for p in strategy.alphas.values()])  # type: ignore[misc]
@@ -112,9 +112,9 @@ def test_alphas_wait_ten_of_ninety_epochs_and_take_one_step_after_four_of_the_we
 
 def test_weights_and_alphas_are_trained_by_the_papers_recipe() -> None:
     strategy, _ = small()
-    (weights,), (alphas,) = strategy.weights.optimiser.param_groups, strategy.alpha_optimiser.param_groups
+    (weights,), (alphas,) = strategy.weights.optimiser.param_groups, strategy.alphas.optimiser.param_groups
     assert isinstance(strategy.weights.optimiser, torch.optim.SGD) and weights["lr"] == 0.1 and weights["momentum"] == 0.9
-    assert isinstance(strategy.alpha_optimiser, torch.optim.Adam) and (alphas["lr"], alphas["weight_decay"]) == (0.01, 5e-4)
+    assert isinstance(strategy.alphas.optimiser, torch.optim.Adam) and (alphas["lr"], alphas["weight_decay"]) == (0.01, 5e-4)
     strategy.epoch(45, 90, {})
     assert strategy.weights.lr == pytest.approx(0.05)
 

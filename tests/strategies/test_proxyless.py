@@ -134,7 +134,7 @@ def test_what_is_paid_for_is_the_softmax_over_the_options_that_run(paths: str, s
     strategy, _ = gated(paths=paths, penalty=Price({("a",): costs}, **ProxylessNAS.pricing, reference=4.0))
     drawn(*(((0, 2), (1,)) if paths == "two" else ((2,),)))
     mixture = strategy.blended(strategy.relax)
-    loss = strategy.penalty(torch.tensor(2.5), mixture, strategy.supernet.space)
+    loss = strategy.descended(torch.tensor(2.5), mixture)
     p = torch.tensor(ALPHA)[shares].softmax(0)
     mean = p @ costs[shares]
     assert float(loss.detach()) == pytest.approx(float(2.5 + 0.1 * (mean - 4.0) / 4.0), rel=1e-12)
@@ -285,7 +285,7 @@ def test_given_rates_are_run(weights: dict[str, Any], settings: dict[str, Any], 
 @pytest.mark.parametrize("method", [ProxylessNAS, ProxylessREINFORCE])
 def test_weights_and_alphas_are_trained_by_the_official_recipe(method: Any) -> None:
     strategy, task = small(method)
-    (weights,), (alphas,) = strategy.weights.optimiser.param_groups, strategy.alpha_optimiser.param_groups
+    (weights,), (alphas,) = strategy.weights.optimiser.param_groups, strategy.alphas.optimiser.param_groups
     assert (weights["nesterov"], weights["momentum"], weights["weight_decay"], strategy.weights.clip) == (True, 0.9, 4e-5, None)
     assert (alphas["lr"], alphas["betas"], alphas["weight_decay"]) == (1e-3, (0.0, 0.999), 0)
     assert strategy.steps(task.data) == 2

@@ -297,14 +297,14 @@ def test_learning_rates_are_the_papers() -> None:
     for done in range(8):
         searched.epoch(done, 8, {})
         rates.append(searched.weights.lr)
-        assert {g["lr"] for o in (searched.weights.optimiser, searched.alpha_optimiser) for g in o.param_groups} == {rates[-1]}
+        assert {g["lr"] for o in (searched.weights.optimiser, searched.alphas.optimiser) for g in o.param_groups} == {rates[-1]}
     assert rates == pytest.approx([0.016 * 0.97 ** (e * 10 // 24) for e in range(8)])
     assert staircase(0.0) == 1
     decays = {g["weight_decay"] for g in searched.weights.optimiser.param_groups}
-    assert decays == {0, 1e-5} and searched.alpha_optimiser.param_groups[0]["weight_decay"] == 1e-5
+    assert decays == {0, 1e-5} and searched.alphas.optimiser.param_groups[0]["weight_decay"] == 1e-5
     kept = strategy(alpha_lr=0.5)
     kept.epoch(7, 8, {})
-    assert kept.alpha_optimiser.param_groups[0]["lr"] == 0.5 and kept.weights.lr < 0.004
+    assert kept.alphas.optimiser.param_groups[0]["lr"] == 0.5 and kept.weights.lr < 0.004
     assert rms_prop(Net(), lr=0.064, clip=5.0).clip == 5
 
 

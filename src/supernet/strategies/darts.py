@@ -64,7 +64,7 @@ class DARTS(Gradient):
             return
         with kept_buffers(self.supernet):
             grads = self._exact(train, validation) if self.hessian == "exact" else self._finite_difference(train, validation)
-        self.apply_alphas(grads)
+        self.alphas.apply(grads, self.reduce)
 
     def _exact(self, train: Any, validation: Any) -> Sequence[Tensor]:
         """d L_val(w - lr dL_train(w, alpha)/dw, alpha) / d alpha, by autograd through the step."""
@@ -125,7 +125,7 @@ class DARTS(Gradient):
     def _loss_at(self, weights: dict[str, Tensor], batch: Any) -> Tensor:
         mixture = self.blended(self.relax)
         loss = self.objective(batch, self.moved(mixture), lambda *inputs: functional_call(self.supernet, weights, inputs))
-        return self.penalty(loss, mixture, self.supernet.space)
+        return self.descended(loss, mixture)
 
     def _named(self) -> dict[str, Tensor]:
         """The weights that are trained, by name."""

@@ -15,8 +15,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-import torch
-
 from supernet import relaxations
 from supernet.errors import InputError, without_effect
 from supernet.layers.base import Supernet
@@ -63,11 +61,10 @@ class DenseNAS(Gradient):
 
     def alpha_step(self, train: Any, validation: Any) -> None:
         mixture = self.blended(self.relax)
-        loss = self.penalty(self.objective(validation, self.moved(mixture)), mixture, self.supernet.space)
-        grads = torch.autograd.grad(loss, list(self.alphas.values()), allow_unused=True)
+        grads = self.slopes(mixture, validation)
         pairs = {n: mixture[n].runs for n, c in self.supernet.space.items() if n not in self.routes and c.pick is None}
         with relaxations.kept_shares(self.alphas, pairs):
-            self.apply_alphas(grads)
+            self.alphas.apply(grads, self.reduce)
 
     def _best_route(self, space: SearchSpace, belief: Belief) -> Architecture:
         return best_route(space, belief, self.routes)

@@ -17,7 +17,8 @@ from supernet.errors import InputError
 from supernet.layers.base import Supernet
 from supernet.mixture import Mix, Mixture
 from supernet.relaxations import Relaxation
-from supernet.space import Architecture, Choice, SearchSpace
+from supernet.space import Architecture, Choice
+from supernet.strategies.alphas import Alphas
 from supernet.strategies.base import SupernetStrategy
 from supernet.strategies.early_stopping import Stop, Stops
 from supernet.strategies.learning import Learning
@@ -99,17 +100,14 @@ class Gradient(SupernetStrategy):
         self.weights = self.make_weights(supernet)
         like = next(supernet.parameters())
         self.device = like.device
-        self.alphas = {
-            name: nn.Parameter((1e-3 * torch.randn(self.logits(c), generator=self.rng)).to(like.dtype))
-            for name, c in supernet.space.items()
-            if self.logits(c)
-        }
-        if not self.alphas:
+        counts = {name: count for name, choice in supernet.space.items() if (count := self.logits(choice))}
+        if not counts:
             raise InputError(
                 f"{type(self).__name__} has nothing to learn: every choice keeps several of its options, which its alphas are not for; "
                 "use pc-darts, which has alphas for inputs too, or one-shot"
             )
-        self.alpha_optimiser = self.learning.optimiser(list(self.alphas.values()))
+        first = {name: (1e-3 * torch.randn(count, generator=self.rng)).to(like.dtype) for name, count in counts.items()}
+        self.alphas = Alphas({name: nn.Parameter(logits) for name, logits in first.items()}, self.learning)
 
     # The seams that a method overrides: what one choice's blend is made of, one step on the alphas, the blend of a weight step.
 
@@ -124,9 +122,12 @@ class Gradient(SupernetStrategy):
 
         The supernet is run as it is, so that its batch norms count the validation batch, as in the official code of DARTS.
         """
-        mixture = self.blended(self.relax)
-        loss = self.penalty(self.objective(validation, self.moved(mixture)), mixture, self.supernet.space)
-        self.apply_alphas(torch.autograd.grad(loss, list(self.alphas.values()), allow_unused=True))
+        self.alphas.apply(self.slopes(self.blended(self.relax), validation), self.reduce)
+
+    def slopes(self, mixture: Mixture, batch: Any) -> list[Tensor | None]:
+        """The gradient by the alphas of what they descend, on one batch under a blend; None of those that take no part."""
+        loss = self.descended(self.objective(batch, self.moved(mixture)), mixture)
+        return list(torch.autograd.grad(loss, list(self.alphas.values()), allow_unused=True))
 
     def weight_mixture(self, batch: Any) -> Mixture:
         """The blend under which the weights learn a step, ``batch`` being its first; asks no gradient of the alphas."""
@@ -137,9 +138,9 @@ class Gradient(SupernetStrategy):
         """The blend that is paid for when ``mixture`` runs: itself; with hard gates, the probabilities behind them."""
         return mixture
 
-    def penalty(self, loss: Tensor, mixture: Mixture, space: SearchSpace) -> Tensor:
+    def descended(self, loss: Tensor, mixture: Mixture) -> Tensor:
         """What the alphas descend: the loss, priced, with every regulariser added. ``mixture``: on the CPU, where costs are."""
-        paid = self.priced(mixture)
+        paid, space = self.priced(mixture), self.supernet.space
         loss = self.price(loss, paid if space is self.space else widened(paid, space, self.space), self.space)
         for term in self.regularise:
             loss = loss + term(self)
@@ -205,14 +206,6 @@ class Gradient(SupernetStrategy):
         """The loss of one batch under a mixture."""
         return self.task.loss(self.task.predict(partial(network or self.supernet, mixture), batch), batch)
 
-    def apply_alphas(self, grads: Sequence[Tensor | None]) -> None:
-        """Step the alphas; those that took no part in the loss stay."""
-        for p, g in zip(self.alphas.values(), grads, strict=True):
-            p.grad = g
-        self.reduce([p.grad for p in self.alphas.values() if p.grad is not None])
-        self.learning.clipped(self.alphas.values())
-        self.alpha_optimiser.step()
-
     def epoch(self, done: int, of: int, metrics: dict[str, Any]) -> bool:
         """Before the first epoch (``done`` = 0) and after each: set the schedules; True where a rule stops the search."""
         self.price.epoch(self.space, self.unbounded(), share=1 / of if done > 0 and self.alphas_learn else 0.0)
@@ -256,9 +249,8 @@ class Gradient(SupernetStrategy):
     def state_dict(self) -> dict[str, Any]:
         return {
             "supernet": self.supernet.state_dict(),
-            "alphas": {n: p.detach().clone() for n, p in self.alphas.items()},
+            "alphas": self.alphas.state_dict(),
             "weights": self.weights.state_dict(),
-            "alpha_optimiser": self.alpha_optimiser.state_dict(),
             "rng": self.rng.get_state(),
             "done": self.done,
             "of": self.of,
@@ -269,11 +261,8 @@ class Gradient(SupernetStrategy):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.supernet.load_state_dict(state["supernet"])
-        with torch.no_grad():
-            for n, p in self.alphas.items():
-                p.copy_(state["alphas"][n])
+        self.alphas.load_state_dict(state["alphas"])
         self.weights.load_state_dict(state["weights"])
-        self.alpha_optimiser.load_state_dict(state["alpha_optimiser"])
         self.rng.set_state(state["rng"])
         self.done, self.of, self.found = state["done"], state["of"], state["found"]
         self.stop.load_state_dict(state["stop"])

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from supernet.errors import InputError, without_effect
 from supernet.quantities import Amount, Betas, Count, Positive, RateOrNone
@@ -55,11 +55,6 @@ class Learning:
     def waits(self, of: int) -> float:
         """How many of the ``of`` epochs of a search pass before the alphas learn."""
         return self.warmup * of if self.warmup < 1 else self.warmup
-
-    def clipped(self, alphas: Iterable[nn.Parameter]) -> None:
-        """Scale the gradients of all alphas down to the norm ``clip`` together."""
-        if self.clip is not None:
-            nn.utils.clip_grad_norm_(alphas, self.clip)
 
 
 def adam(lr: float, betas: tuple[float, float], decay: float) -> MakeOptimiser:

@@ -9,8 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from supernet import relaxations
 from supernet.errors import InputError, unknown, without_effect
@@ -132,12 +131,11 @@ class ProxylessNAS(DrawnPaths):
 
     def alpha_step(self, train: Any, validation: Any) -> None:
         mixture, space = self.blended(self.relax), self.supernet.space
-        loss = self.penalty(self.objective(validation, self.moved(mixture)), mixture, space)
-        grads: list[Tensor | None] = list(torch.autograd.grad(loss, list(self.alphas.values()), allow_unused=True))
+        grads = self.slopes(mixture, validation)
         for i, name in enumerate(self.alphas):
             (on,) = set(mixture[name].runs) - set(mixture[name].idle)
             if self.zero is not None and space[name].options[on] == self.zero:
                 grads[i] = None
         pairs = {n: mixture[n].runs for n in self.alphas} if self.paths == "two" else {}
         with relaxations.kept_shares(self.alphas, pairs):
-            self.apply_alphas(grads)
+            self.alphas.apply(grads, self.reduce)

@@ -48,7 +48,7 @@ class ProxylessREINFORCE(DrawnPaths):
         loss = self.surrogate(paths, advantages)
         for term in self.regularise:
             loss = loss + term(self)
-        self.apply_alphas(torch.autograd.grad(loss, list(self.alphas.values()), allow_unused=True))
+        self.alphas.apply(torch.autograd.grad(loss, list(self.alphas.values()), allow_unused=True), self.reduce)
 
     @torch.no_grad()
     def rewards(self, paths: Sequence[Mixture], batch: Any) -> Tensor:

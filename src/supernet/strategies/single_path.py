@@ -114,7 +114,7 @@ class SinglePath(Gradient):
 
     def epoch(self, done: int, of: int, metrics: dict[str, Any]) -> bool:
         stop = super().epoch(done, of, metrics)
-        for group in self.alpha_optimiser.param_groups:
+        for group in self.alphas.optimiser.param_groups:
             group["lr"] = self._alpha_rate
         return stop
 

@@ -63,7 +63,7 @@ class Together:
             grads, measured = self.gradients(strategy, batch, mixture, [*alphas, *strategy.weights.parameters])
             total = [new if old is None else old if new is None else old + new for old, new in zip(total, grads, strict=True)]
         if alphas:
-            strategy.apply_alphas(total[: len(alphas)])
+            strategy.alphas.apply(total[: len(alphas)], strategy.reduce)
         strategy.weights.apply(total[len(alphas) :], strategy.reduce)
         return measured
 
@@ -73,7 +73,7 @@ class Together:
         outputs = task.predict(partial(strategy.supernet, strategy.moved(mixture)), batch)
         loss = task.loss(outputs, batch)
         measured = {"loss": loss.detach(), **task.measure(outputs, batch)}
-        total = strategy.penalty(loss, mixture, strategy.supernet.space) if strategy.alphas_learn else loss
+        total = strategy.descended(loss, mixture) if strategy.alphas_learn else loss
         if not total.requires_grad:  # a path that is frozen
             return [None] * len(learnt), measured
         return torch.autograd.grad(total / batches, learnt, allow_unused=True, retain_graph=batches > 1), measured

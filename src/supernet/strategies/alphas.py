@@ -1,0 +1,39 @@
+"""The architecture parameters of a gradient search, and the optimiser that steps them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from supernet.strategies.learning import Learning
+from supernet.strategies.weights import Reduce, alone
+
+
+class Alphas(dict[str, nn.Parameter]):
+    """Choice name -> its alphas: (options,), on the CPU. ``learning`` makes their optimiser and says how they are clipped."""
+
+    def __init__(self, parameters: Mapping[str, nn.Parameter], learning: Learning):
+        super().__init__(parameters)
+        self.optimiser = learning.optimiser(list(self.values()))
+        self.clip = learning.clip
+
+    def apply(self, grads: Sequence[Tensor | None], reduce: Reduce = alone) -> None:
+        """One step by given gradients, averaged over the ranks and clipped; alphas that took no part in the loss (None) stay."""
+        for p, g in zip(self.values(), grads, strict=True):
+            p.grad = g
+        reduce([p.grad for p in self.values() if p.grad is not None])
+        if self.clip is not None:
+            nn.utils.clip_grad_norm_(self.values(), self.clip)
+        self.optimiser.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"values": {name: p.detach().clone() for name, p in self.items()}, "optimiser": self.optimiser.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        with torch.no_grad():
+            for name, p in self.items():
+                p.copy_(state["values"][name])
+        self.optimiser.load_state_dict(state["optimiser"])
