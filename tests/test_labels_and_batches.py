@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from supernet import InputError, OneOf, Supernet, Task, recalibrate, search
 from supernet.data.batches import Batches
+from supernet.data.images import load
 from supernet.data.streams import Data
 from supernet.estimators.shared import SharedWeights
 from supernet.sections import Data as DataSettings
@@ -148,7 +149,8 @@ def test_a_search_ends_where_one_image_is_left_over(cli: Callable[..., Any], met
 
 
 def test_a_batch_larger_than_the_data_is_mentioned(capsys: pytest.CaptureFixture[str]) -> None:
-    Classification({**DataSettings().model_dump(), "source": "digits", "limit": 60, "batch_size": 31}, seed=0)
-    assert "the batch size 31 is above the 30 training images" in capsys.readouterr().err
-    Classification({**DataSettings().model_dump(), "source": "digits", "limit": 60, "batch_size": 30}, seed=0)
+    own = {**DataSettings().model_dump(), "source": "digits", "limit": 60}
+    Classification(load(), {**own, "batch_size": 31}, seed=0)
+    assert "the batch size 31 is above the 30 training examples" in capsys.readouterr().err
+    Classification(load(), {**own, "batch_size": 30}, seed=0)
     assert "batch size" not in capsys.readouterr().err

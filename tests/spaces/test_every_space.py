@@ -22,6 +22,7 @@ from supernet.space import Architecture, SearchSpace
 from supernet.spaces import SPACES
 from supernet.spaces import space as space_named
 from supernet.spaces.record import Build
+from supernet.tasks import kind_for
 
 SMALL = {"channels": 8, "cells": 3, "width": 0.25, "shape": (3, 16, 16), "classes": 3, "stem": "cifar", "tokens": 20, "hidden": 6}
 OTHER: dict[str, dict[str, Any]] = {  # settings of a network that are not the usual ones
@@ -33,7 +34,13 @@ OTHER: dict[str, dict[str, Any]] = {  # settings of a network that are not the u
 
 
 def small(build: Build, *architecture: Any) -> Any:
-    return build(*architecture, **build.taken(SMALL))
+    return build(*architecture, **build.taken(sizes(build)))
+
+
+def sizes(build: Build) -> dict[str, Any]:
+    """Small ones; of a table's rows as long as images have channels."""
+    table = len(defaults(build.sizes).get("shape") or (3, 32, 32)) == 1
+    return {**SMALL, "shape": (3,)} if table else SMALL
 
 
 @cache
@@ -58,7 +65,7 @@ def test_its_record_is_frozen_and_its_defaults_build(name: str) -> None:
     for build in (space.supernet, space.network):
         assert set(build.said) <= set(defaults(build.sizes)) and build.accepted(build.usual()) == build.usual()
     with torch.device("meta"):
-        sizes = space.network.sized({"stem": "cifar"} if space.one_build else {})
+        sizes = space.network.sized({"stem": "cifar"} if space.network.stems else {})
         plain: nn.Module = space.network(space.parse(space.notation(architecture)), **sizes)
         assert params(plain) == params(space.network(architecture, **sizes))
 
@@ -81,7 +88,7 @@ def test_what_describe_prints_is_described_again_with_equal_counts(name: str) ->
     space = space_named(name)
     found = [of_plan(name, space.plans.of(sampled(name, 1))), *map(design, list(space.published)[:2])]
     for there in found:
-        given = {"stem": "cifar"} if there is found[0] and space.one_build else {}
+        given = {"stem": "cifar"} if there is found[0] and space.network.stems else {}
         described = there.describe(given)
         again = design(str(described["genotype"])).describe({k: v for k, v in there.settings.items() if not space.one_build})
         assert again == described
@@ -100,7 +107,7 @@ def test_the_derived_network_equals_the_supernet_under_one_hot(name: str) -> Non
     torch.manual_seed(0)
     space = space_named(name)
     net = small(space.supernet)
-    x = torch.randint(20, (4, 2)) if "language" in space.tasks else torch.randn(2, 3, 16, 16)
+    x = kind_for(name).drawn(sizes(space.supernet), 4)
     with torch.no_grad():
         for seed in range(2):
             net(one_hot(net.space, net.space.sample(Random(seed))), x)

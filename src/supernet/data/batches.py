@@ -1,4 +1,4 @@
-"""Batches of images that stay in memory, in an order that two whole numbers describe."""
+"""Batches of images, or of rows of a table, that stay in memory, in an order that two whole numbers describe."""
 
 from __future__ import annotations
 
@@ -23,14 +23,17 @@ KNOWN: dict[str, Statistics] = {  # of the whole training split; bytes count as 
 
 
 def mean_std(x: Tensor) -> Statistics:
-    """Mean and standard deviation of each channel of images (N, C, H, W): bytes count as 0 to 1, other numbers as they are.
+    """Mean and standard deviation of each channel of images (N, C, H, W), or of each column of a table (N, C).
+
+    Bytes count as 0 to 1, other numbers as they are.
 
     A channel that never changes has the deviation 1, so that it can be divided by.
     """
     total = torch.zeros(2, x.shape[1], dtype=torch.float64)
     for start in range(0, len(x), 1000):
         values = x[start : start + 1000].cpu().double()  # devices may have no float64
-        total += torch.stack([values.sum((0, 2, 3)), values.square_().sum((0, 2, 3))])
+        over = [0, *range(2, x.ndim)]
+        total += torch.stack([values.sum(over), values.square_().sum(over)])
     mean, square = total / (x.numel() // x.shape[1])
     std = (square - mean.square()).clamp(min=0).sqrt()
     std[std <= 1e-8 * mean.abs()] = 0
@@ -50,7 +53,8 @@ class Batches:
     Iterating gives the rest of a pass, (float32 images (B, C, H, W), labels (B,)) a batch; the next iteration the pass after
     it. Its state, ``turn`` and ``at``, names the pass and the batch that come next.
 
-    x: images (N, C, H, W), uint8 or floating point, converted and normalised a batch at a time. y: labels (N, ...).
+    x: images (N, C, H, W), or rows of a table (N, C), uint8 or floating point, converted and normalised a batch at a time.
+    y: labels (N, ...).
     size: images a batch; where there are fewer images, the one batch is smaller.
     seed: the order and the augmentation of training batches are a function of it, the pass and the batch.
     train: False gives all images in order, as they are, the last batch maybe smaller.
@@ -63,8 +67,9 @@ class Batches:
 
     def __init__(self, x: Tensor, y: Tensor, size: int, *, seed: int = 0, train: bool = True, augment: Augment | None = None,
                  mean: Sequence[float], std: Sequence[float], drop_last: bool = True):
-        if x.ndim != 4 or len(x) != len(y) or len(x) == 0:
-            raise InputError(f"images must be (N, C, H, W) and labels (N,), N at least 1; these are {tuple(x.shape)} and {tuple(y.shape)}")
+        if x.ndim not in (2, 4) or len(x) != len(y) or len(x) == 0:
+            given = f"{tuple(x.shape)} and {tuple(y.shape)}"
+            raise InputError(f"images must be (N, C, H, W), a table (N, C), and labels (N,), N at least 1; these are {given}")
         if size < 1:
             raise InputError(f"the batch size {size} must be at least 1")
         if not len(mean) == len(std) == x.shape[1] or min(std) <= 0:
@@ -73,7 +78,7 @@ class Batches:
         unit = 255 if x.dtype == torch.uint8 else 1
         factor = [1 / (s * unit) for s in std]
         offset = [-m / s for m, s in zip(mean, std, strict=True)]
-        self._normal = torch.tensor([factor, offset], device=x.device)[:, None, :, None, None]  # (2, 1, C, 1, 1)
+        self._normal = torch.tensor([factor, offset], device=x.device).view(2, 1, -1, *[1] * (x.ndim - 2))  # (2, 1, C, 1, 1)
         self.turn = self.at = 0
 
     def __len__(self) -> int:

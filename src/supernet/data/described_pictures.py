@@ -8,6 +8,7 @@ import numpy
 import torch
 from numpy.typing import NDArray
 
+from supernet.data import SETS
 from supernet.data.columns import read_columns
 from supernet.data.image_folder import decoded
 from supernet.data.images import HELD_OUT, ImageSet
@@ -27,17 +28,24 @@ def read(folder: Path, size: tuple[int, int] | None = None) -> ImageSet:
     if not names:
         raise InputError(f"{table.path}: a column of numbers is needed beside file")
     x = torch.from_numpy(decoded([folder / name for name in table.text("file")], size, folder))
-    return parted(folder.resolve().name, names, x, table.values(names), table.tested())
+    name = folder.resolve().name
+    name = f"{name}-pictures" if name in SETS else name  # what is known of a set need not hold for pictures of it
+    return parted(name, names, x, table.values(names), table.tested())
 
 
 def parted(
-    name: str, names: tuple[str, ...], x: torch.Tensor, values: NDArray[numpy.float32], test: NDArray[numpy.bool_] | None
+    name: str,
+    names: tuple[str, ...],
+    x: torch.Tensor,
+    values: NDArray[numpy.float32],
+    test: NDArray[numpy.bool_] | None,
+    columns: tuple[str, ...] = (),
 ) -> ImageSet:
-    """A set of images and their numbers, its test split as marked, or drawn where ``test`` is None."""
+    """A set of examples and the numbers of each, its test split as marked, or drawn where ``test`` is None; ``columns``: of a table."""
     y = torch.from_numpy(values)
     if test is not None:
         kept, held = (torch.from_numpy(numpy.flatnonzero(which)) for which in (~test, test))
-        return ImageSet(name, names, x[kept], y[kept], x[held], y[held])
+        return ImageSet(name, names, x[kept], y[kept], x[held], y[held], columns=columns)
     kept, held = split(len(y), HELD_OUT, seed=0)
-    note = f"{name} has no test split: {HELD_OUT:.0%}, {len(held)} of {len(y)} images, are held out, always the same"
-    return ImageSet(name, names, x[kept], y[kept], x[held], y[held], (note,))
+    note = f"{name} has no test split: {HELD_OUT:.0%}, {len(held)} of {len(y)} examples, are held out, always the same"
+    return ImageSet(name, names, x[kept], y[kept], x[held], y[held], (note,), columns)

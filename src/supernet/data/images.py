@@ -23,7 +23,7 @@ HELD_OUT = 0.2  # of a set that has no test split
 class ImageSet:
     """Images (N, C, H, W), uint8 or float32, and what is known of each of the training and the test split; ``notes`` says what was done.
 
-    Labels are (N,), int64, or (N, ...) for other tasks than classification.
+    Labels are (N,), int64, or (N, ...) for other tasks than classification. ``columns``: where inputs are rows of a table (N, columns).
     """
 
     name: str
@@ -33,12 +33,12 @@ class ImageSet:
     x_test: Tensor
     y_test: Tensor
     notes: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """Channels, height and width of one image."""
-        channels, height, width = self.x_train.shape[1:]
-        return channels, height, width
+    def shape(self) -> tuple[int, ...]:
+        """Channels, height and width of one image; columns of a table."""
+        return tuple(self.x_train.shape[1:])
 
 
 def load(source: str | os.PathLike[str] = "digits", folder: str | os.PathLike[str] | None = None, *,

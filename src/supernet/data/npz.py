@@ -51,10 +51,10 @@ def _classes(given: NDArray[Any] | None, path: Path) -> list[str] | None:
 
 
 def _given(path: Path, arrays: dict[str, NDArray[Any]], names: tuple[str, str], layout: str | None) -> Given:
-    return Given(_images(arrays[names[0]], layout, f"{path}: {names[0]}"), arrays[names[1]], f"{path}: {names[1]}")
+    return Given(images(arrays[names[0]], layout, f"{path}: {names[0]}"), arrays[names[1]], f"{path}: {names[1]}")
 
 
-def _images(x: NDArray[Any], layout: str | None, where: str) -> NDArray[Any]:
+def images(x: NDArray[Any], layout: str | None, where: str) -> NDArray[Any]:
     if x.ndim not in (3, 4) or 0 in x.shape:
         raise InputError(f"{where}: images are (N, H, W), (N, C, H, W) or (N, H, W, C); these are {x.shape}")
     if x.ndim == 3:

@@ -44,7 +44,8 @@ class Design:
         if not space.one_build:
             return self.notation
         usual = space.network.usual()
-        base = json_ready({**defaults(space.network.sizes), **usual, **space.network.usual(sized["stem"]), "stem": usual["stem"]})
+        stem = {name: value for name, value in usual.items() if name == "stem"}
+        base = json_ready({**defaults(space.network.sizes), **usual, **space.network.usual(sized.get("stem")), **stem})
         own = {k: v for k, v in json_ready(sized).items() if v is not None and v != base[k]}
         said = ", ".join(f"{name}={value}" for name, value in own.items())
         return self.notation.replace(self.space, f"{self.space}({said})", 1) if said else self.notation

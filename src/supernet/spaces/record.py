@@ -14,7 +14,7 @@ from supernet.settings import Settings, accepted, defaults
 from supernet.space import Architecture
 
 HEAD = re.compile(r"\s*([A-Za-z][\w-]*)\s*(?:\(([^()]*)\))?\s*:")  # a notation may begin with its space, perhaps with settings in brackets
-PICTURES = ("classification", "multi-label")  # the tasks that a network from pictures to a vector is for
+PICTURES = ("classification", "multi-label", "regression")  # the tasks that a network from pictures to a vector is for
 Sizes = TypeVar("Sizes")
 Serves = Mapping[str, Callable[[Any], Mapping[str, Any]]]  # what methods may need of a space -> the settings that give a value of it
 

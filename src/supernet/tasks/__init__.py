@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 TASKS = {
     "classification": "supernet.tasks.classification:Classification",
     "multi-label": "supernet.tasks.multi_label:MultiLabel",
+    "regression": "supernet.tasks.regression:Regression",
     "language": "supernet.tasks.language:LanguageModelling",
 }
 
@@ -35,5 +36,5 @@ def kind_for(space: str, name: str | None = None) -> type[Kind]:
     able = space_named(space).tasks
     found = task_kind(able[0] if name is None else name)
     if found.name not in able:
-        raise InputError(f"the networks of {space} are for {' and '.join(able)}, not for {found.name}")
+        raise InputError(f"the networks of {space} are for {', '.join(able)}, not for {found.name}")
     return found

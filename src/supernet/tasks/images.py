@@ -1,4 +1,4 @@
-"""What tasks on images have in common: a set in memory, split, normalised and augmented; kinds say what the labels are."""
+"""What tasks on examples in memory have in common: images, or rows of a table, split and normalised; kinds say what is learnt of them."""
 
 from __future__ import annotations
 
@@ -13,50 +13,56 @@ from supernet.data.augment import Augment, default_augment
 from supernet.data.batches import KNOWN, Batches, mean_std
 from supernet.data.images import ImageSet
 from supernet.data.split import split
+from supernet.metrics import Metric
 from supernet.settings import Settings
 from supernet.tasks.kind import Kind, machine, say
 
 
 class Images(Kind):
-    """A task on an image set read by name or path.
+    """A task on a set read by name or path, of images or of rows of a table; the latter are not augmented.
 
-    ``settings``: the ``data`` section of a command. ``validation``: the fraction that validates; 0: the test split is what is watched.
-    ``cutout`` None: 16 pixels as in DARTS, half the side of images below 32.
+    ``found``: the set. ``settings``: the ``data`` section of a command. ``validation``: the fraction that validates; 0: the test split
+    is what is watched. ``cutout`` None: 16 pixels as in DARTS, half the side of images below 32. ``metrics``: where those of the kind
+    need something of the data.
     """
 
     reads: ClassVar = ("source", "limit", "batch_size", "validation", "size", "crop", "flip", "cutout")
 
     def __init__(
-        self, settings: Mapping[str, Any], *, seed: int, device: str = "cpu", autocast: torch.dtype | None = None, testing: bool = False
+        self,
+        found: ImageSet,
+        settings: Mapping[str, Any],
+        *,
+        seed: int,
+        metrics: Mapping[str, Metric] | None = None,
+        device: str = "cpu",
+        autocast: torch.dtype | None = None,
+        testing: bool = False,
     ):
-        found = self.load(settings)
-        usual = default_augment(found.name, min(found.shape[1:]))
-        crop = usual.crop if settings["crop"] is None else settings["crop"]
-        cutout = min(16, min(found.shape[1:]) // 2) if settings["cutout"] is None else settings["cutout"]
-        augment = Augment(crop, usual.flip if settings["flip"] is None else settings["flip"], cutout)
+        augment = augmentation(found, settings)
         kept, held = split(self.strata(found.y_train), settings["validation"], settings["limit"], seed)
         mean, std = KNOWN.get(found.name) or mean_std(found.x_train[kept])
         make = partial(Batches, size=settings["batch_size"], mean=mean, std=std)
         self.sizes = {"classes": len(found.classes), "shape": found.shape}
         self.about = {"classes": list(found.classes)}
         self.preprocessing = preprocessing(found, mean, std)
-        self.decided = {"crop": augment.crop, "flip": augment.flip, "cutout": augment.cutout}
+        self.decided = {"crop": augment.crop, "flip": augment.flip, "cutout": augment.cutout} if augment else {}
         self.counts = {"training": len(kept), "validation": len(held), **({"test": len(found.y_test)} if testing else {})}
         super().__init__(
             make(found.x_train[kept], found.y_train[kept], seed=seed, augment=augment),
             make(found.x_train[held], found.y_train[held], seed=seed + 1, augment=augment) if len(held) else None,
             make(found.x_test, found.y_test, train=False) if testing else None,
             loss=self.wrong,
-            metrics=self.scored,
+            metrics=metrics or self.scored,
             device=device,
             autocast=autocast,
         )
-        few = f"the batch size {settings['batch_size']} is above the {len(kept)} training images: all of them are one batch"
+        few = f"the batch size {settings['batch_size']} is above the {len(kept)} training examples: all of them are one batch"
         say([*found.notes, *([few] if len(kept) < settings["batch_size"] else [])])
 
     @classmethod
     def read(cls, settings: Settings, testing: bool = False) -> Images:
-        return cls(settings["data"], testing=testing, **machine(settings))
+        return cls(cls.load(settings["data"]), settings["data"], testing=testing, **machine(settings))
 
     @classmethod
     def load(cls, settings: Mapping[str, Any]) -> ImageSet:
@@ -74,8 +80,21 @@ class Images(Kind):
         raise NotImplementedError
 
 
+def augmentation(found: ImageSet, settings: Mapping[str, Any]) -> Augment | None:
+    """What is done to training images, by the settings of ``data`` and what is usual for the set; None for a table."""
+    if found.columns:
+        return None
+    side = min(found.shape[1:])
+    usual = default_augment(found.name, side)
+    crop = usual.crop if settings["crop"] is None else settings["crop"]
+    cutout = min(16, side // 2) if settings["cutout"] is None else settings["cutout"]
+    return Augment(crop, usual.flip if settings["flip"] is None else settings["flip"], cutout)
+
+
 def preprocessing(found: ImageSet, mean: tuple[float, ...], std: tuple[float, ...]) -> Settings:
-    """What is done to an image before a network sees it: ``(pixels / scale - mean) / std``, by channel."""
+    """What is done to an input before a network sees it: ``(values / scale - mean) / std``, by channel or column."""
+    if found.columns:
+        return {"layout": "NC", "columns": list(found.columns), "scale": 1, "mean": list(mean), "std": list(std)}
     grey, whole = found.shape[0] == 1, not found.x_train.is_floating_point()
     colours = {"colours": "L" if grey else "RGB"} if found.shape[0] in (1, 3) else {}
     kind = {"layout": "NCHW", "size": list(found.shape[1:]), **colours, "scale": 255 if whole else 1}
