@@ -16,6 +16,7 @@ SPACES = {  # name -> module:record
     "proxyless": "supernet.spaces.proxyless:PROXYLESS",
     "single-path": "supernet.spaces.single_path:SINGLE_PATH",
     "densenas": "supernet.spaces.densenas:DENSENAS",
+    "mobile-small": "supernet.spaces.mobile_small:MOBILE_SMALL",
     "mlp": "supernet.spaces.mlp:MLP",
 }
 
