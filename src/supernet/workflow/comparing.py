@@ -33,8 +33,8 @@ from supernet.strategies.weights import Weights
 from supernet.tasks import kind_for
 from supernet.tasks.kind import Kind
 from supernet.workflow.children import Children
+from supernet.workflow.estimating import open_table
 from supernet.workflow.limits import bounds_of
-from supernet.workflow.methods import open_table
 from supernet.workflow.planning import use_threads
 from supernet.workflow.searching import check_search, keeps_bounds
 from supernet.workflow.searching import plan_of as search_plan

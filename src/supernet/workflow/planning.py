@@ -30,17 +30,9 @@ from supernet.strategies.base import SupernetStrategy
 from supernet.strategies.weights import Weights
 from supernet.tasks import kind_for
 from supernet.tasks.kind import Kind
+from supernet.workflow.building import make_strategy, network_settings, sketch, supernet_settings
+from supernet.workflow.estimating import estimator_of, estimator_on_data, open_table, searcher_of
 from supernet.workflow.limits import bounds_of, limits_of, prices
-from supernet.workflow.methods import (
-    estimator_of,
-    estimator_on_data,
-    make_strategy,
-    network_settings,
-    open_table,
-    searcher_of,
-    sketch,
-    supernet_settings,
-)
 
 
 def use_threads(settings: Settings) -> None:

@@ -29,9 +29,11 @@ from supernet.strategies.weights import Weights
 from supernet.task import usable
 from supernet.tasks import kind_for
 from supernet.train import peak_memory
+from supernet.workflow.building import sketch, supernet_settings
+from supernet.workflow.estimating import estimator_of, needs_of
 from supernet.workflow.limits import bounds_of, limits_of, prices, warn_elsewhere
 from supernet.workflow.measuring import exported, holds_weights, measured_latency, milliseconds_by_part
-from supernet.workflow.methods import estimator_of, needs_of, on_a_table, on_data, over_a_supernet, sketch, supernet_settings
+from supernet.workflow.methods import on_a_table, on_data, over_a_supernet
 from supernet.workflow.planning import prepared, use_threads, with_resolved
 from supernet.workflow.tasks import with_recipe
 from supernet.workflow.watching import judge_of
