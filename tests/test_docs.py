@@ -63,7 +63,7 @@ def run(words: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
 @pytest.fixture
 def registered() -> Iterator[None]:
     """What a page adds to the tables of names is taken away again."""
-    tables: list[dict[str, Any]] = [STRATEGIES, SEARCHERS, ESTIMATORS, SPACES, SETS]
+    tables: list[dict[str, Any]] = [STRATEGIES, SEARCHERS, ESTIMATORS, SPACES, SETS, COMMANDS]
     before = [set(table) for table in tables]
     yield
     for table, names in zip(tables, before, strict=True):
