@@ -278,6 +278,15 @@ def test_a_dry_run_checks_and_writes_nothing(tmp_path: Path, monkeypatch: pytest
     assert not list(tmp_path.iterdir())
 
 
+def test_mixed_precision_is_one_flag_of_every_training() -> None:
+    words = {"search": ("search", "darts", "--space", "darts"), "retrain": ("retrain", "darts-v2", "--channels", 4, "--cells", 3)}
+    words["compare"] = ("compare", "darts", "--space", "darts", "--budget", "1epochs")
+    for command, given in words.items():
+        assert document(*given, "--autocast", "bfloat16", "--dry-run")["settings"]["autocast"] == "bfloat16", command
+        code, _, err = called(*given, "--autocast", "float16", "--dry-run")
+        assert code == 2 and err == "error: autocast must be 'bfloat16'; got 'float16'\n", command
+
+
 def test_lists_name_everything_and_whom_to_cite() -> None:
     without = ("random", "grid", "digits", "digit-pairs", "cifar10", "cifar100", "mnist", "ptb", "shakespeare")
     for what in ("methods", "searchers", "estimators", "spaces", "data", "architectures"):

@@ -59,7 +59,9 @@ class Machine(Section):
     seed: Annotated[Seed, Flag("--seed")] = Field(default=0, description="fixes everything that is random")
     device: Annotated[Device, Flag("--device")] = Field(default="cpu", description="where it runs: cpu, cuda, cuda:1, mps")
     threads: Annotated[Threads | None, Flag("--threads")] = Field(default=None, description="CPU threads; none: as they are")
-    autocast: Literal["bfloat16"] | None = Field(default=None, description="mixed precision: bfloat16; none: float32")
+    autocast: Annotated[Literal["bfloat16"] | None, Flag("--autocast")] = Field(
+        default=None, description="mixed precision: bfloat16; none: float32"
+    )
     save_every: Amount = Field(default=60.0, description="seconds between checkpoints")
 
 
