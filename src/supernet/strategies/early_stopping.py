@@ -1,6 +1,7 @@
 """Rules that end a search before it collapses; any gradient strategy takes them, made or by name.
 
-A rule is asked after every epoch and answers None, or the architecture that the search should end with."""
+A rule is asked after every epoch and answers None, or the architecture that the search should end with.
+"""
 
 from __future__ import annotations
 
