@@ -22,7 +22,6 @@ from supernet.estimators.tabular import Table
 from supernet.space import Choice, SearchSpace
 from supernet.spaces import nasbench201, nasbench_macro
 from supernet.strategies.darts import DARTS
-from supernet.strategies.one_shot import OneShot
 from supernet.watch.judge import Judge
 
 SMALL = ("--limit-data", 96, "--channels", 2, "--batch-size", 32, "--threads", 1, "--set", "data.validation=0.5")
@@ -74,19 +73,19 @@ def test_tau_is_high_where_shared_weights_rank_as_the_table_and_low_where_they_d
 def test_without_an_opinion_the_sample_ranked_first_is_judged_and_with_one_its_own_architecture() -> None:
     net, data = network(), task()
     judge = Judge(scores(), net.space, samples=64)
-    first = judge.score(OneShot(net, data), data)
+    first = judge.score(net, data)
     assert first["true"]["validation"] >= 57 and set(first["architecture"].values()) <= {"best", "good"}
     strategy = DARTS(net, data)
     for alpha in strategy.alphas.values():
         alpha.data.copy_(torch.tensor([0.0, 9.0, 0.0, 0.0]))
-    own = judge.score(strategy, data)
+    own = judge.score(net, data, strategy.architecture())
     assert own["true"] == {"validation": 53.0, "test": 53.5} and own["tau"] == first["tau"]
 
 
 def test_a_judge_without_samples_only_looks_up() -> None:
     net, data = network(), task()
     data.evaluate = mock.Mock(side_effect=AssertionError)  # type: ignore[method-assign]
-    assert set(Judge(scores(), net.space, samples=0).score(DARTS(net, data), data)) == {"true"}
+    assert set(Judge(scores(), net.space, samples=0).score(net, data, DARTS(net, data).architecture())) == {"true"}
 
 
 def test_a_ranking_that_ranks_nothing_has_no_tau() -> None:
@@ -103,7 +102,7 @@ def test_the_same_architectures_are_ranked_every_time_and_all_of_a_small_space()
 
 
 def judged(judge: Judge, strategy: Any, line: dict[str, Any]) -> dict[str, Any]:
-    return {"judge": judge.score(strategy, strategy.task)}
+    return {"judge": judge.score(strategy.supernet, strategy.task, strategy.architecture() if strategy.decides else None)}
 
 
 def test_a_judged_search_is_the_same_search() -> None:

@@ -16,6 +16,7 @@ from typing import Any
 from supernet.errors import InputError
 from supernet.estimators.shared import SharedWeights
 from supernet.estimators.tabular import Table
+from supernet.layers.base import Supernet
 from supernet.randomness import drawing_apart
 from supernet.space import Architecture, SearchSpace
 from supernet.task import Task
@@ -40,15 +41,15 @@ class Judge:
         self.samples = _drawn(space, samples, Random(seed))
         self.known = [self._true(arch) for arch in self.samples]
 
-    def score(self, strategy: Any, task: Task) -> dict[str, Any]:
+    def score(self, supernet: Supernet, task: Task, derived: Architecture | None = None) -> dict[str, Any]:
         """What a history line records: "true" {"validation", "test"} of what would be derived now, "tau", "samples", "random".
 
-        ``strategy``: or a supernet. One without an opinion gives the sampled architecture that its shared weights rank first, which
-        is then "architecture". "tau": Kendall's tau (b) between the ranking by shared weights and the table's search column, from -1 to
-        1; None where either ranks nothing. "random": the mean of the samples in the table. Scores are in the table's units.
+        ``derived``: what would be derived now; None where the method has no architecture of its own: then it is the sampled one that the
+        shared weights rank first, recorded as "architecture". "tau": Kendall's tau (b) between the ranking by shared weights and the
+        table's search column, from -1 to 1; None where either ranks nothing. "random": the mean of the samples in the table. Scores
+        are in the table's units.
         """
-        supernet = getattr(strategy, "supernet", strategy)
-        space: SearchSpace = supernet.space
+        space = supernet.space
         able = [i for i, arch in enumerate(self.samples) if all(space[name].legal(taken) for name, taken in arch.items())]
         found: dict[str, Any] = {}
         own: list[float] = []
@@ -58,8 +59,8 @@ class Judge:
             found["tau"] = _tau(own, [k["validation"] for k in known])
             found["samples"] = len(able)
             found["random"] = {name: fmean(k[name] for k in known) for name in ("validation", "test")}
-        if hasattr(strategy, "architecture"):
-            found["true"] = self._true(space.check(space.matters(strategy.architecture())))
+        if derived is not None:
+            found["true"] = self._true(space.check(space.matters(derived)))
         elif own:
             best = self.samples[able[max(range(len(own)), key=own.__getitem__)]]
             found |= {"architecture": best, "true": self._true(best)}
@@ -68,7 +69,7 @@ class Judge:
     def _true(self, architecture: Architecture) -> dict[str, float]:
         return {**self.table.estimate(architecture), "test": self.table.report(architecture)["test"]}
 
-    def _shared(self, supernet: Any, task: Task, architectures: list[Architecture]) -> list[float]:
+    def _shared(self, supernet: Supernet, task: Task, architectures: list[Architecture]) -> list[float]:
         """What each is judged by, larger is better, by the shared weights on a part of the validation data."""
         part = task.beginning(lambda batches: min(batches, self.batches))
         with drawing_apart(task.device):

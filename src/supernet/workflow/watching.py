@@ -30,14 +30,15 @@ def watcher(settings: Settings, run: Run, supernet: Supernet) -> Watch:
     def watch(strategy: Any, line: dict[str, Any]) -> dict[str, Any]:
         epochs[:] = [epochs[0] + 1 if epochs else 1 + sum("epoch" in past for past in run.history())]
         found: dict[str, Any] = {}
-        if strategy.decides:
-            found["genotype"] = space.notation(strategy.supernet.space.matters(strategy.architecture()))
+        derived = strategy.architecture() if strategy.decides else None
+        if derived is not None:
+            found["genotype"] = space.notation(strategy.supernet.space.matters(derived))
         if alarm and (record := alarm.observe(strategy, line)):
             found["alarm"] = record
             for warning in record.get("warnings", ()):
                 print(f"warning: epoch {epochs[0]}: {warning}", file=sys.stderr)  # above the bar, where there is one
         if judge and (epochs[0] - 1) % every == 0:
-            found["judge"] = judge.score(strategy, strategy.task)
+            found["judge"] = judge.score(strategy.supernet, strategy.task, derived)
         return found
 
     return watch
