@@ -44,6 +44,7 @@ Pixels = Annotated[int, _NUMBER, Field(ge=0, le=65_536)]
 
 Channels = Annotated[int, _NUMBER, Field(ge=1, le=65_536)]
 Layers = Annotated[int, _NUMBER, Field(ge=1, le=1_000)]
+Levels = Annotated[int, _NUMBER, Field(ge=2, le=10)]
 Nodes = Annotated[int, _NUMBER, Field(ge=1, le=64)]
 Classes = Annotated[int, _NUMBER, Field(ge=1, le=10_000_000)]  # also the words of a vocabulary
 Side = Annotated[int, _NUMBER, Field(ge=1, le=65_536)]

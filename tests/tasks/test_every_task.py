@@ -30,6 +30,7 @@ CELLS = {"space": "nasbench201", "supernet.channels": 4, "supernet.cells": 1, "n
 SMALL: dict[str, dict[str, Any]] = {  # task -> its space and sizes
     "classification": CELLS,
     "multi-label": CELLS,
+    "segmentation": {"space": "unet", "supernet.channels": 4, "supernet.levels": 2},
     "regression": {"space": "mlp", "supernet.channels": 8, "supernet.layers": 2},
     "language": {"space": "darts-rnn", "data.text.steps": 12, "supernet.hidden": 8, "supernet.nodes": 2, "network.hidden": 8},
 }

@@ -29,10 +29,10 @@ def read(folder: Path, size: Size | None = None) -> Parts:
     With ``size`` (height, width) every picture is resized to it (bilinear, the aspect is not kept); without it they must be
     alike. They have one channel where all are grey, else three. Raises InputError that names the file at fault.
     """
-    parted = (folder / "train").is_dir() and any(sub.is_dir() for sub in _visible(folder / "train"))  # else a class called train
+    parted = (folder / "train").is_dir() and any(sub.is_dir() for sub in visible(folder / "train"))  # else a class called train
     training = folder / "train" if parted else folder
     tests = [name for name in _TEST if parted and (folder / name).is_dir()]
-    classes = tuple(sub.name for sub in _visible(training) if sub.is_dir())
+    classes = tuple(sub.name for sub in visible(training) if sub.is_dir())
     if not classes:
         raise InputError(f"{training}: no image set; it needs a folder of pictures for each class, class/picture.png")
     splits = [_listed(training, classes)] + [_listed(folder / name, classes) for name in tests[:1]]
@@ -46,7 +46,7 @@ def read(folder: Path, size: Size | None = None) -> Parts:
     return labelled(name, classes, givens[:1], givens[1:], notes)
 
 
-def _visible(folder: Path) -> list[Path]:
+def visible(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.name.lower() not in _IGNORED)
 
 
@@ -55,7 +55,7 @@ def _pictures(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
     own = folder.resolve()
     if own in above:
         raise InputError(f"{folder}: a link that leads back to {own}; folders of pictures must end")
-    for found in _visible(folder):
+    for found in visible(folder):
         if found.is_dir():
             yield from _pictures(found, (*above, own))
         else:
@@ -73,7 +73,7 @@ class Picture(NamedTuple):
 
 def _listed(folder: Path, classes: tuple[str, ...]) -> list[Picture]:
     """Every picture below a split's folder. The head of each is looked at when it is met: a folder of something else is soon refused."""
-    for sub in _visible(folder):
+    for sub in visible(folder):
         if sub.is_dir() and sub.name not in classes:
             raise InputError(f"{sub}: a class that the training part does not have; it has {', '.join(classes[:10])}")
         if not sub.is_dir():
@@ -95,12 +95,12 @@ def decoded(paths: Sequence[Path], size: Size | None, folder: Path) -> NDArray[n
 
 
 def _head(path: Path, label: str) -> Picture:
-    with _opened(path) as picture:
+    with opened(path) as picture:
         return Picture(path, label, picture.mode, picture.size)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def opened(path: Path) -> Iterator[Image.Image]:
     check_ordinary(path)
     try:
         with Image.open(path) as picture:
@@ -130,8 +130,8 @@ def _decoded(split: list[Picture], mode: str, size: Size, folder: Path) -> Given
     check_fits(len(split) * size[0] * size[1] * channels, folder)
     x = numpy.empty((len(split), *size, channels), numpy.uint8)
     for row, picture in zip(x, split, strict=True):
-        with _opened(picture.path) as opened:
-            pixels = opened.convert(mode)
+        with opened(picture.path) as whole:
+            pixels = whole.convert(mode)
             if pixels.size != (size[1], size[0]):
                 pixels = pixels.resize((size[1], size[0]), Image.Resampling.BILINEAR)
             row[...] = numpy.asarray(pixels).reshape(*size, channels)

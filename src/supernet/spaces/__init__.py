@@ -18,6 +18,7 @@ SPACES = {  # name -> module:record
     "densenas": "supernet.spaces.densenas:DENSENAS",
     "mobile-small": "supernet.spaces.mobile_small:MOBILE_SMALL",
     "mlp": "supernet.spaces.mlp:MLP",
+    "unet": "supernet.spaces.unet:UNET",
 }
 
 

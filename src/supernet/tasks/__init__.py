@@ -18,6 +18,7 @@ TASKS = {
     "classification": "supernet.tasks.classification:Classification",
     "multi-label": "supernet.tasks.multi_label:MultiLabel",
     "regression": "supernet.tasks.regression:Regression",
+    "segmentation": "supernet.tasks.segmentation:Segmentation",
     "language": "supernet.tasks.language:LanguageModelling",
 }
 

@@ -26,7 +26,8 @@ class Images(Kind):
     need something of the data.
     """
 
-    reads: ClassVar = ("source", "limit", "batch_size", "validation", "size", "crop", "flip", "cutout")
+    reads: ClassVar[tuple[str, ...]] = ("source", "limit", "batch_size", "validation", "size", "crop", "flip", "cutout")
+    batches: ClassVar[type[Batches]] = Batches
 
     def __init__(
         self,
@@ -42,11 +43,11 @@ class Images(Kind):
         augment = augmentation(found, settings)
         kept, held = split(self.strata(found.y_train), settings["validation"], settings["limit"], seed)
         mean, std = KNOWN.get(found.name) or mean_std(found.x_train[kept])
-        make = partial(Batches, size=settings["batch_size"], mean=mean, std=std)
+        make = partial(self.batches, size=settings["batch_size"], mean=mean, std=std)
         self.sizes = {"classes": len(found.classes), "shape": found.shape}
         self.about = {"classes": list(found.classes)}
         self.preprocessing = preprocessing(found, mean, std)
-        self.decided = {"crop": augment.crop, "flip": augment.flip, "cutout": augment.cutout} if augment else {}
+        self.decided = {k: v for k, v in vars(augment).items() if k in self.reads} if augment else {}
         self.counts = {"training": len(kept), "validation": len(held), **({"test": len(found.y_test)} if testing else {})}
         super().__init__(
             make(found.x_train[kept], found.y_train[kept], seed=seed, augment=augment),
@@ -87,7 +88,8 @@ def augmentation(found: ImageSet, settings: Mapping[str, Any]) -> Augment | None
     side = min(found.shape[1:])
     usual = default_augment(found.name, side)
     crop = usual.crop if settings["crop"] is None else settings["crop"]
-    cutout = min(16, side // 2) if settings["cutout"] is None else settings["cutout"]
+    cutout = settings.get("cutout", 0)  # of a task that reads it
+    cutout = min(16, side // 2) if cutout is None else cutout
     return Augment(crop, usual.flip if settings["flip"] is None else settings["flip"], cutout)
 
 
