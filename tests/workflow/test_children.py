@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 from supernet.commands.compare import COMPARE, comparison
@@ -112,7 +113,10 @@ def test_a_comparison_stopped_by_a_person_says_how_to_go_on(
         compare_run(comparison(["darts"], settings, "1epochs", 1), tmp_path / out if out else None)
 
 
-def test_what_is_set_of_the_machine_is_for_the_last_training_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("asked", [{"threads": 1, "autocast": "bfloat16", "save_every": 7.0}, {}], ids=["set", "as they are"])
+def test_what_is_set_of_the_machine_is_for_the_last_training_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: dict[str, Any]
+) -> None:
     given: list[dict[str, Any]] = []
 
     def noted(self: Children, words: list[str], log: Path, who: str) -> str:
@@ -125,11 +129,11 @@ def test_what_is_set_of_the_machine_is_for_the_last_training_too(tmp_path: Path,
 
     measured = {"seconds": 1.0, "peak_memory_mb": 1.0}
     monkeypatch.setattr(Children, "run", noted)
-    asked = {"threads": 1, "autocast": "bfloat16", "save_every": 7.0}
     flags = {"space": "nasbench201", "data.source": "digits", "supernet.channels": 4, "supernet.cells": 1, **asked}
     compare_run(comparison(["darts"], resolve(COMPARE, None, [], flags), "1epochs", 1), tmp_path / "c")
     assert [settings["command"] for settings in given] == ["search", "retrain"] * 2
-    assert all(settings[name] == value for settings in given for name, value in asked.items())
+    said = {"threads": torch.get_num_threads(), **asked}
+    assert all(settings[name] == value for settings in given for name, value in said.items())
 
 
 def test_a_command_ends_and_frees_its_folder_when_the_process_that_began_it_is_killed(tmp_path: Path) -> None:

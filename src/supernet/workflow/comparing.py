@@ -154,12 +154,13 @@ def plan_of(asked: Comparison, out: Path | None) -> dict[str, Any]:
 def _on_data(asked: Comparison, kind: type[Kind], folder: Path, children: Children, name: str) -> Callable[[int], dict[str, Any]]:
     def run(seed: int) -> dict[str, Any]:
         place = folder / f"{name}-{seed}"
-        wanted = {**asked.searches[name], "seed": seed}
+        threads = asked.searches[name]["threads"] or asked.settings["threads"]  # said, since results depend on how many there are
+        wanted = {**asked.searches[name], "seed": seed, "threads": threads}
         command = partial(_command, children, f"{name} with seed {seed}")
         searched = command("search", name, wanted, place / "search")
         sizes = space_named(wanted["space"]).network.taken(wanted["supernet"])
         data = with_recipe(wanted, wanted["space"])["data"]  # the batches of the search
-        final = {**asked.finals[name], "seed": seed, "data": data, "network": {**sizes, **wanted["network"]}}
+        final = {**asked.finals[name], "seed": seed, "threads": threads, "data": data, "network": {**sizes, **wanted["network"]}}
         final |= {"task": kind.name, "beside": False, "retrain": dict(kind.short)}
         trained = command("retrain", str(place / "search"), final, place / "final")
         lines = [line.get("measured", {}) for line in read_history(place / "search")]
