@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 from sklearn.metrics import jaccard_score
+from torch.nn import functional as F
 
 from supernet.data.augment import Augment
 from supernet.data.masked import MaskedBatches
@@ -18,7 +19,7 @@ from supernet.data.segmentation import CAMVID, IGNORED, load
 from supernet.errors import InputError
 from supernet.report.cell_drawing import draw
 from supernet.spaces import unet
-from supernet.tasks.segmentation import confusion, intersection_over_union, share_of_pixels
+from supernet.tasks.segmentation import confusion, intersection_over_union, mean_over_pixels, share_of_pixels
 
 
 def test_intersection_over_union_is_scikit_learns_over_the_whole_pass_without_ignored_pixels() -> None:
@@ -31,6 +32,17 @@ def test_intersection_over_union_is_scikit_learns_over_the_whole_pass_without_ig
     assert float(intersection_over_union(total)) == pytest.approx(expected, abs=1e-12)  # class 3 is only taken for others: 0
     assert float(share_of_pixels(total)) == pytest.approx(float((taken == targets)[counted].float().mean()))
     assert float(intersection_over_union(torch.zeros(3, 3, dtype=torch.long))) == 0
+
+
+def test_the_loss_is_of_the_pixels_that_count_and_of_none_it_is_nothing() -> None:
+    outputs = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    targets = torch.full((2, 4, 4), -1)
+    targets[0, :2] = 1
+    expected = F.cross_entropy(outputs.permute(0, 2, 3, 1)[0, :2].flatten(0, 1), targets[0, :2].flatten())
+    assert mean_over_pixels(outputs, targets).item() == pytest.approx(expected.item(), rel=1e-6)
+    nothing = mean_over_pixels(outputs, targets.fill_(-1))
+    nothing.backward()  # type: ignore[no-untyped-call]
+    assert nothing.item() == 0 and outputs.grad is not None and not outputs.grad.any()
 
 
 def test_masks_are_cropped_and_flipped_with_their_images() -> None:

@@ -7,7 +7,6 @@ https://doi.org/10.1007/s11263-014-0733-5
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -40,6 +39,11 @@ def share_of_pixels(total: Tensor) -> Tensor:
     return (total.diag().sum() / total.sum()).nan_to_num()
 
 
+def mean_over_pixels(outputs: Tensor, targets: Tensor) -> Tensor:
+    """The mean cross-entropy of the pixels that count: (); 0 where none does."""
+    return F.cross_entropy(outputs, targets, ignore_index=-1, reduction="sum") / (targets >= 0).sum().clamp(min=1)
+
+
 class Segmentation(Images):
     """The class of every pixel."""
 
@@ -55,7 +59,11 @@ class Segmentation(Images):
         "pixels": Metric(confusion, unit=SHARE, gathered="sum", compute=share_of_pixels),
     }
     batches: ClassVar = MaskedBatches
-    wrong = staticmethod(partial(F.cross_entropy, ignore_index=-1))
+    wrong = staticmethod(mean_over_pixels)
+
+    def size(self, batch: tuple[Tensor, Tensor]) -> int:
+        """How many pixels count, so that the mean loss of a pass does not depend on its batches."""
+        return int((batch[1] >= 0).sum())
 
     @classmethod
     def load(cls, settings: Mapping[str, Any]) -> ImageSet:
