@@ -6,8 +6,6 @@ parted by residual blocks. The supernet's batch norms are affine-free and its co
 
 from __future__ import annotations
 
-import ast
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,20 +15,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from supernet import ops
-from supernet.errors import InputError, unknown
-from supernet.genotype import whole_numbers
 from supernet.layers.base import Supernet
 from supernet.layers.one_of import OneOf
 from supernet.quantities import Channels, Classes, Layers, Shape
-from supernet.space import Architecture
 from supernet.spaces.cell_network import check_sizes, conv_norm
-from supernet.spaces.record import Build, Space, headed
+from supernet.spaces.nasbench201_notation import EDGES, NAME, OPERATIONS, notation, operations_of, parse, recognises
+from supernet.spaces.record import Build, Space
 
-NAME = "nasbench201"
 CITATION = "Dong, Yang 2020: NAS-Bench-201: Extending the Scope of Reproducible NAS, https://arxiv.org/abs/2001.00326"
 SAID = ("classes", "channels", "cells", "shape")
 
-EDGES = ((1, 0), (2, 0), (2, 1), (3, 0), (3, 1), (3, 2))  # (node, input)
 BUILD: dict[str, Callable[[int, bool], nn.Module]] = {  # name -> (channels, affine) -> module
     "none": lambda c, affine: ops.Zero(1),
     "skip_connect": lambda c, affine: nn.Identity(),
@@ -38,9 +32,6 @@ BUILD: dict[str, Callable[[int, bool], nn.Module]] = {  # name -> (channels, aff
     "nor_conv_3x3": lambda c, affine: ops.relu_conv_norm(c, c, 3, affine=affine, bias=not affine),
     "avg_pool_3x3": lambda c, affine: ops.AvgPool(1),
 }
-OPERATIONS = tuple(BUILD)
-NASLIB = ("skip_connect", "none", "nor_conv_3x3", "nor_conv_1x1", "avg_pool_3x3")  # its numbers; edges by their input first
-NODE = r"\|(?:[^|~+]+~\d\|)+"
 
 
 class Cell(nn.Module):
@@ -120,98 +111,15 @@ def supernet(**settings: Any) -> Supernet:
     sizes = Sizes(**settings)
 
     def edges(width: int) -> list[nn.Module]:
-        return [OneOf({o: build(width, sizes.affine) for o, build in BUILD.items()}, name=f"{i}<{j}") for i, j in EDGES]
+        return [OneOf({o: BUILD[o](width, sizes.affine) for o in OPERATIONS}, name=f"{i}<{j}") for i, j in EDGES]
 
     return Supernet(Net(edges, sizes))
 
 
 def network(architecture: Mapping[str, Any] | str, **settings: Any) -> Net:
     """The stand-alone network of the benchmark, for an architecture or its string; ``settings``: of ``NetworkSizes``."""
-    taken = _operations(parse(architecture) if isinstance(architecture, str) else architecture)
+    taken = operations_of(parse(architecture) if isinstance(architecture, str) else architecture)
     return Net(lambda width: [BUILD[o](width, True) for o in taken], NetworkSizes(**settings))
-
-
-def parse(text: str) -> Architecture:
-    """Read ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``, also within a line of a log; an edge that is left out is ``none``.
-
-    Also a list of edges for each node, ``[[(op, 0)], [(op, 0), (op, 1)], [...]]``, and, behind ``nasbench201:``, the numbers of the
-    six operations as the benchmark orders operations and edges. Raises ``InputError``, for bare numbers with the cells they may mean.
-    """
-    said, named = re.subn(rf"^\s*{NAME}\s*:", "", text)
-    if (numbers := whole_numbers(said)) is not None:
-        return _of_numbers(numbers, text if not named else "")
-    compact = re.sub(r"\s+", "", said)
-    cells = list(dict.fromkeys(re.findall(rf"{NODE}(?:\+{NODE})*", compact))) or [_nested(said)]
-    nodes = cells[0].split("+")
-    edges = [(i, int(j), o) for i, node in enumerate(nodes, start=1) for o, j in re.findall(r"([^|~]+)~(\d)", node)]
-    found = {(i, j): o for i, j, o in edges}
-    if len(cells) > 1 or len(nodes) != 3 or set(found) - set(EDGES) or len(found) < len(edges):
-        many = f"; the text holds {len(cells)} cells, give one" if len(cells) > 1 else ""
-        raise InputError(f"not a NAS-Bench-201 cell: {text.strip()[:80]!r}; expected |op~0|+|op~0|op~1|+|op~0|op~1|op~2|{many}")
-    architecture: Architecture = {f"{i}<{j}": found.get((i, j), "none") for i, j in EDGES}
-    _operations(architecture)
-    return architecture
-
-
-def _of_numbers(numbers: Sequence[int], bare: str) -> Architecture:
-    """The cell of six operation numbers; raises ``InputError`` where they are ``bare``, as programs number in two ways."""
-    if len(numbers) != len(EDGES) or not all(n < len(OPERATIONS) for n in numbers):
-        raise InputError(f"not a NAS-Bench-201 cell: {numbers}; expected {len(EDGES)} numbers from 0 to {len(OPERATIONS) - 1}")
-    architecture: Architecture = {f"{i}<{j}": OPERATIONS[n] for (i, j), n in zip(EDGES, numbers, strict=True)}
-    other = {f"{i}<{j}": NASLIB[n] for (j, i), n in zip(sorted((j, i) for i, j in EDGES), numbers, strict=True)}
-    if bare and other != architecture:
-        ways = f"{notation(architecture)} as the benchmark numbers operations and edges, {notation(other)} as NASLib does"
-        raise InputError(f"{bare.strip()[:40]} may mean two cells of NAS-Bench-201: {ways}; give the one that is meant")
-    return architecture
-
-
-def _nested(text: str) -> str:
-    """The benchmark's string of a list of (operation, input) for each node, as programs hold a cell; empty where it is none."""
-    try:
-        nodes = ast.literal_eval(text.strip())
-        return "+".join("|" + "".join(f"{o}~{int(j)}|" for o, j, *_ in node) for node in nodes)
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
-        return ""
-
-
-def notation(architecture: Mapping[str, Any]) -> str:
-    """The benchmark's string."""
-    taken = dict(zip(EDGES, _operations(architecture), strict=True))
-    return "+".join("|" + "".join(f"{taken[i, j]}~{j}|" for j in range(i)) for i in (1, 2, 3))
-
-
-def canonical(architecture: Mapping[str, Any]) -> str:
-    """A string that equal cells share, as the benchmark tells them apart: 6,466 of the 15,625.
-
-    A node is the sorted sum of what reaches it; a skip passes on the text of what it reads; ``#`` is zero and whatever is made
-    of it. Cells with equal strings compute the same, but for constants that batch norms make of zeros. Some cells that compute
-    the same keep different strings, because sums inside sums stay in their order.
-    """
-    nodes, taken = ["0"], dict(zip(EDGES, _operations(architecture), strict=True))
-
-    def term(operation: str, text: str) -> str:
-        if operation == "none" or text == "#":
-            return "#"
-        return text if operation == "skip_connect" else f"({text})@{operation}"
-
-    for i in (1, 2, 3):
-        nodes.append("+".join(sorted(term(taken[i, j], nodes[j]) for j in range(i))))
-    return nodes[3]
-
-
-def _operations(architecture: Mapping[str, Any]) -> list[str]:
-    """The operation of each edge, in order."""
-    taken = [architecture.get(f"{i}<{j}") for i, j in EDGES]
-    for operation in taken:
-        if operation not in OPERATIONS:
-            raise unknown("operation", str(operation), OPERATIONS)
-    return [str(operation) for operation in taken]
-
-
-def recognises(text: str) -> bool:
-    """Whether it begins with the space's name, names operations with their inputs, or is six digits."""
-    named = re.search(r"~\s*\d", text) or ("nor_conv" in text and "(" in text)
-    return headed(text) == NAME or bool(named) or len(whole_numbers(text) or ()) == len(EDGES)
 
 
 NASBENCH201 = Space(
