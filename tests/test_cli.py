@@ -329,4 +329,7 @@ def test_a_searcher_that_asks_for_parts_is_refused_on_a_table(tmp_path: Path, ta
     for more in ((), ("--dry-run",)):
         code, _, said = called(*words, *more)
         assert code == 2 and "successive-halving asks for parts of estimates, and table has no cheaper answer" in said
+    words = ("compare", "successive-halving", "--space", "nasbench201", "--table", table, "--budget", "20evals", "--seeds", 1)
+    code, _, said = called(*words, "--out", tmp_path / "r")
+    assert code == 2 and "successive-halving asks for parts of estimates" in said
     assert not (tmp_path / "r").exists()

@@ -114,6 +114,7 @@ def cases() -> dict[str, Words]:
         found[f"search one-shot, then {name}"] = search("one-shot", f"{BENCH} {IMAGES} --epochs 2 --searcher {name} --trials 12")
         if len(make_searcher(name, SearchSpace([Choice("a", (1, 2))])).ask()) == 2:  # asks for whole estimates, as a table has
             found[f"search {name} on a table"] = search(name, f"--space nasbench201 --table ../t.npz --trials 1500 {MACHINE}")
+    found["search evolution among untrained networks"] = search("evolution", f"{BENCH} {IMAGES} --trials 40 --estimator synflow")
     bound = f"{BENCH} {IMAGES} --max-params 20000 --set network.channels=4 --set network.cells=1"
     found["search darts under a bound"] = search("darts", f"{bound} --epochs 3")
     found["search one-shot under a bound"] = search("one-shot", f"{bound} --epochs 2 --trials 8")

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, Literal
 
-from supernet.costs.objective import Objective, pareto_front
+from supernet.costs.objective import Objective
 from supernet.errors import InputError, RunError
 from supernet.executor import Estimate, Executor, Handle, InProcess, Metrics
 from supernet.searchers import Exhausted, Outcome, Searcher
 from supernet.space import Architecture, SearchSpace
-from supernet.trial import Trial
+from supernet.trial import Trial, front, ranked
 
 OTHER = "the history is of another search"
 ROUNDING = 1e-9  # of a sum of fidelities
@@ -126,16 +126,12 @@ class Exploration:
         self._forgotten.append(self.asked)
 
     def best(self) -> list[Trial]:
-        """The scored trials, those of larger fidelity first, then the better; equal ones in the order in which they were tried."""
-        scored = [trial for trial in self.trials[self._known :] if trial.score is not None]
-        return sorted(scored, key=lambda trial: (trial.fidelity, trial.score or ()), reverse=True)
+        """The scored trials, best first: see ``ranked``."""
+        return ranked(self.trials[self._known :])
 
     def front(self) -> list[Trial]:
-        """The scored trials of the largest fidelity that no other beats in all that the objective asks for, in the order tried."""
-        scored = [trial for trial in self.trials[self._known :] if trial.score is not None]
-        largest = max((trial.fidelity for trial in scored), default=1.0)
-        able = [trial for trial in scored if trial.fidelity == largest]
-        return [able[i] for i in pareto_front([trial.score or () for trial in able])]
+        """The trials that no other beats in all that the objective asks for."""
+        return front(self.trials[self._known :])
 
     @property
     def _ended(self) -> str | None:

@@ -45,7 +45,7 @@ from supernet.strategies import strategy as strategy_named
 from supernet.strategies.weights import Weights
 from supernet.task import Task
 from supernet.train import History, Strategy, fit
-from supernet.trial import Trial
+from supernet.trial import Trial, front
 from supernet.typed import value_as
 from supernet.weights import read
 
@@ -76,6 +76,11 @@ class Found:
     network: torch.nn.Module | None = None
     multiply_adds: int = 0
     data: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def front(self) -> list[Trial]:
+        """Of the trials, those that no other beats in all that the objective asks for; the best first."""
+        return front(self.trials)
 
     @property
     def holds(self) -> bool:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from supernet.costs.objective import Objective
+from supernet.costs.objective import Objective, pareto_front
 from supernet.searchers.state import from_plain, plain
 from supernet.space import Architecture
 
@@ -58,3 +58,17 @@ class Trial:
         score = objective.score({**costs, **scores}) if outcome == "scored" else None
         known = (line["trial"], from_plain(line["architecture"]), outcome, scores, costs, score, line["measured"]["seconds"])
         return cls(*known, line.get("fidelity", 1.0), line.get("asked"), tuple(line.get("forgotten", ())))
+
+
+def ranked(trials: Iterable[Trial]) -> list[Trial]:
+    """The scored trials, those of larger fidelity first, then the better; equal ones in the order in which they are."""
+    scored = [trial for trial in trials if trial.score is not None]
+    return sorted(scored, key=lambda trial: (trial.fidelity, trial.score or ()), reverse=True)
+
+
+def front(trials: Iterable[Trial]) -> list[Trial]:
+    """The scored trials of the largest fidelity that no other beats in all that the objective asks for, in the order in which they are."""
+    scored = [trial for trial in trials if trial.score is not None]
+    largest = max((trial.fidelity for trial in scored), default=1.0)
+    able = [trial for trial in scored if trial.fidelity == largest]
+    return [able[i] for i in pareto_front([trial.score or () for trial in able])]

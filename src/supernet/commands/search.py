@@ -55,7 +55,7 @@ class Search(Machine):
     weights: Open = Field(default={}, description="of the training of the weights")
     initial: Text | None = Field(default=None, description="a safetensors file that the supernet starts from, where names and shapes fit")
     searcher: SearcherSettings = SearcherSettings()
-    trials: Annotated[Count, Flag("--trials")] = Field(default=200, description="architectures that a searcher tries")
+    trials: Annotated[Count, Flag("--trials")] = Field(default=200, description="architectures that a searcher tries, as whole estimates")
     estimator: Estimator = Estimator()
     limits: Bounds = Bounds()
     price: PriceSettings = PriceSettings()

@@ -17,13 +17,12 @@ from torch import nn
 
 from supernet.costs.limits import Limits
 from supernet.errors import InputError
-from supernet.estimators import ESTIMATORS
 from supernet.layers.base import Supernet
 from supernet.search import warm_start
 from supernet.searchers import SEARCHERS, searcher_class
 from supernet.settings import NOT_FOR_USERS, Settings, accepted, defaults
 from supernet.sketch import fitting
-from supernet.space import Architecture, SearchSpace
+from supernet.space import Architecture
 from supernet.spaces import space as space_named
 from supernet.strategies import STRATEGIES
 from supernet.strategies.base import SupernetStrategy
@@ -70,8 +69,8 @@ def prepared(settings: Settings) -> Prepared:
     counted = {"params", "macs"} if settings["table"]["file"] else set()
     limits = limits_of(settings, network) if bounds_of(settings).keys() - counted or (task and prices(settings)) else None
     feasible = limits.check() if limits else None
-    if method in SEARCHERS:
-        check_estimate(settings, task, supernet.space)
+    if task and method in SEARCHERS:
+        estimator_on_data(estimator_of(settings), settings, task)  # refuses networks that it cannot score
     if settings["table"]["file"]:
         kept = open_table(settings)[1].check({name: bound for name, bound in bounds_of(settings).items() if name in counted})
         feasible = kept if limits is None else feasible
@@ -98,16 +97,6 @@ def check_combination(settings: Settings) -> None:
                 raise InputError(f"{name} would have no effect: on a table nothing is trained; set trials instead")
     elif method in SEARCHERS and settings["initial"]:
         raise InputError(f"initial would have no effect: {method} trains each architecture from nothing")
-
-
-def check_estimate(settings: Settings, task: Kind | None, space: SearchSpace) -> None:
-    """Refuse an estimator that cannot score these networks, and a searcher that asks for parts of what has no cheaper answer."""
-    name, method = estimator_of(settings), settings["method"]
-    _, _, *share = searcher_of(settings, method, space).ask()
-    if share and share[0] < 1 and ESTIMATORS[name].cheaper is None:
-        raise InputError(f"{method} asks for parts of estimates, and {name} has no cheaper answer: use another searcher or estimator")
-    if task:
-        estimator_on_data(name, settings, task)
 
 
 def check_network(space: str, supernet: Supernet, network: Mapping[str, Any]) -> None:

@@ -22,6 +22,7 @@ from supernet.search import Found
 from supernet.searchers import SEARCHERS, searcher_class
 from supernet.searchers.state import plain
 from supernet.settings import NOT_FOR_USERS, Settings, accepted, json_ready, keywords
+from supernet.space import SearchSpace
 from supernet.spaces import space as space_named
 from supernet.strategies import STRATEGIES
 from supernet.strategies import strategy as strategy_named
@@ -30,7 +31,7 @@ from supernet.task import usable
 from supernet.tasks import kind_for
 from supernet.train import peak_memory
 from supernet.workflow.building import sketch, supernet_settings
-from supernet.workflow.estimating import estimator_of, needs_of
+from supernet.workflow.estimating import estimator_of, needs_of, searcher_of
 from supernet.workflow.limits import bounds_of, limits_of, prices, warn_elsewhere
 from supernet.workflow.measuring import exported, holds_weights, measured_latency, milliseconds_by_part
 from supernet.workflow.methods import on_a_table, on_data, over_a_supernet
@@ -86,6 +87,7 @@ def check_search(settings: Settings) -> Settings:
     check_limits(settings)
     check_estimator(settings)
     supernet = sketch(settings)
+    check_parts(settings, name, supernet.space)
     if settings["judge"]["file"]:
         judge_of(settings, supernet.space)
     return with_recipe(settings, settings["space"])
@@ -119,6 +121,14 @@ def check_estimator(settings: Settings) -> None:
         given = {**{n: settings[n] for n in ("steps", "seconds", "weights")}, "estimator.epochs": settings["estimator"]["epochs"] != 1}
         for idle in (n for n, value in given.items() if value):
             raise InputError(f"{idle} would have no effect: {name} trains nothing; set trials instead")
+
+
+def check_parts(settings: Settings, searcher: str, space: SearchSpace) -> None:
+    """Refuse a searcher that asks for parts of what has no cheaper answer."""
+    _, _, *share = searcher_of(settings, searcher, space).ask()
+    name = estimator_of(settings)
+    if share and share[0] < 1 and ESTIMATORS[name].cheaper is None:
+        raise InputError(f"{searcher} asks for parts of estimates, and {name} has no cheaper answer: use another searcher or estimator")
 
 
 def plan_of(settings: Settings, out: Path | None = None, resume: bool = False) -> dict[str, Any]:
