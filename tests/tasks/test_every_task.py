@@ -76,6 +76,7 @@ def test_a_search_by_gradients_leads_to_a_delivered_network(tmp_path: Path, task
     assert written["onnx"]["difference"] < 1e-4
     about = json.loads((tmp_path / "x" / "model.json").read_text())
     assert about["inputs"][0]["shape"][kind.dimension] == "batch" and set(about["metadata"]["metrics"]) >= {f"test_{judged.name}"}
+    assert set(kind.meant) <= set(about["metadata"]) and set(stored(tmp_path / "r")["preprocessing"]) <= set(about["metadata"])
     report = (tmp_path / "r" / "report.html").read_text()
     assert f"Test {judged.name.replace('_', ' ')}" in report and ("%" in report or judged.unit != SHARE)
 

@@ -42,6 +42,7 @@ class Kind(Task):
     and section, the settings of a space that has none of its own. ``scored``: its metrics; by the first a run is judged.
     ``trainer``: what trains an evaluation network, and ``short``: its settings in a short training. ``dimension``: of what a network is
     fed, where examples are counted. ``unpriced``: why costs choose nothing among its networks; empty: they do.
+    ``meant``: what of ``about`` is said of a delivered network.
     Of the data that was read: ``sizes``: what networks for it are built with. ``about``: what outputs stand for. ``preprocessing``: how
     an input is made. ``decided``: settings of ``data`` that follow from it. ``counts``: examples by split.
     """
@@ -54,6 +55,7 @@ class Kind(Task):
     trainer: ClassVar[type[Retrain]] = Retrain
     short: ClassVar[Settings] = {"drop_path": 0.0}
     dimension: ClassVar[int] = 0
+    meant: ClassVar[tuple[str, ...]] = ("classes",)
     unpriced: ClassVar[str] = ""
 
     sizes: Settings
@@ -96,6 +98,11 @@ class Kind(Task):
 
     def keep(self, run: Run) -> None:
         """Write into a run what its outputs cannot be read without."""
+
+    @classmethod
+    def kept(cls, folder: Path) -> Settings:
+        """What was written so into the run of a folder, for the description of a delivered network."""
+        return {}
 
     def check_kept(self, folder: Path) -> None:
         """Raise ``InputError`` where a run's network was trained on data that this is not like."""

@@ -63,6 +63,7 @@ class LanguageModelling(Kind):
     trainer: ClassVar = Averaged
     short: ClassVar = {}
     dimension: ClassVar = 1
+    meant: ClassVar = ("level",)
     unpriced: ClassVar = "its cells all have the same size and take equally long; set network.hidden instead"
 
     def __init__(
@@ -143,6 +144,12 @@ class LanguageModelling(Kind):
     def keep(self, run: Run) -> None:
         """What the tokens stand for, by number."""
         run.write_json("vocabulary.json", list(self.vocabulary))
+
+    @classmethod
+    def kept(cls, folder: Path) -> Settings:
+        """The vocabulary, where the run has one."""
+        file = folder / "vocabulary.json"
+        return {"vocabulary": read_vocabulary(file)} if file.exists() else {}
 
     def check_kept(self, folder: Path) -> None:
         if list(self.vocabulary) != read_vocabulary(folder / "vocabulary.json"):

@@ -48,6 +48,7 @@ class Regression(Images):
         "r2": Metric(moments, unit=SHARE, gathered="sum", compute=determination),
         "mae": Metric(F.l1_loss, larger=False),
     }
+    meant: ClassVar = ("targets", "target_mean", "target_std")
     wrong = staticmethod(F.mse_loss)
 
     def __init__(self, found: ImageSet, settings: Mapping[str, Any], **how: Any):

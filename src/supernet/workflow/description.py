@@ -5,27 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 
 from supernet.naming.design import Design
-from supernet.records import read_vocabulary
 from supernet.settings import Settings
+from supernet.tasks import kind_for
 
 UNITS = {"latency": "ms", "energy": "mJ", "activations": "bytes", "storage": "bytes"}
 
 
 def description(folder: Path, there: Design) -> Settings:
-    """Preprocessing, classes or vocabulary, metrics, bounds, where the weights are from; what a run does not know is left out."""
-    stored = there.stored
+    """Preprocessing, what outputs stand for, metrics, bounds, where the weights are from; what a run does not know is left out."""
+    stored, kind = there.stored, kind_for(there.space, there.stored.get("task"))
     known = {**stored, **stored.get("trained", {})}
     found: Settings = {
         "weights": "trained from nothing" if "trained" in stored else "of the supernet, as the search left them",
         **stored.get("preprocessing", {}),
-        **{name: known[name] for name in ("classes", "level") if name in known},
+        **{name: known[name] for name in kind.meant if name in known},
         "metrics": stored.get("scores", {}),
         "bounds": {name: bound(name, stored) for name in stored.get("limits", {})},
     }
-    vocabulary = folder / "vocabulary.json"
-    if vocabulary.exists():
-        found["vocabulary"] = read_vocabulary(vocabulary)
-    return found
+    return {**found, **kind.kept(folder)}
 
 
 def bound(name: str, stored: Settings) -> Settings:
