@@ -13,7 +13,8 @@ import pytest
 from supernet.costs.objective import Objective
 from supernet.errors import InputError, RunError
 from supernet.executor import Call
-from supernet.explore import Exploration, explore
+from supernet.exploration import Exploration
+from supernet.explore import explore
 from supernet.searchers import SEARCHERS, Exhausted, make_searcher
 from supernet.space import Choice, SearchSpace
 

@@ -25,7 +25,8 @@ from supernet.described import described, described_network
 from supernet.errors import InputError, RunError, refuse_unknown
 from supernet.estimators.shared import SharedWeights
 from supernet.executor import Estimate, Executor, InProcess
-from supernet.explore import Exploration, explore
+from supernet.exploration import Exploration
+from supernet.explore import explore
 from supernet.layers.base import Supernet
 from supernet.layers.blend import comparing
 from supernet.mixture import Costing, Mix, Table
