@@ -104,11 +104,12 @@ def test_the_commands_of_the_readme_run(tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=NAME.get)
 def test_every_command_and_setting_of_a_page_exists(page: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Every line is parsed, its settings resolved and checked; the work behind it is left out."""
+    from supernet.plan import search as planned
     from supernet.report import page as report
     from supernet.workflow import comparing, delivery, profiling, retraining, searching
 
     def check_search(settings: dict[str, Any], *rest: Any) -> dict[str, Any]:
-        searching.check_search(settings)
+        planned.check_search(settings)
         return {}
 
     def check_retrain(settings: dict[str, Any], *rest: Any) -> dict[str, Any]:

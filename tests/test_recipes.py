@@ -6,12 +6,12 @@ import pytest
 
 from supernet.commands.search import SEARCH
 from supernet.errors import InputError
+from supernet.plan.search import check_search
 from supernet.recipes import CELLS, HOME, PAPER, recipe, under
 from supernet.settings import overlaid
 from supernet.spaces import SPACES
 from supernet.spaces import space as space_named
 from supernet.strategies import STRATEGIES
-from supernet.workflow.searching import check_search
 
 
 @pytest.mark.parametrize("space", [name for name in SPACES if "short" in space_named(name).recipes])

@@ -187,8 +187,7 @@ def search(
         else:
             assert objective is not None
             best = try_architectures(space, asker, estimate, trials, objective, run, costs=costs, passes=passes)
-            found = Found(space.matters(best[0].architecture), dict(best[0].scores or {}), supernet, history, best)
-            found.decided = among(best, objective, task)
+            found = replace(best_of(best, space, objective, task), supernet=supernet, history=history)
         found.multiply_adds = passes.total
         if limits:
             found.costs = limits.costs(space.check(found.architecture))
@@ -315,6 +314,13 @@ def try_architectures(
             return explore(space, searcher, numbered, budget, objective, costs=costs, **how)
     finally:
         progress.close()
+
+
+def best_of(trials: list[Trial], space: SearchSpace, objective: Objective, task: Task | None = None) -> Found:
+    """What ``try_architectures`` found: the first of the scored ``trials``, and whether it can be told from the others."""
+    best = trials[0]
+    decided = among(trials, objective, task)
+    return Found(space.matters(best.architecture), dict(best.scores or {}), trials=trials, decided=decided)
 
 
 def among(trials: Sequence[Trial], objective: Objective, task: Task | None = None) -> dict[str, Verdict]:

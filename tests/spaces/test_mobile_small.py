@@ -16,9 +16,10 @@ from supernet.commands.search import SEARCH
 from supernet.costs.count import macs, params
 from supernet.errors import InputError
 from supernet.naming.lookup import design
+from supernet.plan.bounds import limits_on
 from supernet.settings import resolve
 from supernet.spaces import mobile_small
-from supernet.workflow.limits import limits_of
+from supernet.tasks import kind_for
 
 DEEPEST = "mobile-small: k5e6 k5e6 k5e6 | k5e6 k5e6 k5e6 | k5e6 k5e6 k5e6"
 MIXED = "mobile-small: k3e3 k5e6 | k3e6 | k5e3 k3e3 k3e3"
@@ -69,7 +70,7 @@ def test_blocks_beyond_the_depth_do_not_matter() -> None:
 
 def test_costs_of_its_parts_add_up_to_the_counts_of_every_network() -> None:
     settings = resolve(SEARCH, None, [], {"space": "mobile-small", "limits.macs": 1e7})
-    limits = limits_of(settings, {"width": 0.5, "depths": (2, 2, 1), "shape": (1, 8, 8)})
+    limits = limits_on(settings, kind_for("mobile-small"), {"width": 0.5, "depths": (2, 2, 1), "shape": (1, 8, 8)})
     for seed in range(4):
         taken = limits.space.matters(limits.space.sample(Random(seed)))
         exact = design(mobile_small.notation(taken)).describe({"width": 0.5, "depths": (2, 2, 1), "shape": (1, 8, 8)})

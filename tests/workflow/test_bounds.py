@@ -155,11 +155,10 @@ def test_a_bound_that_was_missed_does_not_hold_in_python(
 
 def test_a_latency_that_is_measured_above_its_bound_does_not_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     slow = {"ms": 2.0, "over": 1.0, "holds": False, "bound": 1.0}
-    monkeypatch.setattr("supernet.workflow.searching.measured_latency", lambda *given: slow)
-    monkeypatch.setattr("supernet.workflow.searching.exported", lambda *given: None)
-    monkeypatch.setattr("supernet.workflow.searching.milliseconds_by_part", lambda *given: [])
-    monkeypatch.setattr("supernet.workflow.searching.warn_elsewhere", lambda settings: None)
-    monkeypatch.setattr("supernet.workflow.searching.check_limits", lambda settings: None)
+    monkeypatch.setattr("supernet.workflow.finishing.measured_latency", lambda *given: slow)
+    monkeypatch.setattr("supernet.workflow.finishing.exported", lambda *given: None)
+    monkeypatch.setattr("supernet.workflow.finishing.milliseconds_by_part", lambda *given: [])
+    monkeypatch.setattr("supernet.plan.search.check_limits", lambda settings: None)
     plain = Limits.of
 
     def timed(supernet: Supernet, example: Any, bounds: Any, measured: Any = None, margin: float = 0.0) -> Limits:

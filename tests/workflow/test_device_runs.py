@@ -26,13 +26,15 @@ from supernet.costs.latency.onnx import onnx_bytes
 from supernet.costs.latency.predictor import Predictor
 from supernet.costs.latency.table import LatencyTable
 from supernet.errors import InputError
+from supernet.plan.bounds import limits_on, open_network
+from supernet.plan.search import check_search
 from supernet.quantities import milliseconds
 from supernet.settings import resolve
+from supernet.tasks import kind_for
 from supernet.weights import checksum, read
-from supernet.workflow.limits import limits_of, open_network
 from supernet.workflow.profiling import profile_run
 from supernet.workflow.retraining import retrain_run
-from supernet.workflow.searching import check_search, search_run
+from supernet.workflow.searching import search_run
 
 Run = Callable[..., CompletedProcess[str]]
 
@@ -182,8 +184,9 @@ def test_what_the_table_was_short_of_is_left_as_a_margin(tables: dict[str, Path]
     table = LatencyTable.read(tables["proxyless"])
     network = {**SMALL["proxyless"], "stem": "cifar", "shape": (1, 8, 8)}
     assert 0 <= table.underestimate < 1
-    assert limits_of(settings("proxyless", tables["proxyless"], 2.0), network).aims == {"latency": 2.0 * (1 - table.underestimate)}
-    assert limits_of(settings("proxyless", tables["proxyless"], 2.0, **{"limits.margin": 0.25}), network).aims == {"latency": 1.5}
+    for margin, aim in ((None, 2.0 * (1 - table.underestimate)), (0.25, 1.5)):
+        given = settings("proxyless", tables["proxyless"], 2.0, **{"limits.margin": margin})
+        assert limits_on(given, kind_for("proxyless"), network, table).aims == {"latency": aim}
 
 
 def test_a_price_without_a_bound_is_the_papers(tables: dict[str, Path], tmp_path: Path) -> None:

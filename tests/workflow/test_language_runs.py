@@ -12,7 +12,7 @@ import torch
 
 from supernet import InputError, load
 from supernet.commands import evaluate
-from supernet.commands.compare import COMPARE
+from supernet.commands.compare import COMPARE, comparison
 from supernet.commands.profile import PROFILE
 from supernet.commands.retrain import RETRAIN
 from supernet.commands.search import SEARCH
@@ -20,6 +20,8 @@ from supernet.estimators.shared import SharedWeights
 from supernet.naming.catalogue import catalogue
 from supernet.naming.lookup import design
 from supernet.naming.supernets import describe_space
+from supernet.plan.recipe import with_recipe
+from supernet.plan.search import plan_search
 from supernet.settings import resolve
 from supernet.spaces import lstm
 from supernet.stopping import Interrupted
@@ -31,8 +33,7 @@ from supernet.workflow.comparing import compare_run
 from supernet.workflow.delivery import draw_design
 from supernet.workflow.profiling import check_profile
 from supernet.workflow.retraining import retrain_run
-from supernet.workflow.searching import check_search, search_run
-from supernet.workflow.tasks import with_recipe
+from supernet.workflow.searching import search_run
 
 CELL = "Genotype(recurrent=[('relu', 0), ('tanh', 1)], concat=range(1, 3))"
 SMALL = {"threads": 1, "data.limit": 8000, "data.batch_size": 16, "data.text.steps": 12}
@@ -78,9 +79,9 @@ def test_a_search_reads_the_embedded_text_by_the_papers_recipe(tmp_path: Path, m
 
 
 def test_second_order_on_recurrent_cells_clips_its_look_ahead() -> None:
-    assert strategy("darts-2nd").load("darts-rnn").func is ClippedDARTS  # type: ignore[attr-defined]
-    with pytest.raises(InputError, match="unknown setting of darts-2nd 'order'"):
-        check_search(settings("darts-2nd", **{"strategy.order": 1}))
+    assert strategy("darts-2nd").load("darts-rnn") is ClippedDARTS
+    with pytest.raises(InputError, match="order must be 2; got 1"):
+        plan_search(settings("darts-2nd", **{"strategy.order": 1}))
 
 
 def killed_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,7 +199,7 @@ def test_the_supernet_has_the_official_counts() -> None:
 def test_methods_are_compared_by_perplexity(tmp_path: Path) -> None:
     flags = {"space": "darts-rnn", "supernet.hidden": 8, "supernet.nodes": 3, "final.epochs": 1, "estimator.calibration": 2}
     wanted = resolve(COMPARE, None, [], {**SMALL, **flags, "trials": 2})
-    found = compare_run(["darts"], wanted, "3steps", 1, tmp_path / "c")
+    found = compare_run(comparison(["darts"], wanted, "3steps", 1), tmp_path / "c")
     assert found["metric"] == {"name": "perplexity", "larger": False, "unit": ""}
     line = json.loads((tmp_path / "c" / "results.jsonl").read_text().splitlines()[0])
     assert line["validation"] == found["methods"]["darts"]["validation"]["mean"] > 1

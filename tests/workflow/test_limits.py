@@ -12,12 +12,13 @@ from supernet.costs.objective import Objective
 from supernet.explore import explore
 from supernet.mixture import Mix
 from supernet.naming.design import Design
+from supernet.plan.bounds import limits_on
 from supernet.searchers import make_searcher
 from supernet.settings import resolve
 from supernet.space import SearchSpace
 from supernet.strategies import strategy
 from supernet.strategies.rules import strongest, within
-from supernet.workflow.limits import limits_of
+from supernet.tasks import kind_for
 
 SIZES: dict[str, dict[str, Any]] = {
     "darts": {"channels": 8, "cells": 5, "shape": (3, 32, 32)},
@@ -32,7 +33,7 @@ SIZES: dict[str, dict[str, Any]] = {
 
 def limits(space: str, **bounds: float) -> tuple[Limits, SearchSpace]:
     settings = resolve(SEARCH, None, [], {"space": space, **{f"limits.{name}": bound for name, bound in bounds.items()}})
-    made = limits_of(settings, SIZES[space])
+    made = limits_on(settings, kind_for(space), SIZES[space])
     return made, made.space
 
 

@@ -92,7 +92,7 @@ def run(call: SearchCall) -> dict[str, Any]:
 
 def holds(result: dict[str, Any]) -> bool:
     """Whether what was found keeps the bounds that were asked for."""
-    from supernet.workflow.searching import keeps_bounds
+    from supernet.workflow.finishing import keeps_bounds
 
     return keeps_bounds(result)
 

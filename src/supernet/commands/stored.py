@@ -13,8 +13,8 @@ from supernet.settings import RESOLVED, Settings, checked
 def settings_of(folder: Path) -> Settings:
     """The settings of a search or a retraining, over the recipe of its space; raises ``InputError``."""
     from supernet.naming.lookup import design
+    from supernet.plan.recipe import with_recipe
     from supernet.run import read_config
-    from supernet.workflow.tasks import with_recipe
 
     stored = read_config(folder)
     model = Search if stored.get("command") == "search" else Retrain

@@ -21,6 +21,12 @@ import yaml
 from supernet.compare import compare, on_table
 from supernet.decided import undecided
 from supernet.errors import InputError, unknown
+from supernet.plan.bounds import bounds_of
+from supernet.plan.recipe import with_recipe
+from supernet.plan.resolved import use_threads
+from supernet.plan.scoring import open_table
+from supernet.plan.search import check_search, plan_search
+from supernet.plan.supernets import sketch
 from supernet.progress import Progress
 from supernet.report.page import write_comparison
 from supernet.run import check_writable, read_history
@@ -33,12 +39,7 @@ from supernet.strategies.weights import Weights
 from supernet.tasks import kind_for
 from supernet.tasks.kind import Kind
 from supernet.workflow.children import Children
-from supernet.workflow.estimating import open_table
-from supernet.workflow.limits import bounds_of
-from supernet.workflow.planning import use_threads
-from supernet.workflow.searching import check_search, keeps_bounds
-from supernet.workflow.searching import plan_of as search_plan
-from supernet.workflow.tasks import with_recipe
+from supernet.workflow.finishing import keeps_bounds
 
 UNITS = {"evals": "trials", "epochs": "epochs", "steps": "steps", "s": "seconds"}
 
@@ -78,7 +79,7 @@ def compare_run(asked: Comparison, out: Path | None) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as temporary:
         folder, kind = out or Path(temporary), kind_for(settings["space"], settings["task"])
         if settings["table"]["file"]:
-            _, table = open_table(settings)
+            table = open_table(settings, sketch(settings).space)
             bounds = bounds_of(settings)
             if other := bounds.keys() - {"params", "macs"}:
                 raise InputError(f"on a table the bounds of a comparison are on params and macs, not on {', '.join(sorted(other))}")
@@ -147,7 +148,7 @@ def plan_of(asked: Comparison, out: Path | None) -> dict[str, Any]:
     use_threads(asked.settings)
     if out:
         check_writable(out)
-    own = {name: search_plan(search)["settings"]["resolved"] for name, search in asked.searches.items()}
+    own = {name: plan_search(search).config["resolved"] for name, search in asked.searches.items()}
     return {"settings": asked.settings, "methods": own, "budget": asked.budget, "seeds": asked.seeds}
 
 

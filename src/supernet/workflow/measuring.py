@@ -13,32 +13,31 @@ from supernet.costs.latency.table import LatencyTable
 from supernet.costs.parts import parts, taken
 from supernet.errors import InputError, RunError
 from supernet.naming.design import Design
+from supernet.plan.bounds import HOW, Bounded, here, open_network
 from supernet.run import Run
 from supernet.search import Found
 from supernet.settings import Settings, json_ready
-from supernet.space import Architecture
 from supernet.spaces import space as space_named
-from supernet.tasks import kind_for
+from supernet.tasks.kind import Kind
 from supernet.workflow.delivery import export_run, load
-from supernet.workflow.limits import HOW, here, open_network, own_table
 
 PLAIN = "median of a plain loop"  # over the runtime, a call after the other
 
 
-def measured_latency(settings: Settings, there: Design, network: nn.Module, predicted: float) -> dict[str, Any] | None:
+def measured_latency(bounded: Bounded, kind: type[Kind], there: Design, network: nn.Module, predicted: float) -> dict[str, Any] | None:
     """``network``, which is of ``there``, timed whole as the table was, and whether it keeps the bound; None on another machine."""
-    table = own_table(settings)
+    table = bounded.latencies
     if table is None:
         return None
     now, how = here(table), {name: table.machine[name] for name in HOW if name in table.machine}
     if "backend" not in now or table.differs(now):
         return None
     try:
-        timing = time_network(network, kind_for(settings["space"], settings["task"]).drawn(there.sized({}), 1), **how)
+        timing = time_network(network, kind.drawn(there.sized({}), 1), **how)
     except InputError as error:  # a backend that is not here
         print(f"warning: the network was not measured: {error}", file=sys.stderr)
         return None
-    bound, ms = settings["limits"]["latency"], rounded(timing.median_ms)
+    bound, ms = bounded.bounds.get("latency"), rounded(timing.median_ms)
     kept = {} if bound is None else {"bound": bound, "over": ms / bound - 1, "holds": ms <= bound}
     named = {"unit": "ms", "median": ms, "minimum": rounded(timing.minimum_ms), "calls": timing.visits, "how": PLAIN}
     shown = {name: now[name] for name in ("processor", *HOW)}
@@ -72,13 +71,13 @@ def exported(run: Run, settings: Settings, there: Design, found: Found) -> str |
         return None
 
 
-def milliseconds_by_part(settings: Settings, network: Settings, architecture: Architecture) -> list[tuple[str, float]]:
+def milliseconds_by_part(bounded: Bounded, kind: type[Kind], there: Design) -> list[tuple[str, float]]:
     """The parts that an architecture takes, in order, with the share that each has of the ms that the table predicts."""
-    table = own_table(settings)
+    table = bounded.latencies
     if not isinstance(table, LatencyTable):
         return []
-    supernet, sized = open_network(settings["space"], network)
-    found = taken(supernet.space, parts(supernet, kind_for(settings["space"], settings["task"]).drawn(sized, 1).to("meta")), architecture)
+    supernet, sized = open_network(there.space, there.settings)
+    found = taken(supernet.space, parts(supernet, kind.drawn(sized, 1).to("meta")), there.plan)
     alone = [(part.name, table.parts[part.name]) for part in found if table.parts.get(part.name)]
     total = sum(ms for _, ms in alone)
     whole = table.fit.offset + table.fit.scale * total

@@ -11,13 +11,13 @@ from supernet.costs.latency.profile import profile, profile_networks
 from supernet.costs.parts import parts
 from supernet.errors import InputError
 from supernet.layers.base import Supernet
+from supernet.plan.bounds import open_network
+from supernet.plan.resolved import with_resolved
 from supernet.run import check_writable
 from supernet.settings import Settings, defaults, json_ready
 from supernet.spaces import space as space_named
 from supernet.task import usable
 from supernet.tasks import kind_for
-from supernet.workflow.limits import open_network
-from supernet.workflow.planning import with_resolved
 
 
 def check_profile(

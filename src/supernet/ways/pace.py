@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from supernet.errors import InputError
@@ -12,6 +13,19 @@ from supernet.run import Run
 from supernet.task import Task
 
 EPOCHS = 6  # of a search in miniature, so that warm-ups and stages count for their share
+
+
+@dataclass(frozen=True)
+class Length:
+    """How long is trained: so many ``epochs``, or ``steps``, or as many steps as fit into ``seconds``."""
+
+    epochs: int
+    steps: int | None = None
+    seconds: float | None = None
+
+    def in_steps(self, make: Callable[[], Any], task: Task, run: Run) -> int | None:
+        """The number of steps, timed on the strategy ``make()`` where the length is in seconds; None: epochs count."""
+        return steps_for(self.seconds, make, task, run) if self.seconds else self.steps
 
 
 def steps_for(seconds: float, make: Callable[[], Any], task: Task, run: Run) -> int:

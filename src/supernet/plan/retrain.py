@@ -1,0 +1,122 @@
+"""A retraining before it is made: the network, its data and how it is trained, checked together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+from supernet.errors import InputError
+from supernet.naming.design import Design
+from supernet.naming.lookup import design
+from supernet.ops import AuxiliaryHead, DropPath
+from supernet.plan.recipe import with_recipe
+from supernet.plan.resolved import use_threads, with_resolved
+from supernet.plan.supernets import check_initial
+from supernet.settings import NOT_FOR_USERS, Settings, accepted, defaults
+from supernet.sketch import fitting
+from supernet.spaces import space as space_named
+from supernet.strategies.retrain import Retrain
+from supernet.strategies.weights import Weights
+from supernet.task import usable
+from supernet.tasks import kind_for
+from supernet.tasks.kind import Kind
+
+
+@dataclass(frozen=True)
+class RetrainPlan:
+    """A training of the network of ``there`` with ``sizes`` on ``task``, from the weights in the file ``initial`` or from nothing.
+
+    ``training``: settings of what trains it. ``beside``: whether what the task has to stand beside it is trained too.
+    ``found_by``, ``source``: what is said of where the architecture and the data are from. ``config``: what config.yaml of its run holds,
+    every setting with its value.
+    """
+
+    there: Design
+    task: Kind
+    sizes: Settings
+    training: Mapping[str, Any]
+    epochs: int
+    save_every: float
+    seed: int
+    device: str
+    initial: str | None
+    beside: bool
+    found_by: Mapping[str, Any]
+    source: str
+    config: Settings
+
+    def strategy(self, model: nn.Module) -> Retrain:
+        """What trains a network."""
+        made: Retrain = self.task.paced(self.task.trainer(model, self.task, **self.training))
+        return made
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """What ``--dry-run`` prints: all settings with their values, the network and its costs, the number of examples."""
+        described = self.there.describe(self.sizes)
+        return {"settings": self.config, **{k: described[k] for k in ("params", "macs", "genotype")}, "examples": self.task.counts}
+
+
+def plan_retrain(settings: Settings) -> RetrainPlan:
+    """Read the data, build the network without storage, and refuse what the retraining would refuse, up to its first step.
+
+    Raises ``InputError``. Sets the number of threads, since results depend on it.
+    """
+    settings, there = check_retrain(settings)
+    use_threads(settings)
+    task = kind_for(there.space, settings["task"]).read(settings, testing=True)
+    sizes = {**there.settings, **task.sizes, **settings["network"]}
+    network = fitting(f"a network of {there.space}", partial(there.network, sizes))
+    check_acting(network, settings["retrain"])
+    if settings["initial"]:
+        check_initial(network, settings["initial"])
+    training = {"weights": partial(Weights, **{"lr_min": 0.0, **settings["weights"]}), **settings["retrain"]}
+    start = task.data.state_dict()
+    task.trainer(network, task, **training)  # which refuses what it would refuse
+    task.data.load_state_dict(start)
+    return RetrainPlan(
+        there,
+        task,
+        sizes,
+        training,
+        **{name: settings[name] for name in ("epochs", "save_every", "seed", "device", "initial", "beside")},
+        found_by=there.stored.get("found_by", {"architecture": settings["architecture"]}),
+        source=settings["data"]["source"],
+        config=with_resolved(settings, resolved(settings, there, task, sizes)),
+    )
+
+
+def check_retrain(settings: Settings) -> tuple[Settings, Design]:
+    """The settings of a retraining over the recipe of the space, and the design; refuses what is wrong without reading data."""
+    if settings["architecture"] is None:
+        raise InputError("a retraining needs an architecture: a run, a file, a published name or a notation")
+    usable(settings["device"])
+    there = design(settings["architecture"])
+    settings = {**settings, "task": settings["task"] or there.stored.get("task")}
+    accepted("retrain", kind_for(there.space, settings["task"]).trainer, settings["retrain"], fixed=NOT_FOR_USERS["retrain"])
+    accepted("weights", Weights, settings["weights"], fixed=NOT_FOR_USERS["weights"])
+    space_named(there.space).network.accepted(settings["network"])
+    return with_recipe(settings, there.space), there
+
+
+def check_acting(network: nn.Module, given: Settings) -> None:
+    """Refuse settings of the training that act on parts which ``network`` does not have."""
+    if given.get("auxiliary") and not any(isinstance(module, AuxiliaryHead) for module in network.modules()):
+        raise InputError("retrain.auxiliary weighs the loss of an auxiliary head, and this network has none: ask for one with --auxiliary")
+    if given.get("drop_path") and not any(isinstance(module, DropPath) for module in network.modules()):
+        raise InputError("retrain.drop_path acts on networks of cells that drop paths, and this network has no such place: leave it out")
+
+
+def resolved(settings: Settings, there: Design, task: Kind, sizes: Settings) -> Settings:
+    """Section -> all its values, those that are not given too."""
+    return {
+        "network": {**defaults(space_named(there.space).network.sizes), **there.sized(sizes)},
+        "data": {**settings["data"], **task.decided},
+        "metrics": task.scores(),
+        "retrain": {**defaults(task.trainer, NOT_FOR_USERS["retrain"]), **settings["retrain"]},
+        "weights": {**defaults(Weights, NOT_FOR_USERS["weights"]), **Weights.usual, "lr_min": 0.0, **settings["weights"]},
+    }

@@ -1,0 +1,52 @@
+"""The way to an architecture by scoring single ones on data: trained from nothing, or without any training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+from supernet.costs.limits import Limits
+from supernet.costs.objective import Objective
+from supernet.estimators.scratch import FromScratch
+from supernet.executor import Estimate
+from supernet.randomness import seed_everything
+from supernet.run import Run
+from supernet.search import Found, best_of, try_architectures
+from supernet.searchers import Searcher
+from supernet.space import SearchSpace
+from supernet.tasks.kind import Kind
+from supernet.ways.pace import Length
+
+
+@dataclass(frozen=True)
+class OnData:
+    """Ask a searcher, score what it asks for, tell it.
+
+    ``estimate``: what scores an architecture, in so many steps where it trains. ``train``: one training, by which a budget in seconds
+    is timed. ``objective``: with its limits; ``limits``: what architectures cost, where anything is bound or priced.
+    """
+
+    task: Kind
+    space: SearchSpace
+    searcher: Callable[[SearchSpace], Searcher]
+    estimate: Callable[[int | None], Estimate]
+    train: Callable[[], FromScratch]
+    objective: Objective
+    length: Length
+    trials: int
+    seed: int
+    limits: Limits | None = None
+
+    def find(self, run: Run) -> Found:
+        """Search in a run; the best of the trials, and all of them."""
+        seed_everything(self.seed)
+        drawn = self.space.sample(Random(self.seed))
+        steps = self.length.in_steps(lambda: self.train().begin(drawn), self.task, run)
+        each = None if steps is None else max(steps // self.trials, 1)
+        costs, searcher = self.limits.costs if self.limits else None, self.searcher(self.space)
+        trials = try_architectures(self.space, searcher, self.estimate(each), self.trials, self.objective, run, costs=costs)
+        found = best_of(trials, self.space, self.objective, self.task)
+        found.data = {"preprocessing": self.task.preprocessing, **self.task.about}
+        return found
+

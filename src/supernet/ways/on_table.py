@@ -1,0 +1,39 @@
+"""The way to an architecture on a benchmark table, on which others have trained them all."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from supernet.costs.limits import Limits
+from supernet.costs.objective import Objective
+from supernet.estimators.tabular import Table
+from supernet.run import Run
+from supernet.search import Found, best_of, try_architectures
+from supernet.searchers import Searcher
+from supernet.space import Architecture, SearchSpace
+
+
+@dataclass(frozen=True)
+class OnTable:
+    """Ask a searcher, look up what it asks for, tell it. ``limits``: for costs that the table has not."""
+
+    space: SearchSpace
+    table: Table
+    searcher: Callable[[SearchSpace], Searcher]
+    objective: Objective
+    trials: int
+    limits: Limits | None = None
+
+    def find(self, run: Run) -> Found:
+        """Search in a run; the best of the trials, and all of them."""
+        if self.table.note:
+            print(f"note: {self.table.note}", file=sys.stderr)
+        searcher = self.searcher(self.space)
+        trials = try_architectures(self.space, searcher, self.table.estimate, self.trials, self.objective, run, costs=self.costs)
+        return best_of(trials, self.space, self.objective)
+
+    def costs(self, architecture: Architecture) -> dict[str, float]:
+        """What an architecture costs, by the table where it says so."""
+        return {**(self.limits.costs(architecture) if self.limits else {}), **self.table.costs(architecture)}

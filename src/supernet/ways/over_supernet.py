@@ -1,0 +1,110 @@
+"""The way to an architecture over a supernet, and random search of equal cost beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from typing import Any
+
+from supernet.costs.limits import Limits
+from supernet.decided import Verdict, by_difference
+from supernet.estimators.scratch import FromScratch
+from supernet.layers.base import Supernet
+from supernet.randomness import seed_everything
+from supernet.run import Run
+from supernet.search import Found, Watch, default_objective, search
+from supernet.searchers import Searcher
+from supernet.settings import Settings
+from supernet.space import Architecture, SearchSpace
+from supernet.task import Task
+from supernet.tasks.kind import Kind
+from supernet.ways.baseline import random_baseline
+from supernet.ways.pace import Length
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """Random search of equal cost: so many ``trials``, each trained as ``train(steps)`` does."""
+
+    trials: int
+    train: Callable[[int | None], FromScratch]
+
+
+@dataclass(frozen=True)
+class OverSupernet:
+    """Train a supernet by a method, and ask the method or a searcher.
+
+    ``build``: makes the supernet, which was seeded; ``sizes``: what it is built with. ``strategy``: the method on a supernet; prices adapt,
+    so each call makes one of its own. ``searcher``: what tries architectures where the method has no opinion. ``watch``: what looks on.
+    ``limits``: where anything is bound or priced; ``feasible``: an architecture that keeps them, where one is known.
+    """
+
+    task: Kind
+    build: Callable[[], Supernet]
+    sizes: Settings
+    strategy: Callable[[Supernet], Any]
+    searcher: Callable[[SearchSpace], Searcher]
+    length: Length
+    trials: int
+    calibration: int
+    save_every: float
+    seed: int
+    watch: Callable[[Run, Supernet], Watch]
+    limits: Limits | None = None
+    feasible: Architecture | None = None
+    baseline: Baseline | None = None
+
+    def find(self, run: Run) -> Found:
+        """Search in a run; what was found, with its baseline."""
+        task, start = self.task, self.task.data.state_dict()
+        task.keep(run)
+        supernet = self.build()
+        task.place(supernet)
+        steps = self.length.in_steps(lambda: self.strategy(deepcopy(supernet)), task, run)
+        seed_everything(self.seed)
+        strategy = self.strategy(supernet)
+        found = search(
+            supernet,
+            task,
+            strategy,
+            epochs=self.length.epochs,
+            steps=steps,
+            out=run,
+            searcher=self.searcher(supernet.space),
+            trials=self.trials,
+            limits=self.limits,
+            calibration=self.calibration,
+            save_every=self.save_every,
+            watch=self.watch(run, supernet),
+            count=self.baseline is not None,
+        )
+        found.data = {"preprocessing": task.preprocessing, **task.about}
+        found.built = {**self.sizes, **strategy.built}
+        if self.baseline:
+            task.forget(start)
+            self._beside(self.baseline, found, run, supernet.space)
+        return found
+
+    def _beside(self, baseline: Baseline, found: Found, run: Run, space: SearchSpace) -> None:
+        limits = self.limits
+        found.baseline = random_baseline(
+            run,
+            space,
+            found.multiply_adds,
+            baseline.train,
+            found.architecture,
+            trials=baseline.trials,
+            seed=self.seed,
+            objective=replace(default_objective(self.task), limits=limits.aims if limits else {}),
+            costs=limits.costs if limits else None,
+            feasible=self.feasible,
+        )
+        found.decided |= against_random(found, self.task)
+
+
+def against_random(found: Found, task: Task) -> dict[str, Verdict]:
+    """Whether what was found beats the best of its baseline, trained alike, by what the task is judged by."""
+    judged = task.judged
+    own, other = (found.baseline[whose][judged.name] for whose in ("found", "scores"))
+    return {"baseline": by_difference(own, other, task.examples() if judged.counted else None, judged.larger)}
