@@ -288,7 +288,7 @@ def test_mixed_precision_is_one_flag_of_every_training() -> None:
 
 
 def test_lists_name_everything_and_whom_to_cite() -> None:
-    without = ("random", "grid", "digits", "digit-pairs", "cifar10", "cifar100", "mnist", "ptb", "shakespeare")
+    without = ("random", "grid", "digits", "digit-pairs", "digit-scenes", "diabetes", "cifar10", "cifar100", "mnist", "ptb", "shakespeare")
     for what in ("methods", "searchers", "estimators", "spaces", "data", "architectures"):
         names = document("list", what)
         assert names and len(set(names)) == len(names)

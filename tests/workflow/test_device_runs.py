@@ -244,7 +244,7 @@ def test_mistakes_are_one_line(cli: Run, tables: dict[str, Path], tmp_path: Path
         ((*start, "--max-latency", "2ms", "--latency-table", tmp_path / "none.json"), "cannot be read"),
         ((*start, "--set", "price.weight=3"), "nothing is priced"),
         (("profile", "--space", "fbnet"), "--out latency.json"),
-        (("profile", "--space", "darts-rnn", "--out", "x.json"), "nothing to choose by latency"),
+        (("profile", "--space", "darts-rnn", "--out", "x.json"), "latencies choose nothing in darts-rnn"),
         (("profile", "--space", "fbnet", "--backend", "onnx", "--out", "x.json"), "did you mean 'onnxruntime'"),
     ):
         done = cli(*arguments)
