@@ -139,3 +139,4 @@ def test_wrong_settings_are_refused(settings: dict[str, Any]) -> None:
 def test_the_method_learns_a_threshold_between_each_two_sizes() -> None:
     assert describe_space("single-path", "single-path", {})["alphas"] == 20 + 15 * 2 + 5  # five layers cannot be left out
     assert describe_space("single-path", "fbnet", {})["alphas"] == 20 * 2 + 15 * 3 + 5 * 2
+    assert describe_space("darts", "single-path", {})["alphas"] == 2 * 14 * 7  # inputs have none

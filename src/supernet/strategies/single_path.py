@@ -75,8 +75,8 @@ class SinglePath(Gradient):
 
     @classmethod
     def logits(cls, choice: Choice) -> int:
-        """A threshold between each two sizes."""
-        return len(choice.options) - 1
+        """A threshold between each two sizes of a choice that takes one."""
+        return len(choice.options) - 1 if choice.pick is None else 0
 
     def begin(self, supernet: Supernet) -> None:
         self.blocks = blocks_of(supernet)
