@@ -76,7 +76,7 @@ class TextData(Section):
     activation: Amount = Field(default=0.0, description="weight of the penalty on the outputs")
 
 
-class Data(Section):
+class DataSettings(Section):
     """What is learnt from."""
 
     source: Annotated[Text | None, Flag("--data")] = Field(
@@ -96,8 +96,8 @@ class Data(Section):
     text: TextData = TextData()
 
 
-class RetrainData(Data):
-    """As ``Data``, with the defaults of a retraining."""
+class RetrainDataSettings(DataSettings):
+    """As ``DataSettings``, with the defaults of a retraining."""
 
     batch_size: Annotated[BatchSize | None, Flag("--batch-size")] = Field(
         default=None, description="images a batch, 96; of text: strands, 64"

@@ -12,7 +12,7 @@ from supernet.commands.call import Resumable
 from supernet.commands.command import Command
 from supernet.flags import Flag
 from supernet.quantities import Epochs
-from supernet.sections import AUXILIARY, CELLS, CHANNELS, Machine, Notation, Open, RetrainData, Text
+from supernet.sections import AUXILIARY, CELLS, CHANNELS, Machine, Notation, Open, RetrainDataSettings, Text
 from supernet.settings import Settings
 
 
@@ -27,7 +27,7 @@ class Retrain(Machine):
         default=None, description="what is learnt (supernet list tasks); none: as the run has it, or the first task that the space is for"
     )
     epochs: Annotated[Epochs, Flag("--epochs")] = Field(default=600, description="passes over the training data")
-    data: RetrainData = RetrainData()
+    data: RetrainDataSettings = RetrainDataSettings()
     network: Annotated[Open, CELLS, CHANNELS, AUXILIARY] = Field(
         default={}, description="of the evaluation network: those of the source, then of the space"
     )

@@ -18,7 +18,7 @@ from supernet.sections import (
     AlarmSettings,
     Baseline,
     Bounds,
-    Data,
+    DataSettings,
     Estimator,
     JudgeSettings,
     Machine,
@@ -47,7 +47,7 @@ class Search(Machine):
     seconds: Seconds | None = Field(
         default=None, description="a budget instead of epochs: a few steps are timed, and the number that fits is kept in budget.json"
     )
-    data: Data = Data()
+    data: DataSettings = DataSettings()
     table: TableFile = TableFile()
     supernet: Annotated[Open, CHANNELS, CELLS] = Field(default={}, description="of the network that is searched: those of the space")
     network: Open = Field(default={}, description="of the evaluation network that is described and limited: those of the space")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from supernet.errors import InputError
-from supernet.sections import Data, RetrainData
+from supernet.sections import DataSettings, RetrainDataSettings
 from supernet.settings import Settings
 from supernet.spaces import space as space_named
 from supernet.strategies import STRATEGIES
 from supernet.tasks import kind_for
 
-USUAL: Settings = {"search": Data().model_dump(), "retrain": RetrainData().model_dump()}  # the section ``data``
+USUAL: Settings = {"search": DataSettings().model_dump(), "retrain": RetrainDataSettings().model_dump()}  # the section ``data``
 
 
 def with_recipe(settings: Settings, space: str) -> Settings:

@@ -48,7 +48,11 @@ class MultiLabel(Images):
     scored: ClassVar = {
         "average_precision": Metric(lambda outputs, targets: (outputs, targets), unit=SHARE, gathered="all", compute=mean_average_precision)
     }
-    wrong = staticmethod(F.binary_cross_entropy_with_logits)
+
+    @staticmethod
+    def wrong(outputs: Tensor, targets: Tensor, /) -> Tensor:
+        """Binary cross-entropy of logits and 0 or 1, both (B, labels), the mean over both: ()."""
+        return F.binary_cross_entropy_with_logits(outputs, targets)
 
     @classmethod
     def load(cls, settings: Mapping[str, Any]) -> ImageSet:
