@@ -59,6 +59,12 @@ def test_a_difference_from_random_search_within_the_noise_is_no_difference() -> 
     assert by_difference(0.93, 0.80, 700)["says"].endswith("better") and by_difference(0.80, 0.93, 700)["says"].endswith("worse")
 
 
+def test_where_the_noise_of_a_score_is_not_known_the_verdict_says_so() -> None:
+    assert "by chance by an unknown amount" in by_trials([0.3, 0.4])["says"]  # type: ignore[index]
+    assert "by chance by an unknown amount" in by_difference(0.30, 0.29, None)["says"]
+    assert "unknown" not in by_difference(0.80, 0.60, 500)["says"]
+
+
 def test_a_rank_correlation_within_chance_ranks_nothing() -> None:
     assert by_ranking(0.1, 50)["decided"] is by_ranking(None, 50)["decided"] is by_ranking(-0.9, 50)["decided"] is False
     assert by_ranking(0.3, 50)["decided"] is True

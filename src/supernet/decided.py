@@ -17,6 +17,7 @@ Verdict = dict[str, Any]  # {"decided": bool, "says": a sentence} and the number
 # at 0.99 the logits of 8 options deviate by 0.2, so that an option is believed in 1.2 times as much as on average.
 UNIFORM = 0.99
 SURE = 1.96  # deviations of a normal interval of 95 %
+UNKNOWN = "which may differ by chance by an unknown amount"  # of scores that are no shares of known examples
 MOST = 0.75  # of the trials: where so many cannot be told from the best, the search did not find it
 
 
@@ -61,7 +62,7 @@ def by_trials(scores: Sequence[float], examples: int | None = None) -> Verdict |
     best = max(scores)
     alike = sum(best - score <= margin(best, score, examples) for score in scores)
     facts = {"alike": alike, "trials": len(scores), **({"examples": examples} if examples else {})}
-    by = f"by {examples} validation examples" if examples else "by their scores"
+    by = f"by {examples} validation examples" if examples else f"by their scores, {UNKNOWN}"
     says = f"{alike} of {len(scores)} trials, the best among them, cannot be told apart {by}"
     if alike < 2:
         return {"decided": True, "says": f"the best of {len(scores)} trials can be told from all others {by}", **facts}
@@ -77,7 +78,8 @@ def by_difference(found: float, random: float, examples: int | None, larger: boo
     shown = [f"{100 * x:.2f} %" if noise else f"{x:.4g}" for x in (found, random)]
     than = f"what was found scores {shown[0]}, the best of random search {shown[1]}"
     chance = f"{examples} validation examples differ by {100 * noise:.2f} points by chance" if noise else "the scores are equal"
-    says = f"{than}: {'better' if ahead > 0 else 'worse'}" if decided else f"{than}, which is no difference: {chance}"
+    known = "" if noise else f", {UNKNOWN}; supernet compare shows it by seeds"
+    says = f"{than}: {'better' if ahead > 0 else 'worse'}{known}" if decided else f"{than}, which is no difference: {chance}"
     return {"decided": decided, "says": says, "difference": round(ahead, 6), "noise": round(noise, 6)}
 
 
