@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from supernet.commands import COMMANDS
-from supernet.flags import Setting, settings_of
+from supernet.settings.flags import Setting, settings_of
 
 PAGE = Path(__file__).with_name("settings.md")
 TABLE = re.compile(r"(<!-- settings: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from supernet import InputError, OneOf, Supernet, Task, search
 from supernet.commands.search import SEARCH
 from supernet.run import Run
-from supernet.settings import resolve
+from supernet.settings.given import resolve
 from supernet.space import Architecture
 from supernet.spaces import cell, nasbench201, nasbench_macro, recurrent
 from supernet.stopping import Interrupted

@@ -13,9 +13,9 @@ from supernet.commands import COMMANDS
 from supernet.commands.call import Planned, document
 from supernet.commands.command import Command, function_of, parameter_of
 from supernet.errors import InputError
-from supernet.flags import Flag, Section, settings_of
-from supernet.quantities import Count
-from supernet.sections import CHANNELS, Open
+from supernet.settings.flags import Flag, Section, settings_of
+from supernet.settings.quantities import Count
+from supernet.settings.sections import CHANNELS, Open
 
 MACHINE = {"--seed", "--device", "--threads"}
 DATA = {"--data", "--limit-data", "--batch-size", "--channels", "--cells"}

@@ -17,8 +17,8 @@ from torch.nn import functional as F
 
 import supernet
 from supernet import ElasticConv2d, OneOf, Supernet, Task, derive
-from supernet.convolutions import routed, strided
 from supernet.mixture import one_hot
+from supernet.modules.convolutions import routed, strided
 from supernet.ops import FactorizedReduce
 from supernet.strategies.retrain import Retrain
 

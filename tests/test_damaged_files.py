@@ -24,12 +24,12 @@ from supernet.costs.latency.published import kind_of, lookup
 from supernet.costs.latency.table import LatencyTable
 from supernet.errors import InputError, RunError
 from supernet.estimators.tabular import Table
+from supernet.files.readers import read_text
+from supernet.files.records import read_architecture, read_pace, read_vocabulary, result_of
 from supernet.naming.lookup import design
-from supernet.readers import read_text
-from supernet.records import read_architecture, read_pace, read_vocabulary, result_of
 from supernet.run import read_config, read_history
 from supernet.search import warm_start
-from supernet.settings import checked, resolve
+from supernet.settings.given import checked, resolve
 from supernet.space import Choice, SearchSpace
 
 ODD: tuple[Any, ...] = (None, "x", "", [], {}, [1], {"a": 1}, True, -1, 0, 1.5, 1e30, float("nan"), 10**9, 10**40, [[[]]], "3x32x32")

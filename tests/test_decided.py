@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from supernet import OneOf, Supernet, Task, search
 from supernet.commands.search import SEARCH
 from supernet.decided import by_alphas, by_difference, by_ranking, by_trials, entropies, margin
-from supernet.settings import resolve
+from supernet.settings.given import resolve
 from supernet.workflow.searching import search_run
 
 

@@ -21,9 +21,9 @@ from supernet import cli
 from supernet.commands import COMMANDS
 from supernet.data import SETS
 from supernet.estimators import ESTIMATORS
-from supernet.flags import settings_of
 from supernet.searchers import SEARCHERS
-from supernet.settings import accepted
+from supernet.settings.flags import settings_of
+from supernet.settings.given import accepted
 from supernet.spaces import SPACES
 from supernet.spaces import space as space_named
 from supernet.spaces.nasbench201 import OPERATIONS

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from supernet.costs.objective import Objective
 from supernet.errors import InputError, RunError
-from supernet.exploration import Exploration
-from supernet.explore import explore
+from supernet.explore.exploration import Exploration
+from supernet.explore.loop import explore
 from supernet.run import Run
 from supernet.search import try_architectures
 from supernet.searchers import make_searcher

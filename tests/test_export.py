@@ -21,8 +21,8 @@ from torch import Tensor, nn
 import supernet
 from supernet.errors import InputError, RunError
 from supernet.export import Exported, export, try_export
+from supernet.modules.weights import checksum
 from supernet.version import VERSION
-from supernet.weights import checksum
 
 SHAPE = (1, 10, 14)  # one channel, not square
 

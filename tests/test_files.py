@@ -8,7 +8,7 @@ import numpy
 import pytest
 
 import supernet
-from supernet.files import move_whole, write_whole
+from supernet.files.whole import move_whole, write_whole
 
 
 @pytest.fixture

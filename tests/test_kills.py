@@ -26,7 +26,7 @@ import torch
 from forks import Ended, Forks, plain
 from supernet.recipes import HOME
 from supernet.searchers import SEARCHERS, make_searcher
-from supernet.settings import defaults, keywords
+from supernet.settings.given import defaults, keywords
 from supernet.space import Choice, SearchSpace
 from supernet.spaces import space as space_named
 from supernet.strategies import STRATEGIES

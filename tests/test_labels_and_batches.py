@@ -16,7 +16,7 @@ from supernet.data.batches import Batches
 from supernet.data.images import load
 from supernet.data.streams import Data
 from supernet.estimators.shared import SharedWeights
-from supernet.sections import DataSettings
+from supernet.settings.sections import DataSettings
 from supernet.tasks.classification import Classification
 
 

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from oracles import assert_signature, fill, inputs
 from supernet import ops
 from supernet.errors import InputError
-from supernet.memo import memo, once
+from supernet.modules.memo import memo, once
 from supernet.spaces.cell import BUILD
 
 OFFICIAL = [  # 4 channels, affine-free, training mode, from https://github.com/quark0/darts

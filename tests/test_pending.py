@@ -12,9 +12,9 @@ import pytest
 
 from supernet.costs.objective import Objective
 from supernet.errors import InputError, RunError
-from supernet.executor import Call
-from supernet.exploration import Exploration
-from supernet.explore import explore
+from supernet.explore.executor import Call
+from supernet.explore.exploration import Exploration
+from supernet.explore.loop import explore
 from supernet.searchers import SEARCHERS, Exhausted, make_searcher
 from supernet.space import Choice, SearchSpace
 

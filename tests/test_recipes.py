@@ -8,7 +8,7 @@ from supernet.commands.search import SEARCH
 from supernet.errors import InputError
 from supernet.plan.search import check_search
 from supernet.recipes import CELLS, HOME, PAPER, recipe, under
-from supernet.settings import overlaid
+from supernet.settings.given import overlaid
 from supernet.spaces import SPACES
 from supernet.spaces import space as space_named
 from supernet.strategies import STRATEGIES

@@ -20,7 +20,7 @@ from supernet.commands.search import SEARCH, Search
 from supernet.errors import InputError
 from supernet.plan.search import check_search
 from supernet.searchers import SEARCHERS, searcher_class
-from supernet.settings import NOT_FOR_USERS, accepted, checked, defaults, keywords, resolve, value_of
+from supernet.settings.given import NOT_FOR_USERS, accepted, checked, defaults, keywords, resolve, value_of
 from supernet.spaces import SPACES
 from supernet.spaces import space as space_named
 from supernet.strategies import STRATEGIES

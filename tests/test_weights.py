@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from supernet.errors import RunError
-from supernet.weights import KEY, fill, pack, read, structure
+from supernet.modules.weights import KEY, fill, pack, read, structure
 
 
 class Node(nn.Module):

@@ -20,11 +20,11 @@ from supernet.costs.objective import Objective
 from supernet.decided import by_seeds
 from supernet.errors import InputError, RunError
 from supernet.estimators.tabular import Table
-from supernet.explore import explore
-from supernet.files import write_whole
+from supernet.explore.loop import explore
+from supernet.files.readers import read_text
+from supernet.files.records import result_of
+from supernet.files.whole import write_whole
 from supernet.metrics import Score
-from supernet.readers import read_text
-from supernet.records import result_of
 from supernet.run import held
 from supernet.searchers import make_searcher
 from supernet.searchers.assured import Assured

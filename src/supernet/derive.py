@@ -12,9 +12,9 @@ from torch import nn
 from supernet.errors import InputError
 from supernet.layers.base import Searchable, Supernet
 from supernet.mixture import one_hot
-from supernet.modes import evaluating
+from supernet.modules.modes import evaluating
+from supernet.modules.plain import Absent, plain
 from supernet.ops import ONE_VALUE
-from supernet.plain import Absent, plain
 from supernet.space import Architecture
 
 
@@ -22,7 +22,7 @@ def derive(supernet: Supernet, architecture: Mapping[str, Any], *example: Any) -
     """A plain module, in evaluation mode, that computes what ``supernet`` computes under ``architecture``, with its weights.
 
     ``example``: inputs of one forward pass, by which elastic layers learn their input sizes. Nothing of this package is left in it: see
-    ``supernet.plain``, also for what is an exception.
+    ``supernet.modules.plain``, also for what is an exception.
     Raises ``InputError`` where the architecture is not one of the supernet's space.
     """
     arch = supernet.space.check(architecture)

@@ -1,6 +1,6 @@
 """Operations that search spaces are made of.
 
-Those without parameters compute once per input and forward pass of a supernet (``supernet.memo``). All padding keeps sizes:
+Those without parameters compute once per input and forward pass of a supernet (``supernet.modules.memo``). All padding keeps sizes:
 stride 2 gives ceil(size / 2) everywhere, so that odd sizes work too.
 """
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from supernet.errors import InputError
-from supernet.memo import once
+from supernet.modules.memo import once
 
 ONE_VALUE = "more than 1 value per channel"  # in what torch says where a batch norm has nothing to take a variance of
 

@@ -22,12 +22,12 @@ import torch
 import yaml
 
 from supernet.errors import InputError, RunError
-from supernet.files import write_whole
+from supernet.files.readers import json_of, read_text, read_yaml
+from supernet.files.typed import typed
+from supernet.files.whole import write_whole
+from supernet.modules.weights import pack
 from supernet.randomness import random_states, set_random_states
-from supernet.readers import json_of, read_text, read_yaml
 from supernet.stopping import AtOnce, Interrupted
-from supernet.typed import typed
-from supernet.weights import pack
 
 SYNC_EVERY = 0.5  # seconds between syncs of lines that would be made again
 MAY_CHANGE = ("device", "save_every", "threads")  # on resumption: all other settings decide what the result is
@@ -111,7 +111,7 @@ class Run:
         return self.write(name, json.dumps(content, indent=2) + "\n")
 
     def write_weights(self, model: torch.nn.Module, *example: Any) -> Path:
-        """Write a model's tensors as weights.safetensors, bound to the model; ``example``: its inputs, see ``supernet.weights.pack``."""
+        """Write a model's tensors as weights.safetensors, bound to the model; ``example``: its inputs (see ``modules.weights.pack``)."""
         return self.write("weights.safetensors", pack(model, *example))
 
     def append(self, line: Mapping[str, Any], again: bool = False) -> None:

@@ -24,31 +24,31 @@ from supernet.derive import derive
 from supernet.described import described, described_network
 from supernet.errors import InputError, RunError, refuse_unknown
 from supernet.estimators.shared import SharedWeights
-from supernet.executor import Estimate, Executor, InProcess
-from supernet.exploration import Exploration
-from supernet.explore import explore
+from supernet.explore.executor import Estimate, Executor, InProcess
+from supernet.explore.exploration import Exploration
+from supernet.explore.loop import explore
+from supernet.explore.trial import Trial, front
+from supernet.files.records import FORMAT
+from supernet.files.typed import value_as
 from supernet.layers.base import Supernet
 from supernet.layers.blend import comparing
 from supernet.mixture import Costing, Mix, Table
+from supernet.modules.weights import read
 from supernet.progress import Progress, within
-from supernet.quantities import Amount, Count, CountOrNone, Epochs, Seed
 from supernet.randomness import seed_everything
-from supernet.records import FORMAT
 from supernet.report.page import write_report
 from supernet.run import Run
 from supernet.searchers import Searcher, make_searcher
 from supernet.searchers.assured import Assured
 from supernet.searchers.state import plain
-from supernet.settings import keywords
+from supernet.settings.given import keywords
+from supernet.settings.quantities import Amount, Count, CountOrNone, Epochs, Seed
 from supernet.space import Architecture, SearchSpace
 from supernet.stopping import Interrupted, interruptible, one_at_a_time
 from supernet.strategies import strategy as strategy_named
 from supernet.strategies.weights import Weights
 from supernet.task import Task
 from supernet.train import History, Strategy, fit
-from supernet.trial import Trial, front
-from supernet.typed import value_as
-from supernet.weights import read
 
 Costs = Callable[[Architecture], Mapping[str, float]]
 Watch = Callable[[Any, dict[str, Any]], dict[str, Any]]  # (strategy, a history line so far) -> further entries of it

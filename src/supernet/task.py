@@ -17,10 +17,10 @@ from supernet.data.streams import Data
 from supernet.errors import InputError, refuse_unknown
 from supernet.metrics import LOSS, USUAL, Measure, Metric, Score, mean, what
 from supernet.mixture import Mixture
-from supernet.modes import evaluating, kept_buffers, training
+from supernet.modules.modes import evaluating, kept_buffers, training
 from supernet.ops import ONE_VALUE
 from supernet.randomness import drawing_apart
-from supernet.settings import keywords
+from supernet.settings.given import keywords
 from supernet.tree import leaves, mapped, tensors
 
 Loss = Callable[[Any, Any], Tensor]

@@ -12,7 +12,7 @@ from supernet.costs import least as module
 from supernet.costs.least import least
 from supernet.mixture import Table, expected, one_hot
 from supernet.plan.bounds import limits_on
-from supernet.settings import resolve
+from supernet.settings.given import resolve
 from supernet.space import Architecture, Choice, SearchSpace
 from supernet.tasks import kind_for
 

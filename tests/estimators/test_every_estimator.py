@@ -18,7 +18,7 @@ from supernet.errors import InputError
 from supernet.estimators import ESTIMATORS, estimator_named, part
 from supernet.estimators.shared import SharedWeights
 from supernet.estimators.tabular import Table
-from supernet.executor import called
+from supernet.explore.executor import called
 
 BATCHES = 10
 

@@ -14,8 +14,8 @@ from supernet.layers.auxiliary_skip import AuxiliarySkip
 from supernet.layers.blend import comparing
 from supernet.layers.partial import Partial
 from supernet.layers.routes import Fork, Join
-from supernet.memo import memo, once
 from supernet.mixture import Mix, one_hot
+from supernet.modules.memo import memo, once
 from supernet.ops import MaxPool
 
 

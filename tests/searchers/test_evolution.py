@@ -2,7 +2,7 @@ import pytest
 
 from supernet.costs.objective import Objective
 from supernet.errors import InputError
-from supernet.exploration import Exploration
+from supernet.explore.exploration import Exploration
 from supernet.searchers.evolution import Evolution
 from supernet.space import Choice, SearchSpace
 

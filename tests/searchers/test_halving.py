@@ -14,7 +14,7 @@ from supernet.costs.objective import Objective
 from supernet.data.batches import Batches
 from supernet.errors import InputError
 from supernet.estimators.scratch import FromScratch
-from supernet.exploration import Exploration
+from supernet.explore.exploration import Exploration
 from supernet.searchers import Exhausted, make_searcher
 from supernet.searchers.halving import SuccessiveHalving
 from supernet.space import Choice, SearchSpace

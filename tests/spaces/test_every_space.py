@@ -17,7 +17,7 @@ from supernet.errors import InputError
 from supernet.mixture import one_hot
 from supernet.naming.design import of_plan
 from supernet.naming.lookup import design
-from supernet.settings import defaults
+from supernet.settings.given import defaults
 from supernet.space import Architecture, SearchSpace
 from supernet.spaces import SPACES
 from supernet.spaces import space as space_named

@@ -17,7 +17,7 @@ from supernet.costs.count import macs, params
 from supernet.errors import InputError
 from supernet.naming.lookup import design
 from supernet.plan.bounds import limits_on
-from supernet.settings import resolve
+from supernet.settings.given import resolve
 from supernet.spaces import mobile_small
 from supernet.tasks import kind_for
 

@@ -10,7 +10,7 @@ import torch
 from supernet.costs.count import params
 from supernet.errors import InputError
 from supernet.mixture import one_hot
-from supernet.settings import accepted
+from supernet.settings.given import accepted
 from supernet.spaces import SPACES
 from supernet.spaces import space as space_named
 from supernet.strategies import STRATEGIES, strategy

@@ -14,7 +14,7 @@ from supernet import InputError, OneOf, Supernet, Task
 from supernet.layers.auxiliary_skip import AuxiliarySkip
 from supernet.layers.some_of import SomeOf
 from supernet.ops import SkipDropout
-from supernet.settings import NOT_FOR_USERS, keywords
+from supernet.settings.given import NOT_FOR_USERS, keywords
 from supernet.spaces import single_path
 from supernet.strategies import STRATEGIES
 from supernet.strategies.early_stopping import SkipConnects

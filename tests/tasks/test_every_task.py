@@ -18,7 +18,7 @@ from supernet.commands.search import SEARCH
 from supernet.costs.count import params
 from supernet.metrics import SHARE
 from supernet.naming.catalogue import catalogue
-from supernet.settings import resolve
+from supernet.settings.given import resolve
 from supernet.spaces import SPACES
 from supernet.spaces import space as space_named
 from supernet.tasks import TASKS, kind_for, task_kind

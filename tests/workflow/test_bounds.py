@@ -18,10 +18,10 @@ from supernet.commands.compare import COMPARE, comparison
 from supernet.commands.search import SEARCH
 from supernet.costs.limits import Limits
 from supernet.costs.objective import Objective
-from supernet.explore import explore
+from supernet.explore.loop import explore
 from supernet.searchers import SEARCHERS, make_searcher
 from supernet.searchers.assured import Assured
-from supernet.settings import resolve
+from supernet.settings.given import resolve
 from supernet.space import Architecture, Choice, SearchSpace
 from supernet.strategies.weights import Weights
 from supernet.workflow.comparing import compare_run

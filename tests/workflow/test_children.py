@@ -20,7 +20,7 @@ import yaml
 from supernet.commands.compare import COMPARE, comparison
 from supernet.errors import InputError, RunError
 from supernet.run import Run
-from supernet.settings import resolve
+from supernet.settings.given import resolve
 from supernet.stopping import Interrupted
 from supernet.workflow.children import Children
 from supernet.workflow.comparing import compare_run

@@ -21,7 +21,7 @@ from supernet.commands import evaluate, export
 from supernet.commands.retrain import RETRAIN
 from supernet.data import images
 from supernet.errors import InputError, RunError
-from supernet.settings import resolve
+from supernet.settings.given import resolve
 from supernet.workflow import delivery
 from supernet.workflow.retraining import retrain_run
 

@@ -26,12 +26,12 @@ from supernet.costs.latency.onnx import onnx_bytes
 from supernet.costs.latency.predictor import Predictor
 from supernet.costs.latency.table import LatencyTable
 from supernet.errors import InputError
+from supernet.modules.weights import checksum, read
 from supernet.plan.bounds import limits_on, open_network
 from supernet.plan.search import check_search
-from supernet.quantities import milliseconds
-from supernet.settings import resolve
+from supernet.settings.given import resolve
+from supernet.settings.quantities import milliseconds
 from supernet.tasks import kind_for
-from supernet.weights import checksum, read
 from supernet.workflow.profiling import profile_run
 from supernet.workflow.retraining import retrain_run
 from supernet.workflow.searching import search_run

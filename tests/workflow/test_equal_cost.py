@@ -22,7 +22,7 @@ from supernet.costs.count import macs
 from supernet.costs.passes import Passes
 from supernet.estimators.shared import SharedWeights
 from supernet.searchers import SEARCHERS
-from supernet.settings import resolve
+from supernet.settings.given import resolve
 from supernet.spaces import cell, single_path
 from supernet.spaces.cell import DARTS
 from supernet.strategies import STRATEGIES

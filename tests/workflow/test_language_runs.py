@@ -22,7 +22,7 @@ from supernet.naming.lookup import design
 from supernet.naming.supernets import describe_space
 from supernet.plan.recipe import with_recipe
 from supernet.plan.search import plan_search
-from supernet.settings import resolve
+from supernet.settings.given import resolve
 from supernet.spaces import lstm
 from supernet.stopping import Interrupted
 from supernet.strategies import strategy

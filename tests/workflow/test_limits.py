@@ -9,12 +9,12 @@ import torch
 from supernet.commands.search import SEARCH
 from supernet.costs.limits import Limits
 from supernet.costs.objective import Objective
-from supernet.explore import explore
+from supernet.explore.loop import explore
 from supernet.mixture import Mix
 from supernet.naming.design import Design
 from supernet.plan.bounds import limits_on
 from supernet.searchers import make_searcher
-from supernet.settings import resolve
+from supernet.settings.given import resolve
 from supernet.space import SearchSpace
 from supernet.strategies import strategy
 from supernet.strategies.rules import strongest, within

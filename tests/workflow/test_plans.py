@@ -22,7 +22,7 @@ from supernet.commands.compare import Compare
 from supernet.commands.profile import Profile
 from supernet.commands.retrain import Retrain
 from supernet.commands.search import Search
-from supernet.settings import NOT_FOR_USERS, defaults, keywords
+from supernet.settings.given import NOT_FOR_USERS, defaults, keywords
 from supernet.spaces import space as space_named
 from supernet.strategies import STRATEGIES
 from supernet.strategies.weights import Weights

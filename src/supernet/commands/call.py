@@ -10,8 +10,8 @@ import typer
 import yaml
 from pydantic import Field
 
-from supernet.flags import Flag, Section
-from supernet.settings import Settings, checked, resolve
+from supernet.settings.flags import Flag, Section
+from supernet.settings.given import Settings, checked, resolve
 
 
 class Call(Section):

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from supernet.commands.call import document
-from supernet.flags import Flag, Section, Setting, plain, settings_of
-from supernet.settings import Settings
-from supernet.typed import typed
+from supernet.files.typed import typed
+from supernet.settings.flags import Flag, Section, Setting, plain, settings_of
+from supernet.settings.given import Settings
 
 
 @dataclass(frozen=True)

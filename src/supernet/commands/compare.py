@@ -11,10 +11,10 @@ from supernet.commands.call import Planned
 from supernet.commands.command import Command
 from supernet.commands.retrain import Retrain
 from supernet.commands.search import SEARCH, Search
-from supernet.flags import Flag, Section
-from supernet.quantities import Count, Epochs
-from supernet.sections import Machine, Open, Text
-from supernet.settings import Settings, checked, overlaid
+from supernet.settings.flags import Flag, Section
+from supernet.settings.given import Settings, checked, overlaid
+from supernet.settings.quantities import Count, Epochs
+from supernet.settings.sections import Machine, Open, Text
 
 if TYPE_CHECKING:
     from supernet.workflow.comparing import Comparison

@@ -9,8 +9,8 @@ from pydantic import Field
 from supernet.commands.call import Settable
 from supernet.commands.command import Command
 from supernet.errors import InputError
-from supernet.flags import Flag
-from supernet.sections import CELLS, CHANNELS, CLASSES, SHAPE, STEM, Notation, Open, Text
+from supernet.settings.flags import Flag
+from supernet.settings.sections import CELLS, CHANNELS, CLASSES, SHAPE, STEM, Notation, Open, Text
 
 
 class Describe(Settable):
@@ -29,7 +29,7 @@ def run(call: Describe) -> dict[str, Any]:
     """Parameters and multiply-adds of an architecture's evaluation network, or of a space's supernet."""
     from supernet.naming.lookup import design
     from supernet.naming.supernets import describe_space
-    from supernet.settings import resolve
+    from supernet.settings.given import resolve
 
     if (call.architecture is None) == (call.space is None):
         raise InputError("describe takes an architecture or --space, one of them")

@@ -9,8 +9,8 @@ import typer
 from pydantic import Field
 
 from supernet.commands.command import Command
-from supernet.flags import Flag, Section
-from supernet.sections import Notation
+from supernet.settings.flags import Flag, Section
+from supernet.settings.sections import Notation
 
 
 class Draw(Section):

@@ -10,9 +10,9 @@ from pydantic import Field
 from supernet.commands.call import Call
 from supernet.commands.command import Command
 from supernet.commands.stored import settings_of
-from supernet.flags import Flag
-from supernet.quantities import BatchSize
-from supernet.sections import Device, Text
+from supernet.settings.flags import Flag
+from supernet.settings.quantities import BatchSize
+from supernet.settings.sections import Device, Text
 
 
 class Evaluate(Call):

@@ -10,7 +10,7 @@ from pydantic import Field
 from supernet.commands.call import Call
 from supernet.commands.command import Command
 from supernet.commands.stored import settings_of
-from supernet.flags import Flag
+from supernet.settings.flags import Flag
 
 
 class Export(Call):

@@ -9,8 +9,8 @@ from pydantic import Field
 
 from supernet.commands.call import Call, document
 from supernet.commands.command import Command
-from supernet.flags import Flag
-from supernet.sections import Text
+from supernet.settings.flags import Flag
+from supernet.settings.sections import Text
 
 
 class Listing(Call):

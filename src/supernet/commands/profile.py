@@ -9,10 +9,10 @@ from pydantic import Field
 
 from supernet.commands.call import Planned
 from supernet.commands.command import Command
-from supernet.flags import Flag, Section
-from supernet.quantities import BatchSize, CountOrNone, Seed, Threads
-from supernet.sections import CELLS, CHANNELS, CLASSES, SHAPE, STEM, Device, Open, Text
-from supernet.settings import Settings
+from supernet.settings.flags import Flag, Section
+from supernet.settings.given import Settings
+from supernet.settings.quantities import BatchSize, CountOrNone, Seed, Threads
+from supernet.settings.sections import CELLS, CHANNELS, CLASSES, SHAPE, STEM, Device, Open, Text
 
 
 class Profile(Section):

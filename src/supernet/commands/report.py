@@ -10,7 +10,7 @@ from pydantic import Field
 
 from supernet.commands.command import Command
 from supernet.errors import InputError
-from supernet.flags import Flag, Section
+from supernet.settings.flags import Flag, Section
 
 
 class Report(Section):

@@ -10,10 +10,10 @@ from pydantic import Field
 
 from supernet.commands.call import Resumable
 from supernet.commands.command import Command
-from supernet.flags import Flag
-from supernet.quantities import Epochs
-from supernet.sections import AUXILIARY, CELLS, CHANNELS, Machine, Notation, Open, RetrainDataSettings, Text
-from supernet.settings import Settings
+from supernet.settings.flags import Flag
+from supernet.settings.given import Settings
+from supernet.settings.quantities import Epochs
+from supernet.settings.sections import AUXILIARY, CELLS, CHANNELS, Machine, Notation, Open, RetrainDataSettings, Text
 
 
 class Retrain(Machine):

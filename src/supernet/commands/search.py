@@ -10,9 +10,10 @@ from pydantic import Field
 from supernet.commands.call import Resumable
 from supernet.commands.command import Command
 from supernet.errors import InputError
-from supernet.flags import Flag
-from supernet.quantities import Count, Epochs, Seconds
-from supernet.sections import (
+from supernet.settings.flags import Flag
+from supernet.settings.given import Settings
+from supernet.settings.quantities import Count, Epochs, Seconds
+from supernet.settings.sections import (
     CELLS,
     CHANNELS,
     AlarmSettings,
@@ -28,7 +29,6 @@ from supernet.sections import (
     TableFile,
     Text,
 )
-from supernet.settings import Settings
 
 
 class Search(Machine):

@@ -7,7 +7,7 @@ from pathlib import Path
 from supernet.commands.retrain import Retrain
 from supernet.commands.search import Search
 from supernet.errors import InputError
-from supernet.settings import RESOLVED, Settings, checked
+from supernet.settings.given import RESOLVED, Settings, checked
 
 
 def settings_of(folder: Path) -> Settings:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from supernet.modes import evaluating
+from supernet.modules.modes import evaluating
 
 aten = torch.ops.aten
 

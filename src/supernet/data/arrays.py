@@ -15,7 +15,7 @@ import numpy
 from numpy.typing import NDArray
 
 from supernet.errors import InputError
-from supernet.readers import check_ordinary
+from supernet.files.readers import check_ordinary
 
 GIGABYTE = 2**30
 LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # of a container on Linux

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from supernet.data.parts import Given, Parts, labelled
 from supernet.errors import InputError
-from supernet.readers import check_ordinary
+from supernet.files.readers import check_ordinary
 
 TEN, HUNDRED = "cifar-10-batches-py", "cifar-100-python"
 

@@ -11,7 +11,7 @@ import numpy
 from numpy.typing import NDArray
 
 from supernet.errors import InputError, unknown
-from supernet.readers import read_text
+from supernet.files.readers import read_text
 
 SPLITS = ("train", "test")
 

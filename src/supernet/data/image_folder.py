@@ -16,7 +16,7 @@ from supernet.data import SETS
 from supernet.data.arrays import check_fits
 from supernet.data.parts import Given, Parts, labelled
 from supernet.errors import InputError
-from supernet.readers import check_ordinary
+from supernet.files.readers import check_ordinary
 
 Size = tuple[int, int]  # height, width
 _TEST = ("test", "val", "valid", "validation")  # the first that is there is the test split

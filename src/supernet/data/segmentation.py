@@ -21,8 +21,8 @@ from supernet.data.image_folder import decoded, opened, visible
 from supernet.data.images import HELD_OUT, ImageSet, digits
 from supernet.data.split import split
 from supernet.errors import InputError, unknown
-from supernet.readers import read_json
-from supernet.typed import typed
+from supernet.files.readers import read_json
+from supernet.files.typed import typed
 
 Pair = tuple[Tensor, Tensor]  # images (N, C, H, W), uint8, and masks (N, H, W), uint8
 IGNORED = 255  # in a mask: this pixel is of no class, and does not count

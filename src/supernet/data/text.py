@@ -20,7 +20,7 @@ from torch import Tensor
 
 from supernet.data import KnownSet
 from supernet.errors import InputError, unknown
-from supernet.readers import check_ordinary
+from supernet.files.readers import check_ordinary
 
 PARTS = ("train", "valid", "test")
 LEVELS = ("word", "character")

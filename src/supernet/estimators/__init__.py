@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any, Literal, Protocol
 
 from supernet.errors import unknown
-from supernet.executor import Metrics
+from supernet.explore.executor import Metrics
 from supernet.space import Architecture
 
 

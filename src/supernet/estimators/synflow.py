@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from supernet.errors import InputError
-from supernet.modes import evaluating
+from supernet.modules.modes import evaluating
 from supernet.randomness import drawing_apart
 from supernet.space import Architecture
 from supernet.task import Task

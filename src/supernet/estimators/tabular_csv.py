@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from supernet.errors import InputError
-from supernet.files import write_whole
-from supernet.readers import read_text
+from supernet.files.readers import read_text
+from supernet.files.whole import write_whole
 
 
 def from_csv(csv_path: str | Path, npz_path: str | Path) -> None:

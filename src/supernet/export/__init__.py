@@ -23,9 +23,9 @@ from supernet.export.onnx import onnx_bytes
 from supernet.export.quiet import reason
 from supernet.export.tensors import safetensors_bytes, state_of
 from supernet.export.torch_program import program_of, torch_bytes
-from supernet.files import move_whole
+from supernet.files.whole import move_whole
+from supernet.modules.weights import checksum
 from supernet.version import VERSION
-from supernet.weights import checksum
 
 FORMAT = 1  # of model.json
 FILES = {"onnx": "model.onnx", "torch": "model.pt2", "safetensors": "model.safetensors"}

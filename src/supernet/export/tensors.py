@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from supernet.errors import InputError
 from supernet.export.examples import Runs
-from supernet.weights import state
+from supernet.modules.weights import state
 
 
 def state_of(model: nn.Module) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -10,11 +10,11 @@ from typing import Any
 
 from torch import nn
 
-from supernet.convolutions import routed, strided
 from supernet.errors import InputError
 from supernet.layers.blend import keep_input
-from supernet.memo import memo
 from supernet.mixture import Mix, Mixture
+from supernet.modules.convolutions import routed, strided
+from supernet.modules.memo import memo
 from supernet.space import Chain, Choice, Option, SearchSpace, Taken, nested
 
 When = tuple[tuple[str, Option], ...]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from supernet.errors import InputError
-from supernet.memo import memo
+from supernet.modules.memo import memo
 from supernet.space import Option
 from supernet.tree import leaves, mapped, versions
 

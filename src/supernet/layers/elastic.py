@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from supernet.convolutions import conv2d
 from supernet.errors import InputError
 from supernet.layers.base import Searchable
 from supernet.mixture import Mix
+from supernet.modules.convolutions import conv2d
 from supernet.space import Choice, Taken
 
 

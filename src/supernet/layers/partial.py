@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from supernet.errors import InputError
 from supernet.layers.blend import keep_input
-from supernet.memo import once
+from supernet.modules.memo import once
 
 
 class Partial(nn.Module):

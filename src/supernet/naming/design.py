@@ -11,8 +11,8 @@ from torch import nn
 
 from supernet.costs.count import params
 from supernet.errors import InputError
-from supernet.settings import defaults, json_ready
-from supernet.sketch import sketched
+from supernet.modules.sketch import sketched
+from supernet.settings.given import defaults, json_ready
 from supernet.space import Architecture
 from supernet.spaces import space as space_named
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from supernet.errors import InputError, unknown
+from supernet.files.readers import read_text
+from supernet.files.records import architecture_of
 from supernet.naming.design import Design, of_plan
-from supernet.readers import read_text
-from supernet.records import architecture_of
-from supernet.settings import value_of
+from supernet.settings.given import value_of
 from supernet.space import Architecture
 from supernet.spaces import SPACES
 from supernet.spaces import space as space_named

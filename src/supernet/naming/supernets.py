@@ -7,8 +7,8 @@ from typing import Any
 
 from supernet.costs.count import params
 from supernet.layers.base import Supernet
-from supernet.settings import json_ready
-from supernet.sketch import sketched
+from supernet.modules.sketch import sketched
+from supernet.settings.given import json_ready
 from supernet.space import Choice
 from supernet.spaces import space as space_named
 from supernet.strategies import Method, strategy

@@ -21,8 +21,8 @@ from supernet.costs.parts import parts
 from supernet.errors import InputError
 from supernet.layers.base import Supernet
 from supernet.mixture import Costing, Table
-from supernet.settings import Settings
-from supernet.sketch import sketched
+from supernet.modules.sketch import sketched
+from supernet.settings.given import Settings
 from supernet.space import Architecture
 from supernet.spaces import space as space_named
 from supernet.tasks.kind import Kind

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from supernet.errors import InputError
-from supernet.sections import DataSettings, RetrainDataSettings
-from supernet.settings import Settings
+from supernet.settings.given import Settings
+from supernet.settings.sections import DataSettings, RetrainDataSettings
 from supernet.spaces import space as space_named
 from supernet.strategies import STRATEGIES
 from supernet.tasks import kind_for

@@ -12,7 +12,7 @@ from supernet.layers.base import Supernet
 from supernet.plan.scoring import searcher_of
 from supernet.plan.supernets import supernet_settings
 from supernet.searchers import searcher_class
-from supernet.settings import NOT_FOR_USERS, Settings, defaults
+from supernet.settings.given import NOT_FOR_USERS, Settings, defaults
 from supernet.spaces import space as space_named
 from supernet.strategies import STRATEGIES
 from supernet.strategies.base import SupernetStrategy

@@ -10,14 +10,14 @@ from typing import Any
 from torch import nn
 
 from supernet.errors import InputError
+from supernet.modules.sketch import fitting
 from supernet.naming.design import Design
 from supernet.naming.lookup import design
 from supernet.ops import AuxiliaryHead, DropPath
 from supernet.plan.recipe import with_recipe
 from supernet.plan.resolved import use_threads, with_resolved
 from supernet.plan.supernets import check_initial
-from supernet.settings import NOT_FOR_USERS, Settings, accepted, defaults
-from supernet.sketch import fitting
+from supernet.settings.given import NOT_FOR_USERS, Settings, accepted, defaults
 from supernet.spaces import space as space_named
 from supernet.strategies.retrain import Retrain
 from supernet.strategies.weights import Weights

@@ -14,7 +14,7 @@ from supernet.estimators.tabular import Table
 from supernet.search import default_objective
 from supernet.searchers import Searcher, make_searcher
 from supernet.searchers.assured import Assured
-from supernet.settings import Settings, keywords, taken
+from supernet.settings.given import Settings, keywords, taken
 from supernet.space import Architecture, SearchSpace
 from supernet.spaces import space as space_named
 from supernet.strategies import STRATEGIES

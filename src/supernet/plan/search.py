@@ -22,7 +22,7 @@ from supernet.plan.supernets import check_initial, check_network, check_stages, 
 from supernet.plan.watching import judge_of
 from supernet.plan.ways import on_data, on_table, over_supernet
 from supernet.searchers import SEARCHERS, searcher_class
-from supernet.settings import NOT_FOR_USERS, Settings, accepted
+from supernet.settings.given import NOT_FOR_USERS, Settings, accepted
 from supernet.spaces import space as space_named
 from supernet.spaces.record import Space
 from supernet.strategies import STRATEGIES

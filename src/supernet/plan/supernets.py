@@ -10,10 +10,10 @@ from torch import nn
 
 from supernet.costs.limits import Limits
 from supernet.layers.base import Supernet
+from supernet.modules.sketch import fitting
 from supernet.randomness import seed_everything
 from supernet.search import warm_start
-from supernet.settings import Settings, accepted, defaults
-from supernet.sketch import fitting
+from supernet.settings.given import Settings, accepted, defaults
 from supernet.spaces import space as space_named
 from supernet.spaces.record import Space
 from supernet.strategies import STRATEGIES

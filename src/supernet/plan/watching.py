@@ -10,7 +10,7 @@ from supernet.estimators.tabular import Table
 from supernet.layers.base import Supernet
 from supernet.run import Run
 from supernet.search import Watch
-from supernet.settings import Settings
+from supernet.settings.given import Settings
 from supernet.space import SearchSpace
 from supernet.spaces import space as space_named
 from supernet.strategies import STRATEGIES

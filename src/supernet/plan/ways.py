@@ -11,7 +11,7 @@ from supernet.plan.bounds import bounds_of
 from supernet.plan.scoring import estimator_of, estimator_on_data, goal_of, searcher_of
 from supernet.plan.supernets import build_supernet, make_strategy, supernet_settings
 from supernet.plan.watching import watcher
-from supernet.settings import Settings
+from supernet.settings.given import Settings
 from supernet.space import Architecture, SearchSpace
 from supernet.tasks.kind import Kind
 from supernet.ways.on_data import OnData

@@ -8,7 +8,7 @@ on CIFAR-10, of chains on ImageNet; the papers are those of ``supernet list meth
 from __future__ import annotations
 
 from supernet.errors import InputError, unknown
-from supernet.settings import Settings, overlaid
+from supernet.settings.given import Settings, overlaid
 from supernet.spaces import SPACES
 from supernet.spaces import space as space_named
 

@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from supernet.errors import RunError
-from supernet.files import write_whole
+from supernet.files.whole import write_whole
 from supernet.report import alarm_sections, cost_sections, search_sections, sections
 from supernet.report.comparison import comparison_sections
 from supernet.report.record import Options, read_lines, read_record

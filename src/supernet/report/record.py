@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from supernet.errors import InputError
+from supernet.files.readers import read_json, read_text, read_yaml
 from supernet.genotype import OPERATIONS
 from supernet.metrics import EARLIER, Score
-from supernet.readers import read_json, read_text, read_yaml
 
 Line = dict[str, Any]
 Options = Mapping[str, Sequence[object]]  # choice -> the names of its options

@@ -10,9 +10,9 @@ from random import Random
 from typing import Any
 
 from supernet.errors import InputError
-from supernet.quantities import Count, Share
 from supernet.searchers import Outcome
 from supernet.searchers.state import from_plain, plain, random_state, restore_random
+from supernet.settings.quantities import Count, Share
 from supernet.space import Architecture, SearchSpace
 
 

@@ -11,9 +11,9 @@ from random import Random
 from typing import Any
 
 from supernet.errors import InputError
-from supernet.quantities import Count
 from supernet.searchers import Exhausted, Outcome
 from supernet.searchers.state import from_plain, plain, random_state, restore_random
+from supernet.settings.quantities import Count
 from supernet.space import Architecture, SearchSpace
 
 SMALLEST = 6  # decimals of the share of an estimate that the first rung may ask for

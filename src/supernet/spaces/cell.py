@@ -21,7 +21,7 @@ from supernet.layers.base import Supernet
 from supernet.layers.one_of import OneOf
 from supernet.layers.partial import Partial
 from supernet.layers.some_of import SomeOf, SumOf
-from supernet.quantities import Channels, Classes, Layers, Nodes, Shape
+from supernet.settings.quantities import Channels, Classes, Layers, Nodes, Shape
 from supernet.spaces.cell_network import Cell, CellNetwork, FixedReductionCell, Inputs, check_sizes
 from supernet.spaces.cell_plans import notation, parse, to_architecture, to_genotype
 from supernet.spaces.operation_sets import Noise, Operations, operations_of

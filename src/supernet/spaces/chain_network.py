@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from supernet.errors import InputError, unknown
 from supernet.ops import conv_norm_act
-from supernet.quantities import Classes, Multiplier, Shape
+from supernet.settings.quantities import Classes, Multiplier, Shape
 from supernet.space import Architecture
 from supernet.spaces.cell_network import check_sizes
 from supernet.spaces.record import following

@@ -20,7 +20,7 @@ from torch import nn
 from supernet.errors import InputError, unknown
 from supernet.layers.base import Supernet
 from supernet.ops import conv_norm_act
-from supernet.quantities import Channels, CountOrNone, Layers, Widths
+from supernet.settings.quantities import Channels, CountOrNone, Layers, Widths
 from supernet.space import Architecture, Option
 from supernet.spaces import chain_network
 from supernet.spaces.chain_network import ChainSizes, scaled

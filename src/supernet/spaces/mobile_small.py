@@ -18,7 +18,7 @@ from supernet.errors import InputError, unknown
 from supernet.layers.base import Supernet
 from supernet.layers.one_of import OneOf
 from supernet.layers.up_to import UpTo
-from supernet.quantities import Channels, Classes, Depths, Multiplier, Shape, Share, Widths
+from supernet.settings.quantities import Channels, Classes, Depths, Multiplier, Shape, Share, Widths
 from supernet.space import Architecture
 from supernet.spaces.chain_network import Chain, Place, places, scaled
 from supernet.spaces.record import Build, Space, headed

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from supernet import ops
 from supernet.layers.base import Supernet
 from supernet.layers.one_of import OneOf
-from supernet.quantities import Channels, Classes, Layers, Shape
+from supernet.settings.quantities import Channels, Classes, Layers, Shape
 from supernet.spaces.cell_network import check_sizes, conv_norm
 from supernet.spaces.nasbench201_notation import EDGES, NAME, OPERATIONS, notation, operations_of, parse, recognises
 from supernet.spaces.record import Build, Space

@@ -18,7 +18,7 @@ from supernet.errors import InputError, unknown
 from supernet.genotype import whole_numbers
 from supernet.layers.base import Supernet
 from supernet.layers.one_of import OneOf
-from supernet.quantities import Channels, Classes, Shape
+from supernet.settings.quantities import Channels, Classes, Shape
 from supernet.space import Architecture
 from supernet.spaces.cell_network import check_sizes
 from supernet.spaces.record import Build, Space, headed

@@ -22,8 +22,8 @@ from supernet import ops
 from supernet.errors import InputError
 from supernet.layers.base import Supernet
 from supernet.layers.one_of import OneOf
-from supernet.memo import once
-from supernet.quantities import Channels, Depths, Pixels, Share, Widths
+from supernet.modules.memo import once
+from supernet.settings.quantities import Channels, Depths, Pixels, Share, Widths
 from supernet.space import Architecture
 from supernet.spaces.chain_network import SAID, STEMS, Chain, ChainSizes, Place, chain_notation, decided, parse_chain, places, scaled
 from supernet.spaces.record import Build, Published, Space, headed

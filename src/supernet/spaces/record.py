@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from torch import nn
 
 from supernet.costs import count
-from supernet.settings import Settings, accepted, defaults
+from supernet.settings.given import Settings, accepted, defaults
 from supernet.space import Architecture
 
 HEAD = re.compile(r"\s*([A-Za-z][\w-]*)\s*(?:\(([^()]*)\))?\s*:")  # a notation may begin with its space, perhaps with settings in brackets

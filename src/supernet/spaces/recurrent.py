@@ -16,7 +16,7 @@ from torch import nn
 from supernet.errors import InputError, unknown
 from supernet.genotype import ACTIVATIONS, RecurrentGenotype, says_recurrent
 from supernet.layers.base import Supernet
-from supernet.quantities import Channels, Classes, Nodes, Share
+from supernet.settings.quantities import Channels, Classes, Nodes, Share
 from supernet.spaces.published import published_recurrent
 from supernet.spaces.record import Build, Plans, Space, setting
 from supernet.spaces.recurrent_cell import SearchCell

@@ -17,7 +17,7 @@ from supernet import ops
 from supernet.errors import InputError
 from supernet.layers.base import Supernet
 from supernet.layers.superkernel import SuperKernelBlock
-from supernet.quantities import Channels, Depths, Share, Widths
+from supernet.settings.quantities import Channels, Depths, Share, Widths
 from supernet.space import Architecture
 from supernet.spaces.chain_network import SAID, STEMS, Chain, ChainSizes, Place, chain_notation, decided, parse_chain, places, scaled
 from supernet.spaces.record import Build, Published, Space, headed

@@ -19,7 +19,7 @@ from supernet import ops
 from supernet.errors import InputError, unknown
 from supernet.layers.base import Supernet
 from supernet.layers.one_of import OneOf
-from supernet.quantities import Channels, Classes, Levels, Shape
+from supernet.settings.quantities import Channels, Classes, Levels, Shape
 from supernet.space import Architecture
 from supernet.spaces.cell_network import check_sizes
 from supernet.spaces.record import Build, Space, headed

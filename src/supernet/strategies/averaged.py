@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from supernet.data.streams import Data
 from supernet.errors import InputError
-from supernet.quantities import Count
+from supernet.settings.quantities import Count
 from supernet.strategies.retrain import Retrain
 from supernet.strategies.weights import Reduce, Weights, alone
 from supernet.task import Task

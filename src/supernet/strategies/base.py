@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from supernet.data.streams import Data
 from supernet.layers.base import Supernet
-from supernet.modes import training
+from supernet.modules.modes import training
 from supernet.space import Choice
 from supernet.strategies.weights import Weights
 from supernet.task import Task

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from supernet.errors import InputError
 from supernet.layers.base import Supernet
-from supernet.quantities import Count
+from supernet.settings.quantities import Count
 from supernet.strategies.darts import DARTS, norm
 from supernet.task import Task
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from supernet.modes import kept_buffers
+from supernet.modules.modes import kept_buffers
 from supernet.randomness import drawing_apart
 
 

@@ -16,8 +16,8 @@ from torch.func import functional_call
 from supernet import relaxations
 from supernet.errors import InputError, without_effect
 from supernet.layers.base import Supernet
-from supernet.modes import kept_buffers
-from supernet.quantities import Count, Positive
+from supernet.modules.modes import kept_buffers
+from supernet.settings.quantities import Count, Positive
 from supernet.strategies.gradient import Gradient
 from supernet.task import Task
 

@@ -13,7 +13,7 @@ from supernet.data.streams import Data
 from supernet.errors import InputError
 from supernet.layers.auxiliary_skip import AuxiliarySkip
 from supernet.layers.base import Supernet
-from supernet.quantities import Amount
+from supernet.settings.quantities import Amount
 from supernet.strategies.gradient import Gradient
 from supernet.task import Task
 

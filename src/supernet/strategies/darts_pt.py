@@ -16,8 +16,8 @@ from supernet.errors import InputError
 from supernet.layers.base import Supernet
 from supernet.mixture import Mix, one_hot
 from supernet.progress import Progress
-from supernet.quantities import CountOrNone
 from supernet.relaxations import Relaxation
+from supernet.settings.quantities import CountOrNone
 from supernet.space import Architecture, Choice, Option
 from supernet.strategies.gradient import Gradient
 from supernet.task import Task

@@ -20,8 +20,8 @@ from supernet.errors import InputError, without_effect
 from supernet.layers.base import Supernet
 from supernet.layers.routes import Fork
 from supernet.mixture import Mix
-from supernet.quantities import Amount, Positive
 from supernet.relaxations import Relaxation
+from supernet.settings.quantities import Amount, Positive
 from supernet.space import Architecture, Choice, SearchSpace
 from supernet.strategies.gradient import Gradient
 from supernet.strategies.rules import Belief, best_route

@@ -14,7 +14,7 @@ from torch import Generator, Tensor
 
 from supernet import relaxations
 from supernet.layers.base import Supernet
-from supernet.quantities import Amount, Count, RateOrNone
+from supernet.settings.quantities import Amount, Count, RateOrNone
 from supernet.strategies.regularisers import Named, Regulariser
 from supernet.strategies.staged import Build, Staged
 from supernet.task import Task

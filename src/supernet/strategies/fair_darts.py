@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from supernet import relaxations
 from supernet.errors import without_effect
 from supernet.layers.base import Supernet
-from supernet.quantities import Betas, RateOrNone, Share
+from supernet.settings.quantities import Betas, RateOrNone, Share
 from supernet.strategies.gradient import Gradient
 from supernet.strategies.regularisers import Named, Regulariser
 from supernet.strategies.rules import confident

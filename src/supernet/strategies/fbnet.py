@@ -17,7 +17,7 @@ from supernet import relaxations
 from supernet.errors import InputError
 from supernet.layers.base import Supernet
 from supernet.mixture import Mix
-from supernet.quantities import Amount, Betas, Count, Positive, RateOrNone
+from supernet.settings.quantities import Amount, Betas, Count, Positive, RateOrNone
 from supernet.strategies.gradient import Gradient
 from supernet.task import Task
 

@@ -16,8 +16,8 @@ from torch import Generator, Tensor
 from supernet.errors import InputError, without_effect
 from supernet.layers.base import Supernet
 from supernet.mixture import Mix
-from supernet.quantities import RateOrNone
 from supernet.relaxations import all_options
+from supernet.settings.quantities import RateOrNone
 from supernet.strategies.gradient import Gradient
 from supernet.task import Task
 

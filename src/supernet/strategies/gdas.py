@@ -16,7 +16,7 @@ from supernet.errors import InputError
 from supernet.layers.base import Supernet
 from supernet.layers.one_of import OneOf
 from supernet.mixture import Mix, Mixture
-from supernet.quantities import Positive
+from supernet.settings.quantities import Positive
 from supernet.strategies.gradient import Gradient
 from supernet.task import Task
 

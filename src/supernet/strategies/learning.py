@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from supernet.errors import InputError, without_effect
-from supernet.quantities import Amount, Betas, Count, Positive, RateOrNone
+from supernet.settings.quantities import Amount, Betas, Count, Positive, RateOrNone
 from supernet.strategies.turns import Alternating, Together, Turns
 
 MakeOptimiser = Callable[[Iterable[Tensor]], torch.optim.Optimizer]

@@ -14,7 +14,7 @@ from supernet import relaxations
 from supernet.errors import InputError, without_effect
 from supernet.layers.base import Supernet
 from supernet.ops import SkipDropout
-from supernet.quantities import Amount, Count, CountOrNone, Part, Positive, RateOrNone
+from supernet.settings.quantities import Amount, Count, CountOrNone, Part, Positive, RateOrNone
 from supernet.strategies.rules import capped
 from supernet.strategies.staged import Build, Staged
 from supernet.task import Task

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from supernet import relaxations
 from supernet.layers.base import Supernet
-from supernet.quantities import Amount, RateOrNone
+from supernet.settings.quantities import Amount, RateOrNone
 from supernet.space import Choice
 from supernet.strategies.gradient import Gradient
 from supernet.task import Task

@@ -15,8 +15,8 @@ from supernet import relaxations
 from supernet.errors import InputError, unknown, without_effect
 from supernet.layers.base import Supernet
 from supernet.mixture import Mix, Mixture, one_hot
-from supernet.quantities import Amount, Betas, Count, Rate, RateOrNone
 from supernet.relaxations import Relaxation
+from supernet.settings.quantities import Amount, Betas, Count, Rate, RateOrNone
 from supernet.strategies.gradient import Gradient
 from supernet.strategies.weights import Weights, cosine, over
 from supernet.task import Task

@@ -17,7 +17,7 @@ from supernet import relaxations
 from supernet.errors import InputError
 from supernet.layers.base import Supernet
 from supernet.mixture import Mixture
-from supernet.quantities import Count, Share
+from supernet.settings.quantities import Count, Share
 from supernet.strategies.proxyless import DrawnPaths
 from supernet.task import Task
 

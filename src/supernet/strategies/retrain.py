@@ -13,11 +13,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from supernet.convolutions import routed, strided
 from supernet.data.streams import Data
-from supernet.modes import training
+from supernet.modules.convolutions import routed, strided
+from supernet.modules.modes import training
 from supernet.ops import set_drop_path
-from supernet.quantities import Amount, Part
+from supernet.settings.quantities import Amount, Part
 from supernet.strategies.weights import Reduce, Weights, alone
 from supernet.task import Task
 

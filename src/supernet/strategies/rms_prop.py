@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from supernet.errors import without_effect
-from supernet.quantities import Amount, Part, Positive, Rate
+from supernet.settings.quantities import Amount, Part, Positive, Rate
 from supernet.strategies.weights import Schedule, Weights, check
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from supernet.layers.base import Supernet
-from supernet.quantities import Count
+from supernet.settings.quantities import Count
 from supernet.strategies.base import SupernetStrategy
 from supernet.strategies.clipped_darts import ClippedDARTS
 from supernet.strategies.darts import DARTS

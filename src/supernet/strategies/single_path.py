@@ -17,8 +17,8 @@ from supernet.errors import InputError, without_effect
 from supernet.layers.base import Supernet
 from supernet.layers.superkernel import SuperKernelBlock
 from supernet.mixture import Mix, Mixture
-from supernet.quantities import Amount, RateOrNone, Share
 from supernet.relaxations import Relaxation
+from supernet.settings.quantities import Amount, RateOrNone, Share
 from supernet.space import Choice
 from supernet.strategies.gradient import Gradient
 from supernet.strategies.rms_prop import rms, rms_prop

@@ -17,8 +17,8 @@ from supernet import relaxations
 from supernet.errors import InputError, without_effect
 from supernet.layers.base import Supernet
 from supernet.mixture import Mix, Mixture
-from supernet.modes import evaluating
-from supernet.quantities import Amount, Count
+from supernet.modules.modes import evaluating
+from supernet.settings.quantities import Amount, Count
 from supernet.strategies.gradient import Gradient
 from supernet.task import Task
 

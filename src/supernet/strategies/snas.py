@@ -13,7 +13,7 @@ from supernet import relaxations
 from supernet.errors import InputError
 from supernet.layers.base import Supernet
 from supernet.mixture import Mix
-from supernet.quantities import Positive
+from supernet.settings.quantities import Positive
 from supernet.strategies.gradient import Gradient
 from supernet.task import Task
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from supernet.errors import InputError, refuse_unknown, without_effect
-from supernet.quantities import Amount, Count, Part, Positive, Rate, RateOrNone
-from supernet.settings import keywords
+from supernet.settings.given import keywords
+from supernet.settings.quantities import Amount, Count, Part, Positive, Rate, RateOrNone
 
 Reduce = Callable[[list[Tensor]], None]  # averages tensors over the ranks, in place
 Schedule = Callable[[float], float]  # progress in [0, 1) -> factor of the learning rate

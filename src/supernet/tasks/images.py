@@ -14,7 +14,7 @@ from supernet.data.batches import KNOWN, Batches, mean_std
 from supernet.data.images import ImageSet
 from supernet.data.split import split
 from supernet.metrics import Metric
-from supernet.settings import Settings
+from supernet.settings.given import Settings
 from supernet.tasks.kind import Kind, machine, say
 
 

@@ -15,7 +15,7 @@ from supernet.data import KnownSet
 from supernet.errors import unknown
 from supernet.metrics import Metric, Score
 from supernet.run import Run
-from supernet.settings import Settings
+from supernet.settings.given import Settings
 from supernet.strategies.retrain import Retrain
 from supernet.task import Task
 

@@ -19,10 +19,10 @@ from supernet.data import text
 from supernet.data.text import Text
 from supernet.data.text_streams import Chunk, TextStream
 from supernet.errors import InputError
+from supernet.files.records import read_vocabulary
 from supernet.metrics import PERPLEXITY
-from supernet.records import read_vocabulary
 from supernet.run import Run
-from supernet.settings import Settings, taken
+from supernet.settings.given import Settings, taken
 from supernet.spaces import lstm
 from supernet.spaces.recurrent_network import token_macs
 from supernet.strategies.averaged import Averaged

@@ -18,8 +18,8 @@ from supernet.errors import InputError
 from supernet.estimators.shared import SharedWeights
 from supernet.layers.base import Supernet
 from supernet.layers.one_of import OneOf
-from supernet.quantities import Count, CountOrNone
 from supernet.randomness import drawing_apart
+from supernet.settings.quantities import Count, CountOrNone
 from supernet.space import Architecture, Option
 from supernet.strategies.curvature import largest_eigenvalue
 from supernet.strategies.early_stopping import CurvatureGrowth, SkipConnects

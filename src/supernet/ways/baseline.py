@@ -13,7 +13,7 @@ from typing import Any
 from supernet.costs.objective import Objective
 from supernet.costs.passes import Passes
 from supernet.estimators.scratch import FromScratch
-from supernet.explore import explore
+from supernet.explore.loop import explore
 from supernet.progress import within
 from supernet.randomness import drawing_apart
 from supernet.run import Run

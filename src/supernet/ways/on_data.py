@@ -9,7 +9,7 @@ from random import Random
 from supernet.costs.limits import Limits
 from supernet.costs.objective import Objective
 from supernet.estimators.scratch import FromScratch
-from supernet.executor import Estimate
+from supernet.explore.executor import Estimate
 from supernet.randomness import seed_everything
 from supernet.run import Run
 from supernet.search import Found, best_of, try_architectures

@@ -15,7 +15,7 @@ from supernet.randomness import seed_everything
 from supernet.run import Run
 from supernet.search import Found, Watch, default_objective, search
 from supernet.searchers import Searcher
-from supernet.settings import Settings
+from supernet.settings.given import Settings
 from supernet.space import Architecture, SearchSpace
 from supernet.task import Task
 from supernet.tasks.kind import Kind

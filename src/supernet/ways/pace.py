@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from supernet.errors import InputError
-from supernet.records import read_pace
+from supernet.files.records import read_pace
 from supernet.run import Run
 from supernet.task import Task
 

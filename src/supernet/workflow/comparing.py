@@ -31,7 +31,7 @@ from supernet.progress import Progress
 from supernet.report.page import write_comparison
 from supernet.run import check_writable, read_history
 from supernet.searchers import SEARCHERS
-from supernet.settings import NOT_FOR_USERS, Settings, accepted
+from supernet.settings.given import NOT_FOR_USERS, Settings, accepted
 from supernet.spaces import space as space_named
 from supernet.stopping import Interrupted
 from supernet.strategies import STRATEGIES

@@ -10,16 +10,16 @@ from torch import nn
 from supernet.derive import derive
 from supernet.errors import InputError, RunError
 from supernet.export import export
-from supernet.files import write_whole
+from supernet.files.records import read_architecture
+from supernet.files.whole import write_whole
 from supernet.layers.base import Supernet
+from supernet.modules.weights import fill
 from supernet.naming.design import Design
 from supernet.naming.lookup import design
-from supernet.records import read_architecture
 from supernet.report.cell_drawing import draw
-from supernet.settings import Settings
+from supernet.settings.given import Settings
 from supernet.spaces import space as space_named
 from supernet.tasks import kind_for
-from supernet.weights import fill
 from supernet.workflow.description import description
 
 

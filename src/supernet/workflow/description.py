@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from supernet.naming.design import Design
-from supernet.settings import Settings
+from supernet.settings.given import Settings
 from supernet.tasks import kind_for
 
 UNITS = {"latency": "ms", "energy": "mJ", "activations": "bytes", "storage": "bytes"}

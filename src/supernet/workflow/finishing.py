@@ -10,14 +10,14 @@ from typing import Any
 from supernet.costs.limits import missed
 from supernet.decided import Verdict, by_ranking, undecided
 from supernet.estimators import ESTIMATORS
+from supernet.files.records import FORMAT
 from supernet.metrics import finite
 from supernet.naming.design import of_choices
 from supernet.plan.search import SearchPlan
-from supernet.records import FORMAT
 from supernet.run import Run
 from supernet.search import Found
 from supernet.searchers.state import plain
-from supernet.settings import Settings, json_ready
+from supernet.settings.given import Settings, json_ready
 from supernet.train import peak_memory
 from supernet.workflow.measuring import exported, holds_weights, measured_latency, milliseconds_by_part
 

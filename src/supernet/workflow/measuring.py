@@ -16,7 +16,7 @@ from supernet.naming.design import Design
 from supernet.plan.bounds import HOW, Bounded, here, open_network
 from supernet.run import Run
 from supernet.search import Found
-from supernet.settings import Settings, json_ready
+from supernet.settings.given import Settings, json_ready
 from supernet.spaces import space as space_named
 from supernet.tasks.kind import Kind
 from supernet.workflow.delivery import export_run, load

@@ -14,7 +14,7 @@ from supernet.layers.base import Supernet
 from supernet.plan.bounds import open_network
 from supernet.plan.resolved import with_resolved
 from supernet.run import check_writable
-from supernet.settings import Settings, defaults, json_ready
+from supernet.settings.given import Settings, defaults, json_ready
 from supernet.spaces import space as space_named
 from supernet.task import usable
 from supernet.tasks import kind_for

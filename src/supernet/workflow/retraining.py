@@ -8,16 +8,16 @@ from typing import Any
 
 from torch import nn
 
+from supernet.files.records import FORMAT
 from supernet.metrics import finite
 from supernet.naming.design import Design
 from supernet.plan.retrain import RetrainPlan, plan_retrain
 from supernet.randomness import seed_everything
-from supernet.records import FORMAT
 from supernet.report.page import write_report
 from supernet.run import Run, check_folder, check_writable
 from supernet.search import warm_start
 from supernet.searchers.state import plain
-from supernet.settings import Settings, json_ready
+from supernet.settings.given import Settings, json_ready
 from supernet.tasks.kind import Companion, Kind
 from supernet.train import fit, peak_memory
 

@@ -9,7 +9,7 @@ from typing import Any
 from supernet.plan.search import plan_search
 from supernet.report.page import write_report
 from supernet.run import Run, check_folder, check_writable
-from supernet.settings import Settings
+from supernet.settings.given import Settings
 from supernet.workflow.finishing import finish
 
 

@@ -23,11 +23,11 @@ from supernet.costs.latency.onnx import write_onnx
 from supernet.costs.latency.table import FORMAT, Cost, LatencyTable, cost_of, short, write_text
 from supernet.costs.parts import Part, Place
 from supernet.errors import InputError, RunError, unknown
+from supernet.files.readers import read_json, read_text
+from supernet.files.typed import typed
 from supernet.mixture import Table
 from supernet.progress import Progress
-from supernet.readers import read_json, read_text
 from supernet.space import Choice, Option, SearchSpace
-from supernet.typed import typed
 
 KIND = "latency parts"
 COLUMNS = {"ms": "latency", "mJ": "energy"}

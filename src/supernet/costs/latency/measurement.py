@@ -17,8 +17,8 @@ from supernet.costs.latency.table import Cost, cost_of, short, write_text
 from supernet.costs.latency.timing import EFFORT, Effort, Timing, Visits, measure
 from supernet.costs.parts import Part, tabulate
 from supernet.errors import InputError, RunError
+from supernet.files.readers import read_json
 from supernet.progress import Progress
-from supernet.readers import read_json
 from supernet.space import SearchSpace
 
 EMPTY = "empty"  # the name of the call that does nothing

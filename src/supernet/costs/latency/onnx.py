@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
 from supernet.errors import InputError, RunError
-from supernet.files import write_whole
+from supernet.files.whole import write_whole
 
 
 class _Flat(nn.Module):

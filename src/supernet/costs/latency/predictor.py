@@ -23,11 +23,11 @@ from torch import Tensor
 from supernet.costs.latency.machine import differences
 from supernet.costs.latency.table import FORMAT, short, write_text
 from supernet.errors import InputError, unknown
+from supernet.files.readers import read_json
+from supernet.files.typed import typed
 from supernet.mixture import Mixture, one_hot, reach
-from supernet.quantities import Amount, Finite
-from supernet.readers import read_json
+from supernet.settings.quantities import Amount, Finite
 from supernet.space import Architecture, Option, SearchSpace
-from supernet.typed import typed
 
 KIND = "latency predictor"
 KINDS = ("mlp", "boosting")

@@ -20,8 +20,8 @@ from torch import nn
 
 from supernet.costs.parts import Part, tabulate
 from supernet.errors import InputError
+from supernet.files.readers import json_of, read_text, yaml_of
 from supernet.mixture import Table
-from supernet.readers import json_of, read_text, yaml_of
 from supernet.space import SearchSpace
 
 Lookup = dict[str, float]  # kind of block -> ms

@@ -14,12 +14,12 @@ import torch
 
 from supernet.costs.latency.machine import differences
 from supernet.errors import InputError, RunError, unknown
-from supernet.files import write_whole
+from supernet.files.readers import read_json
+from supernet.files.typed import typed
+from supernet.files.whole import write_whole
 from supernet.mixture import Table
-from supernet.quantities import Amount, Finite, Positive
-from supernet.readers import read_json
+from supernet.settings.quantities import Amount, Finite, Positive
 from supernet.space import Option, SearchSpace
-from supernet.typed import typed
 
 FORMAT, KIND = 1, "latency"
 UNITS = {"latency": "ms", "energy": "mJ"}

@@ -22,7 +22,7 @@ from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_leaves
 
 from supernet.errors import RunError
-from supernet.modes import evaluating
+from supernet.modules.modes import evaluating
 
 KEY = "supernet"  # of the metadata
 FORMAT = 1  # of what stands there

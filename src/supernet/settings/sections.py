@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, ConfigDict, Field
 
 from supernet.errors import InputError
-from supernet.flags import Flag, Section
-from supernet.quantities import (
+from supernet.settings.flags import Flag, Section
+from supernet.settings.quantities import (
     Amount,
     BatchSize,
     Cost,

@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 from supernet.costs.objective import Objective
 from supernet.errors import InputError
-from supernet.executor import Estimate, Executor, Handle, InProcess, Metrics
+from supernet.explore.executor import Estimate, Executor, Handle, InProcess, Metrics
+from supernet.explore.trial import Trial, front, ranked
 from supernet.searchers import Exhausted, Outcome, Searcher
 from supernet.space import Architecture, SearchSpace
-from supernet.trial import Trial, front, ranked
 
 OTHER = "the history is of another search"
 ROUNDING = 1e-9  # of a sum of fidelities

@@ -13,8 +13,8 @@ from typing import Any, get_args, get_type_hints
 from pydantic import BaseModel
 
 from supernet.errors import InputError, unknown
-from supernet.readers import read_yaml, yaml_of
-from supernet.typed import typed, value_as
+from supernet.files.readers import read_yaml, yaml_of
+from supernet.files.typed import typed, value_as
 
 Settings = dict[str, Any]
 NOT_FOR_USERS = {  # of an open section: functions, and what the command itself knows

@@ -8,9 +8,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from supernet.errors import InputError
-from supernet.quantities import Amount, Count, Finite
-from supernet.readers import json_of, read_json, read_text
-from supernet.typed import typed
+from supernet.files.readers import json_of, read_json, read_text
+from supernet.files.typed import typed
+from supernet.settings.quantities import Amount, Count, Finite
 
 Option = str | int | float
 FORMAT = 1  # of architecture.json

@@ -7,11 +7,11 @@ from typing import Any
 
 from supernet.costs.objective import Objective
 from supernet.errors import RunError
-from supernet.executor import Estimate, Executor, InProcess, Metrics
-from supernet.exploration import Exploration
+from supernet.explore.executor import Estimate, Executor, InProcess, Metrics
+from supernet.explore.exploration import Exploration
+from supernet.explore.trial import Trial
 from supernet.searchers import Searcher
 from supernet.space import Architecture, SearchSpace
-from supernet.trial import Trial
 
 
 def explore(

@@ -1,0 +1,1 @@
+"""Files: written whole, read and checked; what those of a run hold."""
