@@ -10,7 +10,8 @@ from supernet import OneOf, Supernet, UpTo, derive
 from supernet.costs.count import macs, params
 from supernet.costs.parts import parts, tabulate, taken
 from supernet.costs.table import count_tables
-from supernet.layers.elastic import ElasticConv2d, ElasticKernel2d, ElasticLinear, ElasticNorm
+from supernet.layers.elastic import ElasticConv2d, ElasticLinear, ElasticNorm
+from supernet.layers.elastic_kernel import ElasticKernel2d
 from supernet.mixture import Mix, expected, one_hot
 
 

@@ -1,7 +1,8 @@
 """Modules that are still open: put them in a network's ``__init__`` and it can be searched."""
 
 from supernet.layers.base import Searchable, Supernet
-from supernet.layers.elastic import ElasticConv1d, ElasticConv2d, ElasticKernel2d, ElasticLinear, ElasticNorm
+from supernet.layers.elastic import ElasticConv1d, ElasticConv2d, ElasticLinear, ElasticNorm
+from supernet.layers.elastic_kernel import ElasticKernel2d
 from supernet.layers.one_of import OneOf
 from supernet.layers.routes import Fork, Join
 from supernet.layers.some_of import SomeOf

@@ -1,6 +1,6 @@
 """Choose a size; smaller sizes are slices of the largest weight.
 
-Widths and kernels: Cai et al. 2020 (Once-for-All), section 3, https://arxiv.org/abs/1908.09791. Under a soft blend a
+Widths: Cai et al. 2020 (Once-for-All), section 3, https://arxiv.org/abs/1908.09791. Under a soft blend a
 width is a mask over the channels, as in Wan et al. 2020 (FBNetV2), section 3.1, https://arxiv.org/abs/2004.05565.
 
 A layer that owns a choice slices its outputs; every layer takes its input size from what arrives.
@@ -67,14 +67,15 @@ class _Elastic(Searchable, ABC):
 
     def derive(self, taken: Taken | None, *others: Taken | None) -> nn.Module:
         assert taken is None or isinstance(taken, int)
-        return _with_weights(self._smaller(self.seen, taken), *self._sliced(taken))
+        return with_weights(self._smaller(self.seen, taken), *self._sliced(taken))
 
     @abstractmethod
     def _smaller(self, inputs: int, width: int | None) -> nn.Module:
         """The plain layer of a size; ``width`` None: the only one."""
 
 
-def _with_weights(module: nn.Module, weight: Tensor, bias: Tensor | None) -> nn.Module:
+def with_weights(module: nn.Module, weight: Tensor, bias: Tensor | None) -> nn.Module:
+    """``module``, given copies of a weight and a bias."""
     with torch.no_grad():
         module.weight = nn.Parameter(weight.detach().clone())
         if bias is not None:
@@ -179,51 +180,3 @@ class ElasticNorm(nn.modules.batchnorm._BatchNorm):
                 cut = tensor.detach()[:n].clone() if tensor.dim() else tensor.clone()
                 setattr(plain, name, nn.Parameter(cut) if name in self._parameters else cut)
         return plain.train(self.training)
-
-
-class ElasticKernel2d(Searchable):
-    """A depthwise convolution whose kernel is one of ``sizes`` (odd); x: (B, C, H, W) -> the same, divided by ``stride``.
-
-    Each smaller kernel is the centre of the next larger one, times a learned matrix where ``transform`` (Once-for-All; identity at
-    the start). A blend of sizes is the convolution with the blended kernel.
-    """
-
-    def __init__(
-        self, channels: int, sizes: Sequence[int], stride: int = 1, transform: bool = True, name: str | None = None, **limits: Any
-    ):
-        if any(k % 2 == 0 for k in sizes):
-            raise InputError(f"kernel sizes must be odd; got {tuple(sizes)}")
-        super().__init__(tuple(sorted(sizes)), name, **limits)
-        self.stride, self.seen, largest = stride, channels, max(sizes)
-        self.weight = nn.Parameter(torch.empty(channels, 1, largest, largest))
-        nn.init.kaiming_uniform_(self.weight, a=5**0.5)
-        smaller = sorted(sizes)[:-1] if transform else []
-        self.matrices = nn.ParameterDict({str(k): nn.Parameter(torch.eye(k * k)) for k in smaller})
-
-    def kernel(self, size: int) -> Tensor:
-        """The kernel of one size, over the channels that last arrived: (channels, 1, size, size)."""
-        assert self.choice
-        weight = self.weight[: self.seen]
-        for k in sorted((int(o) for o in self.choice.options[:-1]), reverse=True):
-            if k < size:
-                break
-            cut = (weight.shape[-1] - k) // 2
-            weight = weight[:, :, cut : cut + k, cut : cut + k]
-            if str(k) in self.matrices:
-                weight = F.linear(weight.reshape(self.seen, k * k), self.matrices[str(k)]).view(self.seen, 1, k, k)
-        return weight
-
-    def forward(self, x: Tensor) -> Tensor:
-        choice, (weights, runs, _) = self.own()
-        self.seen = x.shape[1]
-        sizes = [int(choice.options[i]) for i in runs]
-        largest = max(sizes)
-        terms = [F.pad(self.kernel(k), [(largest - k) // 2] * 4) for k in sizes]
-        if weights is not None:
-            terms = [weights[i] * term for i, term in zip(runs, terms, strict=True)]
-        return F.conv2d(x, sum(terms[1:], terms[0]), None, self.stride, largest // 2, groups=self.seen)
-
-    def derive(self, taken: Taken | None, *others: Taken | None) -> nn.Module:
-        assert isinstance(taken, int)
-        plain = nn.Conv2d(self.seen, self.seen, taken, self.stride, taken // 2, groups=self.seen, bias=False)
-        return _with_weights(plain, self.kernel(taken), None)
