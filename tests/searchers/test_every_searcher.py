@@ -18,7 +18,7 @@ SPACE = SearchSpace(
         Choice("width", (0.5, 1.0), when=(("kernel", 5),)),
     ]
 )
-SETTINGS = {"evolution": {"population": 5, "tournament": 3, "crossover": 0.3}}
+SETTINGS = {"evolution": {"population": 5, "tournament": 3, "crossover": 0.3}, "nsga2": {"population": 5}}
 
 
 def make(name, seed=0):
@@ -95,7 +95,7 @@ def test_takes_tells_late_out_of_order_and_of_strangers(name):
     for number, architecture, *_ in reversed(asked[2:]):
         searcher.tell(number, architecture, outcome(architecture))
     for architecture in islice(SPACE.enumerate(), 5):
-        searcher.tell(1000, architecture, (0.5,))
+        searcher.tell(1000, architecture, (0.5, 0.5))
     for _, architecture, *_ in pending_of(searcher, 12):
         assert SPACE.check(architecture)
 

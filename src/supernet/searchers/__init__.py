@@ -43,6 +43,7 @@ SEARCHERS = {
     "grid": "supernet.searchers.grid:Grid",
     "evolution": "supernet.searchers.evolution:Evolution",
     "local": "supernet.searchers.local:LocalSearch",
+    "nsga2": "supernet.searchers.nsga2:Nsga2",
     "successive-halving": "supernet.searchers.halving:SuccessiveHalving",
 }
 
