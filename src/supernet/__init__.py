@@ -24,10 +24,12 @@ with starting():
         ElasticKernel2d,
         ElasticLinear,
         ElasticNorm,
+        ElasticSqueezeExcite,
         OneOf,
         SomeOf,
         Supernet,
         UpTo,
+        Width,
     )
     from supernet.search import Found, search
     from supernet.space import Architecture, Choice, SearchSpace
@@ -45,6 +47,7 @@ __all__ = [
     "ElasticKernel2d",
     "ElasticLinear",
     "ElasticNorm",
+    "ElasticSqueezeExcite",
     "Found",
     "Genotype",
     "InputError",
@@ -55,6 +58,7 @@ __all__ = [
     "Supernet",
     "Task",
     "UpTo",
+    "Width",
     "derive",
     "export",
     "load",

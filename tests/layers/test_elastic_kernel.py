@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("double")
 
 
 def wave(n: int, step: float = 1.0, of: Any = torch.sin) -> Tensor:
-    return of(step * torch.arange(float(n)))  # type: ignore[no-any-return]
+    return of(step * torch.arange(float(n)))
 
 
 @pytest.fixture

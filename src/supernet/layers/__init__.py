@@ -3,11 +3,13 @@
 from supernet.layers.base import Searchable, Supernet
 from supernet.layers.elastic import ElasticConv1d, ElasticConv2d, ElasticLinear, ElasticNorm
 from supernet.layers.elastic_kernel import ElasticKernel2d
+from supernet.layers.elastic_squeeze import ElasticSqueezeExcite
 from supernet.layers.one_of import OneOf
 from supernet.layers.routes import Fork, Join
 from supernet.layers.some_of import SomeOf
 from supernet.layers.superkernel import SuperKernelBlock
 from supernet.layers.up_to import UpTo
+from supernet.layers.width import Width
 
 __all__ = [
     "ElasticConv1d",
@@ -15,6 +17,7 @@ __all__ = [
     "ElasticKernel2d",
     "ElasticLinear",
     "ElasticNorm",
+    "ElasticSqueezeExcite",
     "Fork",
     "Join",
     "OneOf",
@@ -23,4 +26,5 @@ __all__ = [
     "SuperKernelBlock",
     "Supernet",
     "UpTo",
+    "Width",
 ]

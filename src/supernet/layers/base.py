@@ -117,6 +117,8 @@ class Supernet(nn.Module):
         self.space = SearchSpace([*(layer.choice for layer in self.layers if layer.choice), *outside])
         if not self.space:
             raise InputError("the model has no choices: put OneOf, SomeOf, UpTo or an elastic layer in its __init__")
+        if missing := [name for layer in self.layers for name in layer.follows if name not in self.space]:
+            raise InputError(f"a layer follows the choice {missing[0]!r}, and no layer has it: give that width to the layer that makes it")
 
     def forward(self, mixture: Mixture, *inputs: Any, **named: Any) -> Any:
         with self.blending(mixture), memo(self.share), routed(self.strided):

@@ -9,7 +9,7 @@ A layer that owns a choice slices its outputs; every layer takes its input size 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,32 +18,22 @@ from torch.nn import functional as F
 
 from supernet.errors import InputError
 from supernet.layers.base import Searchable
-from supernet.mixture import Mix
+from supernet.layers.width import Width, width_mask, width_of
 from supernet.modules.convolutions import conv2d
-from supernet.space import Choice, Taken
+from supernet.space import Option, Taken
 
-
-def width_mask(choice: Choice, mix: Mix, like: Tensor) -> tuple[int, Tensor | None]:
-    """The channels to compute, and the weight of each where widths are blended: (channels,)."""
-    weights, runs, _ = mix
-    widest = max(int(choice.options[i]) for i in runs)
-    if weights is None and len(runs) == 1:
-        return widest, None
-    places = torch.arange(widest, device=like.device)
-    mask = torch.zeros(widest, dtype=like.dtype, device=like.device)
-    for i in runs:
-        mask = mask + (1.0 if weights is None else weights[i]) * (places < int(choice.options[i])).to(like)
-    return widest, mask
+Widths = int | Sequence[int] | Mapping[Option, int] | Width
 
 
 class _Elastic(Searchable, ABC):
-    """``plain``: the largest layer. ``widths``: output sizes to choose from; a single int is no choice."""
+    """``plain``: the largest layer. ``widths``: how many outputs to choose from; a single int is no choice."""
 
-    def __init__(self, plain: nn.Conv1d | nn.Conv2d | nn.Linear, widths: int | Sequence[int], name: str | None, **limits: Any):
-        options = () if isinstance(widths, int) else tuple(sorted(widths))
-        if options and min(options) < 1:
-            raise InputError(f"widths must be at least 1; got {options}")
-        super().__init__(options, name, **limits)
+    def __init__(self, plain: nn.Conv1d | nn.Conv2d | nn.Linear, widths: Widths, name: str | None, limits: Mapping[str, Any]):
+        self.width = None if isinstance(widths, int) else width_of(widths, name, limits)
+        if self.width is None:
+            super().__init__((), name)
+        else:
+            super().__init__(self.width.options, self.width.name, self.width.follows, **self.width.limits)
         self.plain = plain
         self.seen = plain.weight.shape[1]
 
@@ -57,21 +47,26 @@ class _Elastic(Searchable, ABC):
 
     def forward(self, x: Tensor) -> Tensor:
         self.seen = x.shape[-1] if isinstance(self.plain, nn.Linear) else x.shape[1]
-        if self.choice is None:
+        if self.width is None:
             return self._run(x, *self._sliced(None))
-        width, mask = width_mask(*self.own(), x)
+        width, mask = width_mask(self.width.running(self.own()[1], *self.others), x)
         out = self._run(x, *self._sliced(width))
         if mask is None:
             return out
         return out * (mask if isinstance(self.plain, nn.Linear) else mask.view(-1, *[1] * (x.dim() - 2)))
 
     def derive(self, taken: Taken | None, *others: Taken | None) -> nn.Module:
-        assert taken is None or isinstance(taken, int)
-        return with_weights(self._smaller(self.seen, taken), *self._sliced(taken))
+        width = None if self.width is None else self.width.of(taken, *others)
+        return with_weights(self._smaller(self.seen, width), *self._sliced(width))
 
     @abstractmethod
     def _smaller(self, inputs: int, width: int | None) -> nn.Module:
         """The plain layer of a size; ``width`` None: the only one."""
+
+
+def widest(widths: Widths) -> int:
+    """The most outputs."""
+    return widths if isinstance(widths, int) else width_of(widths, None, {}).largest
 
 
 def with_weights(module: nn.Module, weight: Tensor, bias: Tensor | None) -> nn.Module:
@@ -86,8 +81,9 @@ def with_weights(module: nn.Module, weight: Tensor, bias: Tensor | None) -> nn.M
 class ElasticConv2d(_Elastic):
     """A convolution whose outputs keep the first ``w`` channels, ``w`` one of ``widths``, and whose inputs are those that arrive.
 
-    ``widths``: an int where only the inputs are elastic. ``depthwise``: one filter a channel, as many as arrive (``widths`` must
-    be ``in_channels``). The rest as ``torch.nn.Conv2d``. x: (B, C, H, W).
+    ``widths``: sizes, a dict from option to size, a ``Width`` that several layers have, or an int where only the inputs are elastic.
+    ``depthwise``: one filter a channel, as many as arrive (``widths`` must be ``in_channels``). The rest as ``torch.nn.Conv2d``.
+    x: (B, C, H, W).
     """
 
     Plain: type[nn.Conv1d] | type[nn.Conv2d] = nn.Conv2d
@@ -95,7 +91,7 @@ class ElasticConv2d(_Elastic):
     def __init__(
         self,
         in_channels: int,
-        widths: int | Sequence[int],
+        widths: Widths,
         kernel_size: int,
         stride: int = 1,
         padding: int = 0,
@@ -108,9 +104,8 @@ class ElasticConv2d(_Elastic):
         if depthwise and widths != in_channels:
             raise InputError(f"a depthwise convolution is as wide as its input: widths must be {in_channels}, got {widths}")
         how: dict[str, Any] = {"stride": stride, "padding": padding, "dilation": dilation}
-        widest = widths if isinstance(widths, int) else max(widths)
-        plain = self.Plain(in_channels, widest, kernel_size, groups=in_channels if depthwise else 1, bias=bias, **how)
-        super().__init__(plain, widths, name, **limits)
+        plain = self.Plain(in_channels, widest(widths), kernel_size, groups=in_channels if depthwise else 1, bias=bias, **how)
+        super().__init__(plain, widths, name, limits)
         self.how, self.depthwise = how, depthwise
 
     def _sliced(self, width: int | None) -> tuple[Tensor, Tensor | None]:
@@ -136,11 +131,10 @@ class ElasticConv1d(ElasticConv2d):
 
 
 class ElasticLinear(_Elastic):
-    """A linear layer whose outputs keep the first ``w`` features, ``w`` one of ``widths``; x: (..., features)."""
+    """A linear layer whose outputs keep the first ``w`` features, ``w`` one of ``widths``, as of ``ElasticConv2d``; x: (..., features)."""
 
-    def __init__(self, in_features: int, widths: int | Sequence[int], bias: bool = True, name: str | None = None, **limits: Any):
-        widest = widths if isinstance(widths, int) else max(widths)
-        super().__init__(nn.Linear(in_features, widest, bias), widths, name, **limits)
+    def __init__(self, in_features: int, widths: Widths, bias: bool = True, name: str | None = None, **limits: Any):
+        super().__init__(nn.Linear(in_features, widest(widths), bias), widths, name, limits)
 
     def _run(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return F.linear(x, weight, bias)

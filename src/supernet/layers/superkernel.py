@@ -7,7 +7,6 @@ https://github.com/dstamoulis/single-path-nas
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,7 +15,8 @@ from torch.nn import functional as F
 
 from supernet import ops
 from supernet.layers.base import Searchable, When
-from supernet.layers.elastic import ElasticConv2d, ElasticNorm, width_mask
+from supernet.layers.elastic import ElasticConv2d, ElasticNorm
+from supernet.layers.width import width_mask
 from supernet.space import Taken
 
 KERNELS, EXPANSIONS = (3, 5), (3, 6)
@@ -111,8 +111,8 @@ class SuperKernelBlock(Searchable):
 
     def forward(self, x: Tensor) -> Tensor:
         choice, mix = self.own()
-        widths = tuple(round(self.sizes[0] * float(expansion)) for expansion in choice.options)
-        width, mask = width_mask(replace(choice, options=widths), mix, x)
+        widths = [round(self.sizes[0] * float(expansion)) for expansion in choice.options]
+        width, mask = width_mask([(widths[i], None if mix.weights is None else mix.weights[i]) for i in mix.runs], x)
         if not width:
             return x
         self.expand[0].width = width  # type: ignore[assignment]
