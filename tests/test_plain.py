@@ -44,6 +44,8 @@ SMALL: dict[str, tuple[str, dict[str, Any]]] = {
     "proxyless": ("proxyless", {"width": 0.5, "depths": [1, 2, 1, 1, 1, 1], "stem": "cifar", "shape": (3, 16, 16)}),
     "proxyless, growth": ("proxyless", {"width": 0.5, "growth": 20, "depths": [2, 2, 2], "stem": "cifar", "shape": (3, 16, 16)}),
     "single-path": ("single-path", {"width": 0.25, "depths": [1, 2, 1, 1, 1], "head": 32, "stem": "cifar", "shape": (3, 16, 16)}),
+    "spos": ("spos", {"width": 0.25, "depths": [2, 1, 1, 1], "head": 32, "stem": "cifar", "shape": (3, 16, 16)}),
+    "fairnas": ("fairnas", {"width": 0.25, "depths": [1] * 6, "head": 32, "squeeze": 0.5, "stem": "cifar", "shape": (3, 16, 16)}),
     "densenas": ("densenas", {"width": 0.25, "stem": "cifar", "shape": (3, 16, 16)}),
     "densenas, basic blocks": ("densenas", {"base": "resnet", "width": 0.25, "stem": "cifar", "shape": (3, 16, 16)}),
 }

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from supernet.errors import InputError
 from supernet.modules.memo import once
+from supernet.modules.squeeze_excite import SqueezeExcite
 
 ONE_VALUE = "more than 1 value per channel"  # in what torch says where a batch norm has nothing to take a variance of
 
@@ -185,6 +186,7 @@ class InvertedResidual(nn.Module):
 
     ``expansion`` 1 leaves the first convolution out. ``groups``: of the pointwise convolutions; channels are shuffled before the
     depthwise one (FBNet, as released: https://github.com/facebookresearch/mobile-vision). ``norm``: settings of the batch norms.
+    ``squeeze``: features of a squeeze-and-excitation behind the depthwise convolution; 0: there is none.
     """
 
     def __init__(
@@ -198,6 +200,7 @@ class InvertedResidual(nn.Module):
         groups: int = 1,
         activation: type[nn.Module] = nn.ReLU,
         norm: Mapping[str, Any] | None = None,
+        squeeze: int = 0,
     ):
         super().__init__()
         hidden, how = round(inputs * expansion), dict(norm or {})
@@ -209,6 +212,7 @@ class InvertedResidual(nn.Module):
         self.body = nn.Sequential(
             *(expand if expansion != 1 else expand[1:]),
             conv_norm_act(hidden, hidden, kernel, stride, groups=hidden, activation=activation, norm=how),
+            *([SqueezeExcite(hidden, squeeze)] if squeeze else []),
             nn.Sequential(narrow, nn.BatchNorm2d(outputs, **how)),
         )
 

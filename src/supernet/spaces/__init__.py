@@ -16,6 +16,8 @@ SPACES = {  # name -> module:record
     "proxyless": "supernet.spaces.proxyless:PROXYLESS",
     "single-path": "supernet.spaces.single_path:SINGLE_PATH",
     "densenas": "supernet.spaces.densenas:DENSENAS",
+    "spos": "supernet.spaces.spos:SPOS",
+    "fairnas": "supernet.spaces.fairnas:FAIRNAS",
     "mobile-small": "supernet.spaces.mobile_small:MOBILE_SMALL",
     "mlp": "supernet.spaces.mlp:MLP",
     "unet": "supernet.spaces.unet:UNET",

@@ -127,7 +127,10 @@ def decided(architecture: Mapping[str, Any], options: Sequence[Sequence[str]]) -
 
 
 class Chain(nn.Module):
-    """Images ``(batch, *shape)`` -> logits (batch, classes). ``layers``: the blocks after the stem, searchable or not."""
+    """Images ``(batch, *shape)`` -> logits (batch, classes). ``layers``: the blocks after the stem, searchable or not.
+
+    ``bias``: of the classifier.
+    """
 
     def __init__(
         self,
@@ -142,6 +145,7 @@ class Chain(nn.Module):
         activation: type[nn.Module] = nn.ReLU,
         norm: Mapping[str, Any] | None = None,
         dropout: float = 0.0,
+        bias: bool = True,
     ):
         super().__init__()
         check_sizes(shape, classes=(classes, 1), stem_channels=(stem_channels, 1), head=(head, 1))
@@ -152,7 +156,7 @@ class Chain(nn.Module):
         self.layers = nn.Sequential(*layers)
         self.head = conv_norm_act(last, head, 1, **how)  # type: ignore[arg-type]
         self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(head, classes)
+        self.classifier = nn.Linear(head, classes, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         logits: Tensor = self.classifier(self.dropout(self.head(self.layers(self.stem(x))).mean((2, 3))))
