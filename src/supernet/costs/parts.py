@@ -22,8 +22,8 @@ from torch.utils._pytree import tree_leaves, tree_map
 from supernet.costs.count import Count, Work, work
 from supernet.derive import settle
 from supernet.errors import InputError
-from supernet.layers.base import Searchable, Supernet, When, placed
-from supernet.mixture import Mix, Table
+from supernet.layers.base import Searchable, Supernet, When, everything, placed
+from supernet.mixture import Table
 from supernet.space import Architecture, Chain, SearchSpace, alternatives, shortened
 
 NOTHING = Work(0, 0)
@@ -147,7 +147,7 @@ class _Apart:
 
     def __init__(self, supernet: Supernet, example: Sequence[Any]):
         self.supernet, self.example = supernet, example
-        structural = {m.choice.name for m in supernet.layers if m.choice and _structural(m)}
+        structural = {m.choice.name for m in supernet.layers if m.choice and m.structural}
         self.largest = {n: len(c.options) - 1 for n, c in supernet.space.items() if n not in structural}
         self.calls = self.run(self.largest)
         self.follows: dict[int, set[str]] = {}  # module -> the sizes that change what it is fed
@@ -164,10 +164,8 @@ class _Apart:
     def run(self, sizes: dict[str, int]) -> Calls:
         """One forward pass at the given sizes."""
         running = _Running(self.supernet.model)
-        space = self.supernet.space
-        mixture = {n: Mix(None, (sizes[n],) if n in sizes else tuple(range(len(c.options)))) for n, c in space.items()}
         with running:
-            work(self.supernet, mixture, *self.example, count=running.count)
+            work(self.supernet, everything(self.supernet, sizes), *self.example, count=running.count)
         return running.calls
 
     def units(self) -> list[_Unit]:
@@ -197,7 +195,7 @@ class _Apart:
         few = prod(len(self.supernet.space[n].options) for n in sizes) <= MOST
         divisible = any(c is not None for c in module._modules.values()) and not isinstance(module, Searchable)
         runs = id(module) in self.calls and path
-        if any(_structural(m) for m in module.modules()) or not ((few and runs) or not divisible):
+        if any(isinstance(m, Searchable) and m.structural for m in module.modules()) or not ((few and runs) or not divisible):
             varies = self.varies.get(id(module), set())
             return _Unit(path, module, [], tuple(n for n in self.supernet.space if n in varies), own=True)
         if not few:
@@ -230,10 +228,6 @@ class _Apart:
             for unit, sizes in now:
                 yield from _parts(unit, space, calls, sizes, whole, {})
             waiting = later
-
-
-def _structural(module: nn.Module) -> bool:
-    return isinstance(module, Searchable) and not module.whole and bool(module.under())
 
 
 def _parts(unit: _Unit, space: SearchSpace, calls: Calls, sizes: dict[str, int], whole: set[int], shared: _Shared) -> list[Part]:

@@ -4,6 +4,7 @@ from supernet.layers.base import Searchable, Supernet
 from supernet.layers.elastic import ElasticConv1d, ElasticConv2d, ElasticLinear, ElasticNorm
 from supernet.layers.elastic_kernel import ElasticKernel2d
 from supernet.layers.elastic_squeeze import ElasticSqueezeExcite
+from supernet.layers.importance import sort_channels
 from supernet.layers.one_of import OneOf
 from supernet.layers.routes import Fork, Join
 from supernet.layers.some_of import SomeOf
@@ -27,4 +28,5 @@ __all__ = [
     "Supernet",
     "UpTo",
     "Width",
+    "sort_channels",
 ]

@@ -44,6 +44,11 @@ class Searchable(nn.Module):
         self.mix: Mix | None = None
         self.others: tuple[Mix, ...] = ()
 
+    @property
+    def structural(self) -> bool:
+        """Whether its options are parts that can run at once; else they are sizes of one."""
+        return bool(self.under()) and not self.whole
+
     def derive(self, taken: Taken | None, *others: Taken | None) -> nn.Module:
         """The plain module that stays when ``taken`` is chosen (and ``others``, for the choices it follows)."""
         raise TypeError(f"{type(self).__name__} must say what stays of it: derive(taken, *others)")
@@ -144,6 +149,17 @@ class Supernet(nn.Module):
             if layer.choice and layer.choice.name in options:
                 layer.restrict(tuple(o for o in layer.choice.options if o in options[layer.choice.name]))
         return Supernet(model, *self.outside, share=self.share)
+
+
+def everything(supernet: Supernet, sizes: Mapping[str, int] | None = None) -> Mixture:
+    """The blend that runs every part at once, at the largest sizes but for ``sizes``: choice -> the index of its option."""
+    structural = {layer.choice.name for layer in supernet.layers if layer.choice and layer.structural}
+
+    def runs(name: str, choice: Choice) -> tuple[int, ...]:
+        every = tuple(range(len(choice.options)))
+        return every if name in structural else ((sizes or {}).get(name, every[-1]),)
+
+    return {name: Mix(None, runs(name, choice)) for name, choice in supernet.space.items()}
 
 
 def placed(module: nn.Module) -> Iterator[tuple[str, nn.Module, When]]:

@@ -8,7 +8,7 @@ A layer that owns a choice slices its outputs; every layer takes its input size 
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from supernet.errors import InputError
 from supernet.layers.base import Searchable
+from supernet.layers.channels import Axes, ByChannel, held
 from supernet.layers.width import Width, width_mask, width_of
 from supernet.modules.convolutions import conv2d
 from supernet.space import Option, Taken
@@ -25,7 +26,7 @@ from supernet.space import Option, Taken
 Widths = int | Sequence[int] | Mapping[Option, int] | Width
 
 
-class _Elastic(Searchable, ABC):
+class _Elastic(Searchable, ByChannel):
     """``plain``: the largest layer. ``widths``: how many outputs to choose from; a single int is no choice."""
 
     def __init__(self, plain: nn.Conv1d | nn.Conv2d | nn.Linear, widths: Widths, name: str | None, limits: Mapping[str, Any]):
@@ -46,18 +47,23 @@ class _Elastic(Searchable, ABC):
         return weight, None if bias is None else bias[:width]
 
     def forward(self, x: Tensor) -> Tensor:
-        self.seen = x.shape[-1] if isinstance(self.plain, nn.Linear) else x.shape[1]
+        self.seen = x.shape[self.dimension]
         if self.width is None:
             return self._run(x, *self._sliced(None))
         width, mask = width_mask(self.width.running(self.own()[1], *self.others), x)
         out = self._run(x, *self._sliced(width))
         if mask is None:
             return out
-        return out * (mask if isinstance(self.plain, nn.Linear) else mask.view(-1, *[1] * (x.dim() - 2)))
+        return out * (mask if self.dimension == -1 else mask.view(-1, *[1] * (x.dim() - 2)))
 
     def derive(self, taken: Taken | None, *others: Taken | None) -> nn.Module:
         width = None if self.width is None else self.width.of(taken, *others)
         return with_weights(self._smaller(self.seen, width), *self._sliced(width))
+
+    def axes(self) -> Axes:
+        """Of weight and bias."""
+        width, reads = self.width, [(self.plain.weight, 1)]
+        return Axes(held((self.plain.weight, 0), (self.plain.bias, 0)), reads, sizes=width.steps) if width else Axes(reads=reads)
 
     @abstractmethod
     def _smaller(self, inputs: int, width: int | None) -> nn.Module:
@@ -114,6 +120,10 @@ class ElasticConv2d(_Elastic):
         bias = self.plain.bias
         return self.plain.weight[: self.seen], None if bias is None else bias[: self.seen]
 
+    def axes(self) -> Axes:
+        """Of weight and bias; a depthwise convolution keeps channels apart."""
+        return Axes(keeps=held((self.plain.weight, 0), (self.plain.bias, 0))) if self.depthwise else super().axes()
+
     def _run(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         convolve = conv2d if weight.dim() == 4 else F.conv1d
         return convolve(x, weight, bias, groups=self.seen if self.depthwise else 1, **self.how)
@@ -133,6 +143,8 @@ class ElasticConv1d(ElasticConv2d):
 class ElasticLinear(_Elastic):
     """A linear layer whose outputs keep the first ``w`` features, ``w`` one of ``widths``, as of ``ElasticConv2d``; x: (..., features)."""
 
+    dimension = -1
+
     def __init__(self, in_features: int, widths: Widths, bias: bool = True, name: str | None = None, **limits: Any):
         super().__init__(nn.Linear(in_features, widest(widths), bias), widths, name, limits)
 
@@ -143,7 +155,7 @@ class ElasticLinear(_Elastic):
         return nn.Linear(inputs, width or self.plain.weight.shape[0], self.plain.bias is not None)
 
 
-class ElasticNorm(nn.modules.batchnorm._BatchNorm):
+class ElasticNorm(nn.modules.batchnorm._BatchNorm, ByChannel):
     """Batch norm over the channels that arrive: (B, C, ...). Recalibrate before its running statistics are believed."""
 
     seen: tuple[int, int] = (0, 4)  # channels, dimensions
@@ -163,6 +175,10 @@ class ElasticNorm(nn.modules.batchnorm._BatchNorm):
         weight, bias = (None, None) if self.weight is None else (self.weight[:n], self.bias[:n])
         use_batch = self.training or mean is None
         return F.batch_norm(input, mean, var, weight, bias, use_batch, factor or 0.0, self.eps)
+
+    def axes(self) -> Axes:
+        """Of all that it holds."""
+        return Axes(keeps=held((self.weight, 0), (self.bias, 0), (self.running_mean, 0), (self.running_var, 0)))
 
     def settle(self) -> nn.Module:
         """The plain batch norm over the channels that last arrived."""

@@ -14,11 +14,12 @@ from torch.nn import functional as F
 
 from supernet.errors import InputError
 from supernet.layers.base import Searchable
+from supernet.layers.channels import Axes, ByChannel
 from supernet.layers.elastic import with_weights
 from supernet.space import Taken
 
 
-class ElasticKernel2d(Searchable):
+class ElasticKernel2d(Searchable, ByChannel):
     """A depthwise convolution whose kernel is one of ``sizes`` (odd); x: (B, C, H, W) -> the same, divided by ``stride``.
 
     ``ElasticKernel2d(96, (3, 5, 7))`` stands where ``nn.Conv2d(96, 96, 7, padding=3, groups=96, bias=False)`` would; fewer channels that
@@ -62,6 +63,10 @@ class ElasticKernel2d(Searchable):
         if weights is not None:
             terms = [weights[i] * term for i, term in zip(runs, terms, strict=True)]
         return F.conv2d(x, sum(terms[1:], terms[0]), None, self.stride, largest // 2, groups=self.seen)
+
+    def axes(self) -> Axes:
+        """Of the weight."""
+        return Axes(keeps=[(self.weight, 0)])
 
     def derive(self, taken: Taken | None, *others: Taken | None) -> nn.Module:
         assert isinstance(taken, int)

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from supernet.layers.channels import Axes, ByChannel, held
 from supernet.modules.squeeze_excite import SqueezeExcite
 
 
-class ElasticSqueezeExcite(SqueezeExcite):
+class ElasticSqueezeExcite(SqueezeExcite, ByChannel):
     """Of n channels that arrive it takes the first n weights, and the first ``hidden(n)`` features between; x: (B, n, H, W) -> the same."""
 
     def __init__(self, channels: int, hidden: Callable[[int], int]):
@@ -25,6 +26,12 @@ class ElasticSqueezeExcite(SqueezeExcite):
         features = self.activation(F.conv2d(x.mean((2, 3), keepdim=True), self.reduce.weight[:h, :n], self.reduce.bias[:h]))
         weights: Tensor = self.gate(F.conv2d(features, self.expand.weight[:n, :h], self.expand.bias[:n]))
         return x * weights
+
+    def axes(self) -> Axes:
+        """Of the channels, and of the features between."""
+        reduce, expand = self.reduce, self.expand
+        hidden = Axes(held((reduce.weight, 0), (reduce.bias, 0)), [(expand.weight, 1)], sizes=[len(reduce.weight)])
+        return Axes(keeps=held((reduce.weight, 1), (expand.weight, 0), (expand.bias, 0)), inside=[hidden])
 
     def settle(self) -> nn.Module:
         """The plain one over the channels that last arrived."""

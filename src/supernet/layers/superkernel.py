@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from supernet import ops
 from supernet.layers.base import Searchable, When
+from supernet.layers.channels import Axes, ByChannel
 from supernet.layers.elastic import ElasticConv2d, ElasticNorm
 from supernet.layers.width import width_mask
 from supernet.space import Taken
@@ -22,7 +23,7 @@ from supernet.space import Taken
 KERNELS, EXPANSIONS = (3, 5), (3, 6)
 
 
-class SuperKernel(Searchable):
+class SuperKernel(Searchable, ByChannel):
     """A depthwise 5x5 convolution whose centre is the 3x3 one; x: (B, C, H, W) -> the same, divided by ``stride``.
 
     A blend of the two is the convolution with the blended kernel. ``mask`` (channels,): a weight for the kernel of each channel.
@@ -47,6 +48,10 @@ class SuperKernel(Searchable):
         if mask is not None:
             kernel = kernel * mask.view(-1, 1, 1, 1)
         return F.conv2d(x, kernel, None, self.stride, largest // 2, groups=self.seen)
+
+    def axes(self) -> Axes:
+        """Of the weight."""
+        return Axes(keeps=[(self.weight, 0)])
 
     def ring_norm(self) -> Tensor:
         """The norm of what only the 5x5 kernel has: ()."""
@@ -134,13 +139,18 @@ class SuperKernelBlock(Searchable):
         return block
 
 
-class _Expand(nn.Conv2d):
+class _Expand(nn.Conv2d, ByChannel):
     """A 1x1 convolution that computes the first ``width`` of its outputs."""
 
     width: int | None = None
 
     def forward(self, input: Tensor) -> Tensor:
         return F.conv2d(input, self.weight[: self.width])
+
+    def axes(self) -> Axes:
+        """Of the weight."""
+        widest = len(self.weight)
+        return Axes([(self.weight, 0)], [(self.weight, 1)], sizes=[round(widest * e / EXPANSIONS[-1]) for e in EXPANSIONS])
 
     def settle(self) -> nn.Module:
         """The plain convolution of the width that it last had."""

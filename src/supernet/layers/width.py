@@ -45,6 +45,12 @@ class Width:
         return self.axes[0]
 
     @property
+    def steps(self) -> list[int]:
+        """The channels of each option of its own choice at the largest of those that it follows, ascending."""
+        last = tuple(options[-1] for options in self.axes[1:])
+        return sorted({size for (_, *others), size in self.sizes.items() if tuple(others) == last})
+
+    @property
     def largest(self) -> int:
         """The most channels."""
         return max(self.sizes.values())
