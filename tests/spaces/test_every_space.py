@@ -30,6 +30,8 @@ OTHER: dict[str, dict[str, Any]] = {  # settings of a network that are not the u
     "proxyless": {"stem": "cifar", "stem_channels": 16, "first": 8, "classes": 7},
     "single-path": {"width": 1.5, "momentum": 0.1, "shape": (1, 64, 64)},
     "densenas": {"stem": "cifar", "last": 320, "width": 0.5},
+    "ofa-mobilenetv3": {"stem": "cifar", "width": 0.75, "shape": (1, 28, 28)},
+    "ofa-proxyless": {"stem": "cifar", "width": 1.0, "dropout": 0.1},
 }
 
 

@@ -45,7 +45,7 @@ class UpTo(Searchable):
     def under(self) -> list[tuple[nn.Module, When]]:
         assert self.choice
         name, depths = self.choice.name, self.choice.options
-        least = min(int(d) for d in depths)
+        least = min(int(d) for d in depths) if len(depths) > 1 else 0  # of a single depth all, so that costs take them apart
         return [(b, tuple((name, d) for d in depths if int(d) > i)) for i, b in enumerate(self.blocks) if i >= least]
 
     def derive(self, taken: Taken | None, *others: Taken | None) -> nn.Module:

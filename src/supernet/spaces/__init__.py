@@ -20,6 +20,8 @@ SPACES = {  # name -> module:record
     "fairnas": "supernet.spaces.fairnas:FAIRNAS",
     "mobile-small": "supernet.spaces.mobile_small:MOBILE_SMALL",
     "mlp": "supernet.spaces.mlp:MLP",
+    "ofa-mobilenetv3": "supernet.spaces.ofa_mobilenetv3:OFA_MOBILENETV3",
+    "ofa-proxyless": "supernet.spaces.ofa_proxyless:OFA_PROXYLESS",
     "unet": "supernet.spaces.unet:UNET",
 }
 
