@@ -103,12 +103,13 @@ class SkipDropout(nn.Dropout):
 class DropPath(nn.Module):
     """Drop an operation's output for whole samples with probability ``p``, which whoever trains sets; the rest is scaled up.
 
+    ``share``: of the probability that is set for a network, that which this place has (less in early cells of NASNet and ENAS).
     Larsson et al. 2017 (FractalNet), https://arxiv.org/abs/1605.07648
     """
 
-    def __init__(self) -> None:
+    def __init__(self, share: float = 1.0) -> None:
         super().__init__()
-        self.p = 0.0
+        self.p, self.share = 0.0, share
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0:
@@ -118,25 +119,28 @@ class DropPath(nn.Module):
 
 
 def set_drop_path(network: nn.Module, p: float) -> None:
-    """Set the probability of every ``DropPath`` in ``network``."""
+    """Set the probability of every ``DropPath`` in ``network``, each to its share of ``p``."""
     if not 0 <= p < 1:
         raise InputError(f"the drop path probability must be at least 0 and below 1; got {p}")
     for module in network.modules():
         if isinstance(module, DropPath):
-            module.p = p
+            module.p = p * module.share
 
 
-def droppable(operation: nn.Module) -> nn.Module:
+def droppable(operation: nn.Module, share: float = 1.0) -> nn.Module:
     """``operation`` with a ``DropPath`` behind it; an identity stays as it is."""
-    return operation if isinstance(operation, nn.Identity) else nn.Sequential(operation, DropPath())
+    return operation if isinstance(operation, nn.Identity) else nn.Sequential(operation, DropPath(share))
 
 
 class FactorizedReduce(nn.Module):
-    """Halve the size by two 1x1 convolutions, one of them shifted by a pixel; odd sizes get a zero row or column after the ReLU."""
+    """Halve the size by two 1x1 convolutions, one of them shifted by a pixel; odd sizes get a zero row or column after the ReLU.
 
-    def __init__(self, inputs: int, outputs: int, affine: bool = True):
+    ``relu``: whether there is one (ENAS has none where a reduction is an operation of its own).
+    """
+
+    def __init__(self, inputs: int, outputs: int, affine: bool = True, relu: bool = True):
         super().__init__()
-        self.relu = ReLU()
+        self.relu = ReLU() if relu else nn.Identity()
         self.even = nn.Conv2d(inputs, outputs // 2, 1, 2, bias=False)
         self.odd = nn.Conv2d(inputs, outputs - outputs // 2, 1, 2, bias=False)
         self.norm = nn.BatchNorm2d(outputs, affine=affine)

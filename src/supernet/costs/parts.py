@@ -31,14 +31,14 @@ MOST = 32  # combinations of sizes that a block may have before its layers are t
 
 
 class Place(NamedTuple):
-    """Where in a table over choices a cost is added: ``names`` of choices, and the index of the option of each, ``times`` over.
+    """Where in a table over choices a cost is added: ``names`` of choices, and the indices of options of each, any of them, ``times`` over.
 
     ``times`` is 1, but where a part runs if any of several options is taken that do not exclude each other: those of two of them
     together take back what counts twice.
     """
 
     names: tuple[str, ...]
-    at: tuple[int, ...]
+    at: tuple[tuple[int, ...], ...]
     times: int = 1
 
 
@@ -138,7 +138,8 @@ def tabulate(space: SearchSpace, found: Iterable[Part], cost: Callable[[Part], f
         for names, at, times in part.places if value else ():
             if names not in table:
                 table[names] = torch.zeros([len(space[n].options) for n in names], dtype=torch.float64)
-            table[names][at] += times * value
+            several = any(len(options) > 1 for options in at)
+            table[names][torch.meshgrid(*map(torch.tensor, at), indexing="ij") if several else tuple(i for (i,) in at)] += times * value
     return table
 
 
@@ -314,13 +315,25 @@ def _places(chains: Iterable[Chain], space: SearchSpace, sizes: Mapping[str, int
     chains, found = list(chains), []
     if len(chains) == 1:
         chains = [shortened(chains[0], space)]
+        if not sizes and _apart(chains[0], space):
+            taken = {pairs[0][0]: tuple(space[n].options.index(o) for n, o in pairs) for pairs in chains[0]}
+            names = tuple(sorted(taken, key=space.order))
+            return (Place(names, tuple(taken[n] for n in names)),)
     for pairs, times in space.either(alternatives(chains)):
         least = sorted(space.reduced(pairs), key=lambda pair: (space.order(pair[0]), str(pair[1])))
         at = [(n, space[n].options.index(o)) for n, o in least]
         if all(sizes.get(n, i) == i for n, i in at):
             at += [(n, i) for n, i in sizes.items() if n not in dict(at)]
-            found.append(Place(tuple(n for n, _ in at), tuple(i for _, i in at), times))
+            found.append(Place(tuple(n for n, _ in at), tuple((i,) for _, i in at), times))
     return tuple(found)
+
+
+def _apart(chain: Chain, space: SearchSpace) -> bool:
+    """Whether each condition of ``chain`` is of a choice of its own, which always matters and takes one option."""
+    names = [{name for name, _ in pairs} for pairs in chain]
+    known = [space[name] for several in names for name in several]
+    alone = all(len(several) == 1 for several in names) and len({c.name for c in known}) == len(known)
+    return bool(chain) and alone and all(not c.parents and (c.pick is None or c.pick[1] == 1) for c in known)
 
 
 class _Frame(NamedTuple):
@@ -399,8 +412,10 @@ def taken(space: SearchSpace, found: Iterable[Part], architecture: Architecture)
     full = space.check(architecture)
     on = space.matters(full)
 
-    def runs(names: tuple[str, ...], at: tuple[int, ...]) -> bool:
-        counts = all(n in on or space[n].parents & set(names) for n in names)
-        return counts and all(space[n].holds(full[n], space[n].options[i]) for n, i in zip(names, at, strict=True))
+    def runs(place: Place) -> bool:
+        counts = all(n in on or space[n].parents & set(place.names) for n in place.names)
+        return counts and all(
+            any(space[n].holds(full[n], space[n].options[i]) for i in at) for n, at in zip(place.names, place.at, strict=True)
+        )
 
-    return [part for part in found if any(runs(place.names, place.at) for place in part.places)]
+    return [part for part in found if any(map(runs, part.places))]

@@ -157,7 +157,7 @@ def check_search(settings: Settings) -> Settings:
 def check_limits(settings: Settings) -> None:
     """Refuse bounds and prices that choose nothing, and a latency bound without latencies."""
     asked, file = bounds_of(settings), settings["limits"]["latency_table"]
-    unpriced = kind_for(settings["space"], settings["task"]).unpriced
+    unpriced = space_named(settings["space"]).unpriced or kind_for(settings["space"], settings["task"]).unpriced
     if unpriced and (asked or prices(settings)):
         raise InputError(f"limits choose nothing in {settings['space']}: {unpriced}")
     if asked.keys() & {"latency", "energy"} and file is None:

@@ -23,6 +23,7 @@ SPACES = {  # name -> module:record
     "ofa-mobilenetv3": "supernet.spaces.ofa_mobilenetv3:OFA_MOBILENETV3",
     "ofa-proxyless": "supernet.spaces.ofa_proxyless:OFA_PROXYLESS",
     "unet": "supernet.spaces.unet:UNET",
+    "enas-micro": "supernet.spaces.enas_micro:ENAS_MICRO",
 }
 
 

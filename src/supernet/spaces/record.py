@@ -103,6 +103,7 @@ class Space:
     to be, a notation of this space.
     ``tasks``: what its networks are for. ``published``: networks by name. ``recipes``: settings of commands, by recipe.
     ``macs``: (network, settings) -> multiply-adds of one example. ``serves``: what methods may need of it, and how it is given.
+    ``unpriced``: why bounds on costs choose nothing among its networks; empty: they do.
     """
 
     name: str
@@ -119,6 +120,7 @@ class Space:
     recipes: Mapping[str, Settings] = field(default_factory=dict)
     macs: Callable[[nn.Module, Mapping[str, Any]], int] = image_macs
     serves: Serves = field(default_factory=dict)
+    unpriced: str = ""
 
     def served(self, needs: Mapping[str, Any]) -> Settings:
         """The settings of the supernet that give what the space can of ``needs``; a method does without the rest, or refuses."""

@@ -28,8 +28,8 @@ def check_profile(
     if space is None:
         raise InputError("no search space: give --space (supernet list spaces)")
     known, kind = space_named(space), kind_for(space, settings["task"])
-    if kind.unpriced:
-        raise InputError(f"latencies choose nothing in {space}: {kind.unpriced}")
+    if unpriced := known.unpriced or kind.unpriced:
+        raise InputError(f"latencies choose nothing in {space}: {unpriced}")
     if out is None and (emitted is None or collected is not None):
         raise InputError("give the table to write: --out latency.json (or --emit DIR)")
     if collected is None and emitted is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -107,8 +108,9 @@ def emit(
 
 
 def _of(space: SearchSpace, places: Sequence[Place]) -> tuple[tuple[tuple[str, ...], tuple[Option, ...]], ...]:
-    """Places by options, not by their indices."""
-    return tuple((p.names, tuple(space[n].options[i] for n, i in zip(p.names, p.at, strict=True))) for p in places)
+    """Places by options, not by their indices, one for each combination of them."""
+    options = [(p.names, [[space[n].options[i] for i in at] for n, at in zip(p.names, p.at, strict=True)]) for p in places]
+    return tuple((names, taken) for names, of in options for taken in itertools.product(*of))
 
 
 def collect(path: Path, manifest: Path | None = None, machine: Mapping[str, Any] | None = None) -> LatencyTable:
