@@ -34,6 +34,8 @@ with starting():
     from supernet.search import Found, search
     from supernet.space import Architecture, Choice, SearchSpace
     from supernet.task import Task
+    from supernet.trained.rank import rank
+    from supernet.trained.specialise import specialise
     from supernet.version import VERSION
     from supernet.workflow.delivery import load
 
@@ -63,7 +65,9 @@ __all__ = [
     "export",
     "load",
     "profile",
+    "rank",
     "recalibrate",
     "search",
+    "specialise",
     "time_network",
 ]

@@ -98,6 +98,27 @@ class Metric:
         return number(found, f"compute of the metric {name!r}")
 
 
+@dataclass(frozen=True)
+class Pass:
+    """What a pass over a stream gave, a batch an entry: its loss, what every metric gathers of it, how many examples it has."""
+
+    metrics: Mapping[str, Metric]
+    losses: list[Tensor]
+    gathered: dict[str, list[Any]]
+    sizes: list[int]
+
+    def scores(self, batches: int | None = None) -> dict[str, float]:
+        """Loss and metrics of the pass, or of its first ``batches`` alone."""
+        sizes = self.sizes[:batches]
+        of_metrics = {name: metric.of_pass(name, self.gathered[name][:batches], sizes) for name, metric in self.metrics.items()}
+        return {"loss": mean(self.losses[:batches], sizes), **of_metrics}
+
+    def beginnings(self, name: str) -> dict[int, float]:
+        """Examples -> a metric (or "loss") of so many, from the first batch on, each time of twice as many batches up to all."""
+        counts = [2**i for i in range(len(self.sizes).bit_length()) if 2**i < len(self.sizes)]
+        return {sum(self.sizes[:count]): self.scores(count)[name] for count in (*counts, len(self.sizes))}
+
+
 def _added(parts: list[Tensor]) -> Tensor:
     """The sum, of floating-point numbers in double precision."""
     return torch.stack([p.double() if p.is_floating_point() else p for p in parts]).sum(0)

@@ -136,8 +136,7 @@ def search(
         value_as(kind, value, name)
     passes, own = Passes() if count else Uncounted(), not isinstance(out, Run)
     if limits is not None and not isinstance(limits, Limits):
-        measured, margin = _measured(latency_table, supernet.space)
-        limits = Limits.of(supernet, task.sample(1), limits, measured, margin)
+        limits = limits_of(supernet, task, limits, latency_table)
     feasible = limits.check() if limits else None
     task.place(supernet)
     if isinstance(method, str):
@@ -241,6 +240,14 @@ def _of(supernet: Supernet, task: Task) -> dict[str, Any]:
         "device": str(task.device),
         "threads": torch.get_num_threads(),
     }
+
+
+def limits_of(
+    supernet: Supernet, task: Task, bounds: Mapping[str, float], latency_table: LatencyTable | Predictor | str | Path | None = None
+) -> Limits:
+    """Bounds on networks derived from ``supernet``, as ``search`` takes them; raises ``InputError`` for one that cannot be known."""
+    measured, margin = _measured(latency_table, supernet.space)
+    return Limits.of(supernet, task.sample(1), bounds, measured, margin)
 
 
 def _measured(table: LatencyTable | Predictor | str | Path | None, space: SearchSpace) -> tuple[dict[str, Table | Costing], float]:

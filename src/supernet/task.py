@@ -15,7 +15,7 @@ from torch.utils.hooks import RemovableHandle
 
 from supernet.data.streams import Data
 from supernet.errors import InputError, refuse_unknown
-from supernet.metrics import LOSS, USUAL, Measure, Metric, Score, mean, what
+from supernet.metrics import LOSS, USUAL, Measure, Metric, Pass, Score, what
 from supernet.mixture import Mixture
 from supernet.modules.modes import evaluating, kept_buffers, training
 from supernet.ops import ONE_VALUE
@@ -213,22 +213,24 @@ class Task:
         """What every metric gathers of one batch."""
         return {name: m.taken(name, outputs, self.targets(batch), self.device) for name, m in self.metrics.items()}
 
-    @torch.no_grad()
     def evaluate(self, model: nn.Module, stream: str = "validation", mixture: Mixture | None = None) -> dict[str, float]:
         """Loss and metrics over one pass of a stream, in evaluation mode; of a supernet under ``mixture``."""
+        return self.measured(model, stream, mixture).scores()
+
+    @torch.no_grad()
+    def measured(self, model: nn.Module, stream: str = "validation", mixture: Mixture | None = None) -> Pass:
+        """What one pass of a stream gives batch by batch, in evaluation mode; of a supernet under ``mixture``."""
         network = model if mixture is None else partial(model, mixture)
-        losses: list[Tensor] = []
-        found: dict[str, list[Any]] = {name: [] for name in self.metrics}
-        sizes: list[int] = []
+        found = Pass(self.metrics, [], {name: [] for name in self.metrics}, [])
         with evaluating(model):
             for batch in self.data.each(stream):
                 outputs = self.predict(network, batch)
-                sizes.append(self.size(batch))
-                losses.append(self.loss(outputs, batch).detach())
+                found.sizes.append(self.size(batch))
+                found.losses.append(self.loss(outputs, batch).detach())
                 for name, value in self._taken(outputs, batch).items():
-                    found[name].append(value)
-        self._examples[stream] = sum(sizes)
-        return {"loss": mean(losses, sizes), **{name: self.metrics[name].of_pass(name, values, sizes) for name, values in found.items()}}
+                    found.gathered[name].append(value)
+        self._examples[stream] = sum(found.sizes)
+        return found
 
     def beginning(self, batches: Callable[[int], int]) -> Task:
         """This task, evaluated on the first batches of every stream alone, ``batches(n)`` of n."""

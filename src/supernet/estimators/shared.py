@@ -7,6 +7,7 @@ statistics, https://arxiv.org/abs/1904.00420
 from __future__ import annotations
 
 from functools import partial
+from hashlib import sha256
 from itertools import islice
 
 from torch import nn
@@ -14,10 +15,13 @@ from torch import nn
 from supernet.derive import recalibrate
 from supernet.estimators import part
 from supernet.layers.base import Supernet
+from supernet.metrics import Pass
 from supernet.mixture import one_hot
+from supernet.modules.weights import checksum
 from supernet.randomness import drawing_apart
 from supernet.space import Architecture
 from supernet.task import Task
+from supernet.tree import tensors
 
 
 class SharedWeights:
@@ -32,6 +36,10 @@ class SharedWeights:
         self.calibration = list(islice(task.data.calibrating("train"), batches))
 
     def __call__(self, architecture: Architecture, fidelity: float = 1.0) -> dict[str, float]:
+        return self.measured(architecture, fidelity).scores()
+
+    def measured(self, architecture: Architecture, fidelity: float = 1.0) -> Pass:
+        """What a pass over the stream gives batch by batch."""
         calibration = self.calibration[: part(fidelity, len(self.calibration))]
         task = self.task if fidelity == 1 else self.task.beginning(partial(part, fidelity))
         mixture = one_hot(self.supernet.space, architecture)
@@ -41,8 +49,16 @@ class SharedWeights:
             with drawing_apart(self.task.device):
                 if calibration:
                     recalibrate(self.supernet, lambda batch: task.predict(partial(self.supernet, mixture), batch), calibration)
-                return task.evaluate(self.supernet, self.stream, mixture)
+                return task.measured(self.supernet, self.stream, mixture)
         finally:
             for norm, buffers in zip(norms, before, strict=True):
                 for name, buffer in norm.named_buffers():
                     buffer.copy_(buffers[name])
+
+    @property
+    def of(self) -> str:
+        """What the scores are of: a digest of the supernet's weights, of the calibration and of the beginning of the stream."""
+        batches = [*self.calibration, next(self.task.data.each(self.stream))]
+        data = {str(i): x for i, x in enumerate(x for batch in batches for x in tensors(batch))}
+        lengths = f"{len(self.calibration)} {self.task.data.lengths()[self.stream]}"
+        return sha256(f"{checksum(self.supernet.state_dict())} {checksum(data)} {lengths}".encode()).hexdigest()[:16]

@@ -80,6 +80,16 @@ class Result(Entry):
     measured: dict[str, Finite | None] = {}
 
 
+class KeptScore(Entry):
+    """A line of scores.jsonl: what an architecture scores by the shared weights that ``of`` is a digest of."""
+
+    of: str
+    architecture: dict[str, Option | list[Option]]
+    fidelity: Finite
+    scores: dict[str, Finite | None]
+    beginnings: list[tuple[Count, Finite | None]]
+
+
 def architecture_of(text: str, path: Path) -> dict[str, Any]:
     """The content of an architecture.json, checked; raises ``InputError``."""
     content = json_of(text, str(path))
@@ -113,3 +123,14 @@ def result_of(text: str, where: str) -> dict[str, Any]:
     content: dict[str, Any] = json_of(text, where)
     typed(Result, content, where)
     return content
+
+
+def read_kept(path: Path) -> tuple[list[dict[str, Any]], bool]:
+    """The lines of scores.jsonl, checked, and whether the last one is whole; one that is not is left out. Raises ``InputError``."""
+    found, text = [], read_text(path)
+    written = text.split("\n")
+    for number, line in enumerate(written[:-1], start=1):
+        content: dict[str, Any] = json_of(line, f"{path}, line {number}")
+        typed(KeptScore, content, f"{path}, line {number}")
+        found.append(content)
+    return found, not written[-1]

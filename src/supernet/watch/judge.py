@@ -6,14 +6,11 @@ https://arxiv.org/abs/1902.08142
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from importlib import import_module
-from random import Random
 from statistics import fmean
 from typing import Any
 
 from supernet.errors import InputError
+from supernet.estimators.ranking import drawn, kendall
 from supernet.estimators.shared import SharedWeights
 from supernet.estimators.tabular import Table
 from supernet.layers.base import Supernet
@@ -38,7 +35,7 @@ class Judge:
         if table.space() != space:
             raise InputError("the table is read for another search space: give Table the space that is searched")
         self.table, self.batches, self.calibration = table, batches, calibration
-        self.samples = _drawn(space, samples, Random(seed))
+        self.samples = drawn(space, samples, seed)
         self.known = [self._true(arch) for arch in self.samples]
 
     def score(self, supernet: Supernet, task: Task, derived: Architecture | None = None) -> dict[str, Any]:
@@ -56,7 +53,7 @@ class Judge:
         if able and task.data.has("validation"):
             own = self._shared(supernet, task, [self.samples[i] for i in able])
             known = [self.known[i] for i in able]
-            found["tau"] = _tau(own, [k["validation"] for k in known])
+            found["tau"] = kendall(own, [k["validation"] for k in known])
             found["samples"] = len(able)
             found["random"] = {name: fmean(k[name] for k in known) for name in ("validation", "test")}
         if derived is not None:
@@ -76,20 +73,3 @@ class Judge:
             estimate = SharedWeights(supernet, part, batches=self.calibration)
             scores = [estimate(supernet.space.check(arch)) for arch in architectures]
         return [task.judged.worth(score[task.judged.name]) for score in scores]
-
-
-def _tau(a: Sequence[float], b: Sequence[float]) -> float | None:
-    kendalltau = import_module("scipy.stats").kendalltau  # slow to import, and needed here only
-    tau = float(kendalltau(a, b).statistic) if len(a) > 1 else math.nan
-    return tau if math.isfinite(tau) else None
-
-
-def _drawn(space: SearchSpace, count: int, rng: Random) -> list[Architecture]:
-    """``count`` different architectures; all of them where there are no more."""
-    if count >= space.size():
-        return list(space.enumerate())
-    found: dict[str, Architecture] = {}
-    while len(found) < count:
-        arch = space.sample(rng)
-        found.setdefault(space.key(arch), arch)
-    return list(found.values())

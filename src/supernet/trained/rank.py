@@ -1,0 +1,122 @@
+"""How well the shared weights of a trained supernet rank architectures that were trained on their own.
+
+Yu et al. 2020, https://arxiv.org/abs/1902.08142; on how few validation images rank: Guo et al. 2020 (SPOS), section 3.4,
+https://arxiv.org/abs/1904.00420
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from supernet.errors import InputError
+from supernet.estimators.kept import Kept
+from supernet.estimators.ranking import drawn, interval, kendall, regret, spearman
+from supernet.estimators.shared import SharedWeights
+from supernet.estimators.tabular import Table
+from supernet.layers.base import Supernet
+from supernet.metrics import Score
+from supernet.progress import Progress
+from supernet.searchers.state import plain
+from supernet.space import Architecture, SearchSpace
+from supernet.stopping import Interrupted, interruptible
+from supernet.task import Task
+
+TRUSTED = (1, 5, 10)  # of how many that the shared weights rank first the regret is
+Known = Sequence[tuple[Architecture, float]]  # what training on its own gave each architecture; larger is better
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Architectures, what they score by the shared weights and what is known of them, an entry each; larger is better of both.
+
+    ``metric``: what the shared weights are scored by, as the task has it. ``beginnings``: examples -> the scores by so many of the
+    validation examples, the first of them; the last are by all of them.
+    """
+
+    architectures: list[Architecture]
+    own: list[float]
+    known: list[float]
+    metric: Score
+    beginnings: dict[int, list[float]]
+
+    def document(self) -> dict[str, Any]:
+        """What ``supernet rank --json`` prints; what ranks nothing is None.
+
+        "interval": of Kendall's tau, 95 %. "regret": by how many are trusted, in the unit of what is known. "by_examples": Kendall's tau
+        by how many validation examples the scores are of.
+        """
+        return {
+            "kendall": kendall(self.own, self.known),
+            "interval": interval(self.own, self.known),
+            "spearman": spearman(self.own, self.known),
+            "regret": {str(k): regret(self.own, self.known, k) for k in TRUSTED},
+            "samples": len(self.own),
+            "by_examples": {str(examples): kendall(own, self.known) for examples, own in self.beginnings.items()},
+        }
+
+    def points(self) -> list[dict[str, Any]]:
+        """Each architecture with both numbers, those of the shared weights as the metric has them."""
+        every = zip(self.architectures, self.own, self.known, strict=True)
+        return [{"architecture": plain(a), "shared": self.metric.worth(own), "known": known} for a, own, known in every]
+
+
+def rank(
+    supernet: Supernet,
+    task: Task,
+    known: Known | Table,
+    *,
+    samples: int = 200,
+    seed: int = 0,
+    calibration: int = 20,
+    kept: Path | None = None,
+) -> Ranking:
+    """Score ``samples`` architectures by the weights of ``supernet``, beside what is ``known`` of them.
+
+    Each is scored on the validation data of ``task``, its batch norms recalibrated on ``calibration`` training batches. ``known``: a
+    benchmark table of the supernet's space, whose search column counts, or pairs of architectures and what they are worth; of more than
+    ``samples`` so many are drawn by ``seed``. ``kept``: a file that keeps the scores, so that none is computed twice.
+    An architecture whose score is not finite is left out. The supernet, the data and the global random state are left as they were.
+    Raises ``InputError`` for fewer than two architectures and where there is no validation data, ``Interrupted`` after Ctrl-C or SIGTERM.
+    """
+    if samples < 2:
+        raise InputError(f"a ranking is of 2 or more samples; got {samples}")
+    if not task.data.has("validation"):
+        raise InputError("architectures are ranked on validation data, and the task has none: give Task a validation loader")
+    pairs = of_table(known, supernet.space, samples, seed) if isinstance(known, Table) else _some(known, supernet.space, samples, seed)
+    estimate, judged = Kept(SharedWeights(supernet, task, batches=calibration), kept), task.judged
+    progress, scores = Progress("ranking", len(pairs), unit="architectures"), []
+    try:
+        with interruptible() as asked:
+            for architecture, _ in pairs:
+                scores.append(estimate.beginnings(architecture))
+                progress.advance()
+                if asked:
+                    raise Interrupted("stopped; what was scored is kept: the same command goes on" if kept else "stopped")
+    finally:
+        progress.close()
+    finite = [i for i, score in enumerate(scores) if all(map(math.isfinite, score.values()))]
+    if len(finite) < 2:
+        raise InputError(f"a ranking is of 2 or more architectures with a finite score; {len(finite)} of {len(pairs)} have one")
+    beginnings = {examples: [judged.worth(scores[i][examples]) for i in finite] for examples in scores[finite[0]]}
+    own = list(beginnings.values())[-1]
+    return Ranking([pairs[i][0] for i in finite], own, [pairs[i][1] for i in finite], judged, beginnings)
+
+
+def of_table(table: Table, space: SearchSpace, samples: int, seed: int) -> list[tuple[Architecture, float]]:
+    """Different architectures of ``space``, drawn by ``seed``, with what the column of a table that is searched on says of them."""
+    return [(architecture, table.estimate(architecture)["validation"]) for architecture in drawn(space, samples, seed)]
+
+
+def _some(known: Known, space: SearchSpace, samples: int, seed: int) -> list[tuple[Architecture, float]]:
+    """Up to ``samples`` of what is known, as ``space`` writes architectures; of one that is known several times the mean."""
+    every: dict[str, tuple[Architecture, list[float]]] = {}
+    for architecture, value in known:
+        whole = space.check(architecture)
+        every.setdefault(space.key(whole), (whole, []))[1].append(value)
+    pairs = [(architecture, math.fsum(values) / len(values)) for architecture, values in every.values()]
+    return pairs if len(pairs) <= samples else Random(seed).sample(pairs, samples)
