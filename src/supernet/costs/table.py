@@ -9,6 +9,7 @@ from supernet.costs.count import work
 from supernet.costs.parts import Part, parts, tabulate
 from supernet.layers.base import Supernet
 from supernet.mixture import Table
+from supernet.space import Architecture, SearchSpace
 
 
 def count_tables(supernet: Supernet, *example: Any) -> dict[str, Table]:
@@ -41,3 +42,21 @@ def count_part(part: Part) -> dict[str, float]:
     held = sum(t.numel() * t.element_size() for t in state.values() if t.is_floating_point())
     params = sum(p.numel() for p in part.module.parameters()) if part.holds else 0
     return {"params": params, "macs": part.calls * done.macs, "activations": part.calls * done.activations, "storage": held}
+
+
+def cost_of(space: SearchSpace, table: Table) -> Callable[[Architecture], float]:
+    """(an architecture that decides every choice) -> its cost: ``expected`` of its one-hot mixture, on plain numbers, to draw by."""
+    entries = [(names, values.tolist(), space.reached(names)) for names, values in table.items()]
+
+    def at(values: Any, names: tuple[str, ...], architecture: Architecture) -> float:
+        if not names:
+            return float(values)
+        options, taken = space[names[0]].options, architecture[names[0]]
+        return sum(at(values[options.index(o)], names[1:], architecture) for o in (taken if isinstance(taken, tuple) else (taken,)))
+
+    def cost(architecture: Architecture) -> float:
+        on = space.matters(architecture)
+        runs = (any(all(n in on and space[n].holds(on[n], o) for n, o in pairs) for pairs in sets) for _, _, sets in entries)
+        return sum(at(values, names, architecture) for (names, values, _), run in zip(entries, runs, strict=True) if run)
+
+    return cost

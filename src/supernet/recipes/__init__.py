@@ -34,6 +34,8 @@ PAPER: dict[str, Settings] = {
     "proxyless-rl": {"epochs": 160, "data": {"batch_size": 256}},
     "single-path": {"epochs": 8, "data": {"batch_size": 1024}, "weights": {"lr": 0.064}, "supernet": {"dropout": 0.2}},
     "densenas": {"epochs": 150, "data": {"batch_size": 352, "validation": 0.2}, "strategy": {"inner_steps": 4}},
+    "spos": {"epochs": 120, "data": {"batch_size": 1024}, "trials": 1000, "estimator": {"calibration": 200}},
+    "fairnas": {"epochs": 150, "data": {"batch_size": 256}},
 }
 CELLS = ("darts", "nasbench201")
 HOME = {
@@ -42,6 +44,8 @@ HOME = {
     "proxyless-rl": ("proxyless",),
     "single-path": ("single-path",),
     "densenas": ("densenas",),
+    "spos": ("spos",),
+    "fairnas": ("fairnas",),
 }
 
 # With the sizes that each space says, an eighth of the standard arithmetic; 20 epochs on 5,000 images: minutes a method on two cores.
@@ -51,6 +55,7 @@ SHORT_METHODS: dict[str, Settings] = {
     "drnas": {"supernet": {"channels": 12}},  # a multiple of its partial channels
     "densenas": {"weights": {"lr": 0.025}},  # the paper's rate is for batches of 352
     "fbnet": {"weights": {"lr": 0.05}},
+    "spos": {"weights": {"lr": 0.05}},  # the paper's is for batches of 1,024
 }
 
 

@@ -31,6 +31,10 @@ class Method:
 
 _DARTS = "Liu, Simonyan, Yang 2019: DARTS: Differentiable Architecture Search, https://arxiv.org/abs/1806.09055"
 _SPOS = "Guo et al. 2020: Single Path One-Shot Neural Architecture Search with Uniform Sampling, https://arxiv.org/abs/1904.00420"
+_FAIRNAS = (
+    "Chu, Zhang, Xu 2021: FairNAS: Rethinking Evaluation Fairness of Weight Sharing Neural Architecture Search, "
+    "https://arxiv.org/abs/1907.01845"
+)
 
 _GDAS = "Dong, Yang 2019: Searching for a Robust Neural Architecture in Four GPU Hours, https://arxiv.org/abs/1910.04465"
 _PC_DARTS = (
@@ -86,6 +90,8 @@ STRATEGIES = {
     "single-path": Method("supernet.strategies.single_path:SinglePath", _SINGLE_PATH),
     "densenas": Method("supernet.strategies.dense_nas:DenseNAS", _DENSE_NAS),
     "one-shot": Method("supernet.strategies.one_shot:OneShot", _SPOS),
+    "spos": Method("supernet.strategies.spos:SPOS", _SPOS),
+    "fairnas": Method("supernet.strategies.fairnas:FairNAS", _FAIRNAS),
 }
 
 

@@ -58,14 +58,19 @@ class OneShot(SupernetStrategy):
     ):
         self.supernet, self.task, self.objective, self.reduce = supernet, task, objective, reduce
         self.lessons, self.rng, self.progress = lessons_of(lessons, supernet.space), Random(seed), 0.0
-        self.weights = weights(supernet) if callable(weights) else Weights(supernet, **over(self.recipe, weights))
+        self.weights = weights(supernet) if callable(weights) else self.trainer(supernet, **over(self.recipe, weights))
+
+    @property
+    def batches(self) -> int:
+        """How many batches a step learns from."""
+        return self.weights.accumulate
 
     def step(self, data: Data) -> dict[str, Tensor]:
         """One update; the measured are those of the last lesson."""
         measured: dict[str, Tensor] = {}
 
         def losses() -> Iterator[Tensor]:
-            for _ in range(self.weights.accumulate):
+            for _ in range(self.batches):
                 batch, lessons = data.next("train"), self.lessons(self.supernet.space, self.rng, self.progress)
                 lesson = next(lessons, None)
                 while lesson is not None:
@@ -81,7 +86,7 @@ class OneShot(SupernetStrategy):
 
     def steps(self, data: Data) -> int:
         """How many steps make one pass of the training data."""
-        return max(data.steps("train") // self.weights.accumulate, 1)
+        return max(data.steps("train") // self.batches, 1)
 
     def epoch(self, done: int, of: int, metrics: dict[str, Any]) -> bool:
         """Before the first epoch and after each: set the schedules. Never asks to stop."""
