@@ -32,6 +32,7 @@ OTHER: dict[str, dict[str, Any]] = {  # settings of a network that are not the u
     "densenas": {"stem": "cifar", "last": 320, "width": 0.5},
     "ofa-mobilenetv3": {"stem": "cifar", "width": 0.75, "shape": (1, 28, 28)},
     "ofa-proxyless": {"stem": "cifar", "width": 1.0, "dropout": 0.1},
+    "ofa-resnet50d": {"stem": "cifar", "width": 0.5, "stem_channels": 32},
 }
 
 

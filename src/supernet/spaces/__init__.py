@@ -22,6 +22,7 @@ SPACES = {  # name -> module:record
     "mlp": "supernet.spaces.mlp:MLP",
     "ofa-mobilenetv3": "supernet.spaces.ofa_mobilenetv3:OFA_MOBILENETV3",
     "ofa-proxyless": "supernet.spaces.ofa_proxyless:OFA_PROXYLESS",
+    "ofa-resnet50d": "supernet.spaces.ofa_resnet50d:OFA_RESNET50D",
     "unet": "supernet.spaces.unet:UNET",
     "enas-micro": "supernet.spaces.enas_micro:ENAS_MICRO",
 }

@@ -1,0 +1,159 @@
+"""Once-for-All over ResNet50-D: Cai et al. 2020, https://arxiv.org/abs/1908.09791; https://github.com/mit-han-lab/once-for-all
+
+Four stages of bottlenecks behind a stem of two or three convolutions. Chosen are the widths of the stem and of every stage, which all its
+blocks share, how many blocks run, and how much narrower each is inside.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from torch import Tensor, nn
+
+from supernet.errors import InputError
+from supernet.layers.base import Supernet
+from supernet.settings.quantities import Channels, Depths, Part, Widths
+from supernet.space import Architecture
+from supernet.spaces.cell_network import check_sizes
+from supernet.spaces.chain_network import SAID, STEMS, ChainSizes, divisible, scaled
+from supernet.spaces.ofa_resnet_blocks import EXPANSIONS, SHARES, Open, Residual, Sizing, Taken, bottleneck
+from supernet.spaces.published.once_for_all import CITATION
+from supernet.spaces.record import Build, Space, headed
+
+NAME = "ofa-resnet50d"
+WIDTHS, DEPTHS, STRIDES = (256, 512, 1024, 2048), (4, 4, 6, 4), (1, 2, 2, 2)
+FEWER = 2  # blocks that a stage may leave out
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes(ChainSizes):
+    """Settings of both networks; ``width`` multiplies all channels.
+
+    ``widths``, ``depths``: channels and blocks of each stage at most; where there are fewer than four, the first of the four.
+    ``stem_channels``: what the stem gives at most; ``dropout``: of the features before the classifier.
+    """
+
+    widths: Widths = WIDTHS
+    depths: Depths = DEPTHS
+    stem_channels: Channels = 64
+    dropout: Part = 0.0
+
+
+NetworkSizes = partial(Sizes, stem="imagenet")
+
+
+class ResNet(nn.Module):
+    """Images ``(batch, *shape)`` -> logits (batch, classes); sizes open or taken, as ``sizing`` says."""
+
+    def __init__(self, sizes: Sizes, sizing: Sizing):
+        super().__init__()
+        ends, count = sizes.ends, len(sizes.widths)
+        check_sizes(ends["shape"], classes=(ends["classes"], 1))
+        if count > len(STRIDES) or len(sizes.depths) != count:
+            raise InputError(f"widths and depths name a number for each of at most {len(STRIDES)} stages; got {count}, {len(sizes.depths)}")
+        large, stem = ends["stem"] == "imagenet", scaled(sizes.stem_channels, sizes.width)
+        middle = sizing.width("width.middle", lambda share: divisible(divisible(stem * share) // 2))
+        width = sizing.width("width.stem", lambda share: divisible(stem * share))
+        self.stem = nn.Sequential(
+            sizing.layer(ends["shape"][0], middle, 3, 2 if large else 1).append(nn.ReLU()),
+            sizing.first("depth.stem", lambda _: _residual(sizing, middle), (0, 1)),
+            sizing.layer(middle, width, 3).append(nn.ReLU()),
+            nn.MaxPool2d(3, 2, 1) if large else nn.Identity(),
+        )
+        self.stages = nn.Sequential()
+        for i, (channels, depth) in enumerate(zip(sizes.widths, sizes.depths, strict=True)):
+            inputs, width = width, sizing.width(f"width.{i}", partial(_shared, scaled(channels, sizes.width)))
+            block = partial(_block, sizing, i, inputs, width)
+            self.stages.append(sizing.first(f"depth.{i}", block, range(max(depth - FEWER, 1), depth + 1)))
+        self.dropout = nn.Dropout(sizes.dropout)
+        self.classifier = sizing.linear(width, ends["classes"])
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(self.dropout(self.stages(self.stem(x)).mean((2, 3))))
+        return logits
+
+
+def _shared(channels: int, share: float) -> int:
+    return divisible(channels * share)
+
+
+def _residual(sizing: Sizing, width: Any) -> Residual:
+    """The convolution of the stem that may be left out."""
+    return Residual(sizing.layer(width, width, 3).append(nn.ReLU()), nn.Identity(), nn.Identity())
+
+
+def _block(sizing: Sizing, stage: int, inputs: Any, outputs: Any, j: int) -> Residual:
+    """Block ``j`` of a stage; the first is fed ``inputs``, and has the stage's stride."""
+    name = f"block.{stage}.{j}.expansion"
+    return bottleneck(sizing, name, outputs, outputs, 1, True) if j else bottleneck(sizing, name, inputs, outputs, STRIDES[stage], False)
+
+
+def supernet(**settings: Any) -> Supernet:
+    """The network that is searched: images ``(batch, *shape)`` -> logits (batch, classes); ``settings``: of ``Sizes``.
+
+    Raises ``InputError`` for sizes that make no network.
+    """
+    return Supernet(ResNet(Sizes(**settings), Open()))
+
+
+def network(architecture: Mapping[str, Any] | str, **settings: Any) -> ResNet:
+    """The stand-alone network of an architecture or its notation; ``settings``: of ``NetworkSizes``."""
+    return ResNet(NetworkSizes(**settings), Taken(parse(architecture) if isinstance(architecture, str) else architecture))
+
+
+def parse(text: str) -> Architecture:
+    """Read ``ofa-resnet50d: w0.65 w1 b | w0.8 e0.2 e0.35 | ...``; raises ``InputError``.
+
+    First the stem: the widths of its inside and of its outputs, and b where it has the third convolution. Then each stage: its width, and
+    the expansion of each block.
+    """
+    stem, *stages = (part.split() for part in text.partition(":")[2].split("|"))
+    form = [("ww", "wwb"), *[("we" + "e" * (len(stage) - 2),) for stage in stages]]
+    kinds = ["".join(token[0] for token in part) for part in (stem, *stages)]
+    if headed(text) != NAME or re.match(r"[^:]*\(", text) or not stages or any(k not in f for k, f in zip(kinds, form, strict=True)):
+        what = "the widths of the stem and b or nothing, then the width of each stage and the expansions of its blocks"
+        raise InputError(
+            f"not a network of {NAME}: {' '.join(text.split())[:80]!r}; expected '{NAME}: w1 w1 b | w1 e0.35 e0.2 | ...', {what}"
+        )
+    found: Architecture = {"width.middle": _number(stem[0], SHARES), "depth.stem": len(stem) - 2, "width.stem": _number(stem[1], SHARES)}
+    for i, (width, *blocks) in enumerate(stages):
+        found[f"width.{i}"], found[f"depth.{i}"] = _number(width, SHARES), len(blocks)
+        found |= {f"block.{i}.{j}.expansion": _number(block, EXPANSIONS) for j, block in enumerate(blocks)}
+    return found
+
+
+def _number(token: str, able: tuple[float, ...]) -> float:
+    """What stands behind a letter; raises ``InputError`` unless it is one of ``able``."""
+    found = next((number for number in able if token[1:] == f"{number:g}"), None)
+    if found is None:
+        raise InputError(f"there is no {token} in {NAME}; there is {', '.join(f'{token[0]}{number:g}' for number in able)}")
+    return found
+
+
+def notation(architecture: Mapping[str, Any]) -> str:
+    """Widths and expansions in order, with ``|`` between stages; raises ``InputError`` where one is not decided."""
+    try:
+        parts = [[f"w{architecture['width.middle']:g}", f"w{architecture['width.stem']:g}", *["b"] * architecture["depth.stem"]]]
+        for i in range(sum(re.fullmatch(r"width\.\d+", name) is not None for name in architecture)):
+            blocks = [architecture[f"block.{i}.{j}.expansion"] for j in range(architecture[f"depth.{i}"])]
+            parts.append([f"w{architecture[f'width.{i}']:g}", *(f"e{block:g}" for block in blocks)])
+    except KeyError as error:
+        raise InputError(f"the architecture does not decide {error.args[0]}") from error
+    return f"{NAME}: " + " | ".join(map(" ".join, parts))
+
+
+OFA_RESNET50D = Space(
+    NAME,
+    CITATION,
+    supernet=Build(f"the supernet of {NAME}", supernet, Sizes, SAID, STEMS),
+    network=Build(f"a network of {NAME}", network, NetworkSizes, SAID, STEMS),
+    one_build=True,
+    parse=parse,
+    notation=notation,
+    recognises=lambda text: headed(text) == NAME,
+    recipes={"short": {"supernet": {"width": 0.125, "widths": (256, 512, 1024), "depths": (3, 3, 3)}}},
+)
