@@ -18,7 +18,11 @@ SPACE = SearchSpace(
         Choice("width", (0.5, 1.0), when=(("kernel", 5),)),
     ]
 )
-SETTINGS = {"evolution": {"population": 5, "tournament": 3, "crossover": 0.3}, "nsga2": {"population": 5}}
+SETTINGS = {
+    "evolution": {"population": 5, "tournament": 3, "crossover": 0.3},
+    "genetic": {"population": 12, "parents": 4},
+    "nsga2": {"population": 5},
+}
 
 
 def make(name, seed=0):

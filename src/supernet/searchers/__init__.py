@@ -42,6 +42,7 @@ SEARCHERS = {
     "random": "supernet.searchers.random_search:RandomSearch",
     "grid": "supernet.searchers.grid:Grid",
     "evolution": "supernet.searchers.evolution:Evolution",
+    "genetic": "supernet.searchers.genetic:Genetic",
     "local": "supernet.searchers.local:LocalSearch",
     "nsga2": "supernet.searchers.nsga2:Nsga2",
     "successive-halving": "supernet.searchers.halving:SuccessiveHalving",
