@@ -14,6 +14,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from supernet.modules.modes import evaluating
 
 aten = torch.ops.aten
+# Operations that give what has the shape of their first input. Without storage PyTorch works out some of them slowly.
+KEEP_SHAPE = {
+    getattr(aten, name + place).default
+    for name in ("relu", "hardtanh", "hardswish", "hardsigmoid", "sigmoid", "tanh", "silu", "gelu", "elu", "leaky_relu")
+    for place in ("", "_")
+}
 
 
 def params(module: nn.Module, without: Sequence[str] = ("auxiliary",)) -> int:
@@ -60,7 +66,10 @@ def without_storage(module: nn.Module) -> Iterator[None]:
     held = [(store, name, tensor) for store in stores for name, tensor in store.items() if tensor is not None]
     try:
         for store, name, tensor in held:
-            store[name] = empty.setdefault(id(tensor), tensor.detach().to("meta"))
+            if id(tensor) not in empty:
+                bare = tensor.detach().to("meta")
+                empty[id(tensor)] = nn.Parameter(bare, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else bare
+            store[name] = empty[id(tensor)]
         yield
     finally:
         for store, name, tensor in held:
@@ -68,7 +77,7 @@ def without_storage(module: nn.Module) -> Iterator[None]:
 
 
 class Count(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Adds up the multiply-accumulates of what runs. Batch norm and ReLU are passed over: they keep shapes, and are slow here."""
+    """Adds up the multiply-accumulates of what runs. Batch norm and activations are passed over: they keep shapes, and are slow here."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -81,7 +90,7 @@ class Count(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return Work(self.total, self.written)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None) -> Any:
-        if func is aten.relu.default:
+        if func in KEEP_SHAPE:
             return args[0]
         if func is aten.native_batch_norm.default:
             return args[0], args[0].new_empty(0), args[0].new_empty(0)

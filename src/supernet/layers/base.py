@@ -151,15 +151,11 @@ class Supernet(nn.Module):
         return Supernet(model, *self.outside, share=self.share)
 
 
-def everything(supernet: Supernet, sizes: Mapping[str, int] | None = None) -> Mixture:
-    """The blend that runs every part at once, at the largest sizes but for ``sizes``: choice -> the index of its option."""
+def everything(supernet: Supernet) -> Mixture:
+    """The blend that runs every part at once, each at its largest size."""
     structural = {layer.choice.name for layer in supernet.layers if layer.choice and layer.structural}
-
-    def runs(name: str, choice: Choice) -> tuple[int, ...]:
-        every = tuple(range(len(choice.options)))
-        return every if name in structural else ((sizes or {}).get(name, every[-1]),)
-
-    return {name: Mix(None, runs(name, choice)) for name, choice in supernet.space.items()}
+    every = {name: tuple(range(len(choice.options))) for name, choice in supernet.space.items()}
+    return {name: Mix(None, runs if name in structural else runs[-1:]) for name, runs in every.items()}
 
 
 def placed(module: nn.Module) -> Iterator[tuple[str, nn.Module, When]]:
