@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
-from typing import Any
+from functools import partial
+from typing import Any, Literal, get_args
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from supernet.errors import InputError
+from supernet.errors import InputError, unknown
 from supernet.layers.base import Searchable, Supernet
 from supernet.mixture import one_hot
 from supernet.modules.modes import evaluating
 from supernet.modules.plain import Absent, plain
 from supernet.ops import ONE_VALUE
 from supernet.space import Architecture
+
+Way = Literal["mean", "weighted", "running"]
+WAYS: tuple[Way, ...] = get_args(Way)
 
 
 def derive(supernet: Supernet, architecture: Mapping[str, Any], *example: Any) -> nn.Module:
@@ -57,32 +61,50 @@ def _settle(module: nn.Module, arch: Architecture, done: dict[int, tuple[nn.Modu
 
 
 @torch.no_grad()
-def recalibrate(model: nn.Module, forward: Callable[[Any], Any], batches: Iterable[Any]) -> None:
-    """Replace the running statistics of ``model``'s batch norms by the plain average over ``batches``.
+def recalibrate(model: nn.Module, forward: Callable[[Any], Any], batches: Iterable[Any], way: Way = "mean") -> None:
+    """Replace the running statistics of ``model``'s batch norms by those of ``batches``; ``forward(batch)`` runs the model.
 
-    ``forward(batch)`` runs the model. A batch that leaves a norm one value a channel, such as a last one of a single image, does not
-    count; raises ``InputError`` where none does. Averages shared by many architectures mix all that were trained, so a shared-weight
-    estimate needs this first: Guo et al. 2020 (SPOS), section 3.4, https://arxiv.org/abs/1904.00420. Modes are put back.
+    Averages shared by many architectures mix all that were trained, so a shared-weight estimate needs this first. Each batch is normalised
+    by its own statistics. ``way``: "mean", the mean over batches, each alike, of means and unbiased variances; "weighted", that of means
+    and biased variances by the examples of each batch, as in Once-for-All; "running", a moving average by each norm's own momentum from
+    means of 0 and variances of 1 on, as in SPOS (Guo et al. 2020, section 3.4, https://arxiv.org/abs/1904.00420).
+    A batch that leaves a norm one value a channel, such as a last one of a single image, does not count. Modes are put back.
+    Raises ``InputError`` where no batch counts, and for another way.
     """
+    if way not in WAYS:
+        raise unknown("way to recalibrate", way, WAYS)
     norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats]
     momenta = [m.momentum for m in norms]
+    examples = dict.fromkeys(map(id, norms), 0)  # that a norm has counted
+    hooks = [norm.register_forward_hook(partial(_weigh, examples)) for norm in norms if way == "weighted"]
     with evaluating(model):
         for norm in norms:
             norm.reset_running_stats()
             norm.train()
-            norm.momentum = None
+            norm.momentum = {"mean": None, "weighted": 0.0, "running": norm.momentum}[way]
         try:
-            counted = sum([_counts(norms, forward, batch) for batch in batches])
+            counted = sum([_counts(norms, examples, forward, batch) for batch in batches])
             if norms and not counted:
                 raise InputError("batch statistics need a batch of at least 2 examples; there is none to recalibrate on")
         finally:
+            for hook in hooks:
+                hook.remove()
             for norm, momentum in zip(norms, momenta, strict=True):
                 norm.momentum = momentum
 
 
-def _counts(norms: Sequence[nn.Module], forward: Callable[[Any], Any], batch: Any) -> bool:
+def _weigh(examples: dict[int, int], norm: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    """Add a batch (B, C, ...) to the averages of a norm, of whose channels the first C may be all that arrive."""
+    x = inputs[0].transpose(0, 1).flatten(1).to(norm.running_mean)
+    examples[id(norm)] += len(inputs[0])
+    share = len(inputs[0]) / examples[id(norm)]
+    norm.running_mean[: len(x)].lerp_(x.mean(1), share)
+    norm.running_var[: len(x)].lerp_(x.var(1, unbiased=False), share)
+
+
+def _counts(norms: Sequence[nn.Module], examples: dict[int, int], forward: Callable[[Any], Any], batch: Any) -> bool:
     """Run one batch; where it leaves a norm one value a channel, take back what the norms before that have counted."""
-    before = [(buffer, buffer.clone()) for norm in norms for buffer in norm.buffers()]
+    before, counted = [(buffer, buffer.clone()) for norm in norms for buffer in norm.buffers()], dict(examples)
     try:
         forward(batch)
     except ValueError as error:
@@ -90,5 +112,6 @@ def _counts(norms: Sequence[nn.Module], forward: Callable[[Any], Any], batch: An
             raise
         for buffer, value in before:
             buffer.copy_(value)
+        examples |= counted
         return False
     return True
