@@ -31,6 +31,7 @@ with starting():
         UpTo,
         Width,
     )
+    from supernet.modules.transfer import transfer
     from supernet.search import Found, search
     from supernet.space import Architecture, Choice, SearchSpace
     from supernet.task import Task
@@ -70,4 +71,5 @@ __all__ = [
     "search",
     "specialise",
     "time_network",
+    "transfer",
 ]
