@@ -126,6 +126,7 @@ def test_no_strategy_imports_another_methods_file() -> None:
         "strategies.early_stopping",
         "strategies.curvature",
         "strategies.rms_prop",
+        "strategies.restarted",
     }
     for name, others in GRAPH.items():
         if name.startswith("strategies.") and name not in shared:

@@ -36,6 +36,16 @@ def kept_buffers(module: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
+def by_batch(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode, but batch norms take the statistics of each batch, and their averages stay as they were."""
+    with evaluating(module), kept_buffers(module):
+        for part in module.modules():
+            if isinstance(part, nn.modules.batchnorm._BatchNorm):
+                part.train()
+        yield
+
+
+@contextmanager
 def _in_mode(module: nn.Module, mode: bool) -> Iterator[None]:
     before = [(part, part.training) for part in module.modules()]
     module.train(mode)

@@ -36,6 +36,7 @@ PAPER: dict[str, Settings] = {
     "densenas": {"epochs": 150, "data": {"batch_size": 352, "validation": 0.2}, "strategy": {"inner_steps": 4}},
     "spos": {"epochs": 120, "data": {"batch_size": 1024}, "trials": 1000, "estimator": {"calibration": 200}},
     "fairnas": {"epochs": 150, "data": {"batch_size": 256}},
+    "enas": {"epochs": 150, "data": {"batch_size": 160, "validation": 0.1}},
 }
 CELLS = ("darts", "nasbench201")
 HOME = {
@@ -46,6 +47,7 @@ HOME = {
     "densenas": ("densenas",),
     "spos": ("spos",),
     "fairnas": ("fairnas",),
+    "enas": ("enas-micro",),
 }
 
 # With the sizes that each space says, an eighth of the standard arithmetic; 20 epochs on 5,000 images: minutes a method on two cores.

@@ -29,10 +29,10 @@ def draw(space_name: str, choices: Mapping[str, Taken] | None, genotype_text: st
         return draw_genotype(Genotype.parse(genotype_text))
     if genotype_text and re.search(r"\brecurrent\s*=", genotype_text):
         return draw_recurrent(RecurrentGenotype.parse(genotype_text))
+    if cells := _cells(choices):
+        return page([picture(cell_graph(cell, concat), title) for title, (cell, concat) in cells.items()], "Cells")
     if genotype_text and (chain := re.fullmatch(r"\s*[a-z-]+(?:\([^()]*\))?:([^()]*)", genotype_text)):
         return draw_chain(re.findall(r"\d+ \S+|[^\s|]+", chain[1]), f"Layers of {space_name}")  # a width stays with what follows it
-    if cells := _cells(choices):
-        return page([picture(cell_graph(cell, range(2, len(cell) + 2)), title) for title, cell in cells.items()], "Cells")
     if choices and all(re.fullmatch(r"\d+<\d+", name) for name in choices):
         edges = [(name.split("<")[1], name.split("<")[0], str(taken)) for name, taken in choices.items()]
         return draw_graph(sorted({n for a, b, _ in edges for n in (a, b)}, key=int), edges, f"Cell of {space_name}")
@@ -44,16 +44,25 @@ def draw(space_name: str, choices: Mapping[str, Taken] | None, genotype_text: st
     return draw_choices(choices)
 
 
-def _cells(choices: Mapping[str, Taken]) -> dict[str, Cell]:
-    """The cells that choices named "normal.2" (inputs of a node) and "normal.2<0" (operation on an edge) say; none of other choices."""
-    cells: dict[str, Cell] = {}
+def _cells(choices: Mapping[str, Taken]) -> dict[str, tuple[Cell, Sequence[int]]]:
+    """The cells that choices say, and the states that make up their outputs; none of other choices.
+
+    Those of DARTS: "normal.2" (inputs of a node) and "normal.2<0" (operation on an edge), of which all nodes are put out; those of ENAS:
+    "normal.2.x", "normal.2.x.op" and the same of y, which puts out what no node reads.
+    """
+    found: dict[str, tuple[Cell, Sequence[int]]] = {}
     for kind, title in (("normal", "Normal cell"), ("reduce", "Reduction cell")):
         nodes: list[tuple[tuple[str, int], ...]] = []
         while isinstance(inputs := choices.get(name := f"{kind}.{len(nodes) + 2}"), tuple | list):
             nodes.append(tuple((str(choices[f"{name}<{i}"]), int(i)) for i in inputs if f"{name}<{i}" in choices))
         if any(nodes):
-            cells[title] = tuple(nodes)
-    return cells
+            found[title] = tuple(nodes), range(2, len(nodes) + 2)
+        while f"{kind}.{len(nodes) + 2}.x" in choices:
+            sides = [f"{kind}.{len(nodes) + 2}.{side}" for side in "xy"]
+            nodes.append(tuple((str(choices[f"{side}.op"]), int(i)) for side in sides for i in choices[side]))  # type: ignore[union-attr]
+            read = {source for node in nodes for _, source in node}
+            found[title] = tuple(nodes), [i for i in range(len(nodes) + 2) if i not in read]
+    return found
 
 
 def cell_graph(cell: Cell, concat: Sequence[int]) -> Graph:

@@ -66,6 +66,8 @@ _DENSE_NAS = (
     "Fang et al. 2020: Densely Connected Search Space for More Flexible Neural Architecture Search, https://arxiv.org/abs/1906.09607"
 )
 
+_ENAS = "Pham et al. 2018: Efficient Neural Architecture Search via Parameter Sharing, https://arxiv.org/abs/1802.03268"
+
 STRATEGIES = {
     "darts": Method("supernet.strategies.darts:DARTS", _DARTS),
     "darts-2nd": Method("supernet.strategies.second_order:SecondOrder", _DARTS),
@@ -89,6 +91,7 @@ STRATEGIES = {
     "proxyless-rl": Method("supernet.strategies.proxyless_reinforce:ProxylessREINFORCE", _PROXYLESS),
     "single-path": Method("supernet.strategies.single_path:SinglePath", _SINGLE_PATH),
     "densenas": Method("supernet.strategies.dense_nas:DenseNAS", _DENSE_NAS),
+    "enas": Method("supernet.strategies.enas:ENAS", _ENAS),
     "one-shot": Method("supernet.strategies.one_shot:OneShot", _SPOS),
     "spos": Method("supernet.strategies.spos:SPOS", _SPOS),
     "fairnas": Method("supernet.strategies.fairnas:FairNAS", _FAIRNAS),

@@ -93,7 +93,7 @@ class Weights:
         """The present learning rate."""
         return float(self.optimiser.param_groups[0]["lr"])
 
-    def epoch(self, done: int, of: int) -> None:
+    def epoch(self, done: float, of: float) -> None:
         """Set the learning rate of epoch ``done``."""
         for group, full in zip(self.optimiser.param_groups, self.full, strict=True):
             group["lr"] = full * self.schedule(min(done / max(of, 1), 1.0))

@@ -1,0 +1,81 @@
+"""How a policy learns: REINFORCE with a moving baseline. Williams 1992, https://doi.org/10.1007/BF00992696
+
+As ENAS has it: Pham et al. 2018, section 2.2, https://arxiv.org/abs/1802.03268; https://github.com/melodyguan/enas
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Generator
+
+from supernet.policies.controller import Controller, Drawn, drawing, likeliest
+from supernet.settings.quantities import Amount, Betas, Count, Positive, Rate, Share
+from supernet.space import Architecture
+
+Reward = Callable[[Architecture], float]
+
+
+class Reinforce:
+    """Has a policy draw and learn from what its draws are worth.
+
+    ``samples``: draws of one step. ``entropy``: how much of the policy's entropy is added to a reward. The baseline, which begins at 0,
+    keeps ``remembered`` of itself at each draw and is renewed before it is subtracted. ``penalty_weight``: of what a policy pays for its
+    habits, such as too many skip connections. ``policy_lr``, ``policy_betas``, ``policy_eps``: of Adam.
+    """
+
+    def __init__(
+        self,
+        policy: Controller,
+        *,
+        samples: Count = 10,
+        policy_lr: Rate = 3.5e-3,
+        policy_betas: Betas = (0.0, 0.999),
+        policy_eps: Positive = 1e-3,
+        entropy: Amount = 1e-4,
+        remembered: Share = 0.99,
+        penalty_weight: Amount = 0.0,
+        seed: int = 0,
+    ):
+        self.policy, self.rng = policy, Generator().manual_seed(seed)
+        policy.begin(self.rng)
+        self.optimiser = torch.optim.Adam(policy.parameters(), policy_lr, policy_betas, policy_eps)
+        self.samples, self.entropy, self.remembered, self.penalty_weight = samples, entropy, remembered, penalty_weight
+        self.baseline = 0.0
+
+    def step(self, reward: Reward) -> None:
+        """Draw, ask for rewards, and move the policy once."""
+        self.optimiser.zero_grad()
+        for _ in range(self.samples):
+            drawn: Drawn = self.policy(drawing(self.rng))
+            worth = reward(drawn.architecture) + self.entropy * float(drawn.entropy)
+            self.baseline += (1 - self.remembered) * (worth - self.baseline)
+            loss = self.penalty_weight * drawn.penalty - (worth - self.baseline) * drawn.log_p
+            (loss / self.samples).backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step()
+
+    @torch.no_grad()
+    def draw(self, rng: Generator | None = None) -> Architecture:
+        """An architecture by the policy; ``rng``: another generator than its own."""
+        drawn: Drawn = self.policy(drawing(rng or self.rng))
+        return drawn.architecture
+
+    @torch.no_grad()
+    def likeliest(self) -> Drawn:
+        """The architecture of the most probable decisions, one after the other."""
+        drawn: Drawn = self.policy(likeliest)
+        return drawn
+
+    def state_dict(self) -> dict[str, Any]:
+        """Policy, optimiser, generator and baseline."""
+        state = {"policy": self.policy.state_dict(), "optimiser": self.optimiser.state_dict()}
+        return {**state, "rng": self.rng.get_state(), "baseline": self.baseline}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on as the one that gave ``state``."""
+        self.policy.load_state_dict(state["policy"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.rng.set_state(state["rng"])
+        self.baseline = state["baseline"]

@@ -1,0 +1,129 @@
+"""ENAS: the turns of weights and policy, rewards, the official learning rates, what is found."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from supernet import OneOf, Supernet, Task
+from supernet.errors import InputError
+from supernet.mixture import Mix
+from supernet.policies.anything import AnyPolicy
+from supernet.policies.cells import CellPolicy
+from supernet.spaces import enas_micro
+from supernet.strategies import STRATEGIES
+from supernet.strategies.enas import ENAS
+from supernet.strategies.restarted import Restarted
+
+
+class Zeros(nn.Module):
+    """Forget the input."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 0 * x
+
+
+class Net(nn.Module):
+    """One choice is between knowing the input and not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = OneOf({"nothing": Zeros(), "all": nn.Identity()})
+        self.head = nn.Sequential(nn.BatchNorm1d(2, affine=False), nn.Linear(2, 2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.one(x))
+
+
+def task(validation: bool = True) -> Task:
+    g = torch.Generator().manual_seed(0)
+    batches = [(x, (x[:, 0] > 0).long()) for x in (torch.randn(32, 2, generator=g) for _ in range(3))]
+    return Task(batches, batches if validation else None, loss=F.cross_entropy)
+
+
+def made(**settings: Any) -> tuple[ENAS, Task]:
+    torch.manual_seed(0)
+    data = task()
+    return ENAS(Supernet(Net()), data, **{"policy_steps": 2, "samples": 3, **settings}), data
+
+
+def test_after_a_pass_of_the_training_data_the_policy_learns_and_the_weights_rest() -> None:
+    strategy, data = made()
+    strategy.epoch(0, 5, {})
+    assert strategy.steps(data.data) == 3 + 2
+    for at in range(10):
+        parts = {"weights": strategy.supernet, "policy": strategy.drawer.policy}
+        before = {name: [p.detach().clone() for p in part.parameters()] for name, part in parts.items()}
+        strategy.step(data.data)
+        moved = {
+            name: any(not torch.equal(a, b) for a, b in zip(before[name], part.parameters(), strict=True)) for name, part in parts.items()
+        }
+        assert moved == {"weights": at % 5 < 3, "policy": at % 5 >= 3}
+
+
+def test_a_reward_is_the_accuracy_by_the_batchs_own_statistics_and_leaves_no_trace() -> None:
+    strategy, data = made()
+    norm = strategy.supernet.model.head[0]
+    x, y = next(iter(data.data.each("validation")))
+    before = norm.running_mean.clone()
+    worth, measured = strategy.worth({"one": Mix(None, (1,))}, (x, y))
+    logits = strategy.supernet.model.head[1]((x - x.mean(0)) / (x.var(0, unbiased=False) + norm.eps).sqrt())
+    assert float(worth) == pytest.approx(float((logits.argmax(1) == y).double().mean()))
+    assert float(measured["loss"]) == pytest.approx(F.cross_entropy(logits, y).item(), abs=1e-6)
+    assert torch.equal(norm.running_mean, before) and norm.training
+
+
+def test_the_policy_finds_the_option_that_knows_something() -> None:
+    strategy, data = made(weights={"lr": 1.0, "lr_min": 0.5}, policy_lr=0.01, policy_steps=10, remembered=0.9)
+    strategy.epoch(0, 8, {})
+    for _ in range(8 * strategy.steps(data.data)):
+        strategy.step(data.data)
+    assert strategy.architecture() == {"one": "all"} and strategy.belief()["one"][1] > 0.8
+    strategy.finish(data.data)
+    assert strategy.architecture() == {"one": "all"} and strategy.evaluate()["accuracy"] > 0.8
+
+
+def test_at_the_end_the_best_draw_on_the_validation_data_counts_not_the_likeliest() -> None:
+    strategy, data = made(candidates=20)
+    with torch.no_grad():
+        strategy.supernet.model.head[1].weight.copy_(torch.tensor([[-9.0, 0.0], [9.0, 0.0]]))
+        strategy.supernet.model.head[1].bias.copy_(torch.tensor([0.1, 0.0]))
+        strategy.drawer.policy.scores[0][:, 0] += 0.05 * strategy.drawer.policy(lambda x: x.argmax(-1)).log_p.sign()
+    strategy.finish(data.data)
+    assert strategy.architecture() == {"one": "all"}
+
+
+def test_learning_rates_restart_as_in_the_official_search() -> None:
+    """T_0 10, T_mul 2 over 150 epochs: four cycles of 10, 20, 40 and 80."""
+    weights = Restarted(nn.Linear(1, 1), lr=0.05, lr_min=5e-4)
+    rates = []
+    for epoch in range(150):
+        weights.epoch(epoch, 150)
+        rates.append(weights.lr)
+    assert [i for i, rate in enumerate(rates) if rate == pytest.approx(0.05)] == [0, 10, 30, 70]
+    assert rates[20] == pytest.approx((0.05 + 5e-4) / 2) and rates[69] < 0.001 and rates[149] < 0.001
+
+
+def test_a_short_search_has_as_many_cycles_as_whole_epochs_allow() -> None:
+    weights = Restarted(nn.Linear(1, 1), lr=1.0, lr_min=0.0)
+    rates = []
+    for epoch in range(4):
+        weights.epoch(epoch, 3)
+        rates.append(round(weights.lr, 6))
+    assert rates == [1.0, 1.0, 0.5, 0.0]
+
+
+def test_in_its_own_space_the_policy_is_the_papers() -> None:
+    method = STRATEGIES["enas"]
+    net = enas_micro.supernet(channels=2, cells=1, nodes=1, shape=(2, 8, 8), classes=2)
+    assert isinstance(method.load("enas-micro")(net, task()).drawer.policy, CellPolicy)  # type: ignore[attr-defined]
+    assert isinstance(method.load("darts")(net, task()).drawer.policy, AnyPolicy)  # type: ignore[attr-defined]
+
+
+def test_without_validation_data_it_is_refused() -> None:
+    with pytest.raises(InputError, match="give Task a validation loader"):
+        ENAS(Supernet(Net()), task(validation=False))
