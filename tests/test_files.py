@@ -54,8 +54,8 @@ def test_nothing_is_lost_where_writing_fails(tmp_path: Path, monkeypatch: pytest
 
 def test_every_file_that_is_renamed_into_place_goes_through_one_function() -> None:
     root = Path(supernet.__file__).parent
-    renaming = [p.name for p in root.rglob("*.py") if "os.replace(" in p.read_text() or ".rename(" in p.read_text()]
-    assert renaming == ["files.py"]
+    renaming = [p.relative_to(root).as_posix() for p in root.rglob("*.py") if "os.replace(" in p.read_text() or ".rename(" in p.read_text()]
+    assert renaming == ["files/whole.py"]
 
 
 def test_a_converted_table_is_written_whole(tmp_path: Path, done: list[str]) -> None:
