@@ -59,6 +59,7 @@ Multiplier = Annotated[float, _NUMBER, Field(gt=0, le=1_000, allow_inf_nan=False
 Amount = Annotated[float, _NUMBER, Field(ge=0, le=1e9, allow_inf_nan=False)]
 Positive = Annotated[float, _NUMBER, Field(gt=0, le=1e9, allow_inf_nan=False)]
 Cost = Annotated[float, _NUMBER, Field(gt=0, le=1e18, allow_inf_nan=False)]  # of a network: multiply-adds, parameters, bytes, ms
+Counted = Annotated[float, _NUMBER, Field(gt=0, le=1e11, allow_inf_nan=False)]  # of a path: multiply-adds, parameters, bytes
 Seconds = Annotated[float, _NUMBER, Field(gt=0, le=1e9, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Share = Annotated[float, _NUMBER, Field(ge=0, le=1, allow_inf_nan=False)]

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from supernet.errors import InputError
+from supernet.layers.elastic import ElasticConv2d, ElasticNorm
+from supernet.layers.width import Width
 from supernet.spaces.chain_network import Place
 
 KERNELS = {"k3": 3, "k5": 5, "k7": 7}
@@ -44,6 +46,18 @@ def fixed(width: int, norm: Mapping[str, Any]) -> Hidden:
         norm=lambda: nn.BatchNorm2d(width, **norm),
         narrow=lambda outputs: nn.Conv2d(width, outputs, 1, bias=False),
         widest=width,
+    )
+
+
+def elastic(width: Width, norm: Mapping[str, Any]) -> Hidden:
+    """Layers whose smaller widths are slices of the widest."""
+    widest = width.largest
+    return Hidden(
+        widen=lambda inputs: ElasticConv2d(inputs, width, 1, bias=False),
+        depthwise=lambda kernel, stride: ElasticConv2d(widest, widest, kernel, stride, kernel // 2, bias=False, depthwise=True),
+        norm=lambda: ElasticNorm(widest, **norm),
+        narrow=lambda outputs: ElasticConv2d(widest, outputs, 1, bias=False),
+        widest=widest,
     )
 
 

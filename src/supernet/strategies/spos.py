@@ -15,13 +15,13 @@ from supernet.costs.least import least as cheapest
 from supernet.costs.table import cost_of, count_tables
 from supernet.errors import InputError
 from supernet.layers.base import Supernet
-from supernet.settings.quantities import Cost, Count
+from supernet.settings.quantities import Count, Counted
 from supernet.strategies.lessons import Lessons, by_cost, uniform
 from supernet.strategies.one_shot import Objective, OneShot, taught
 from supernet.strategies.weights import Reduce, Schedule, Weights, alone
 from supernet.task import Task
 
-Counted = Literal["macs", "params", "activations", "storage"]
+Costs = Literal["macs", "params", "activations", "storage"]
 
 
 def linear(done: float) -> float:
@@ -52,9 +52,9 @@ class SPOS(OneShot):
         supernet: Supernet,
         task: Task,
         *,
-        least: Cost | None = None,
-        most: Cost | None = None,
-        cost: Counted | None = None,
+        least: Counted | None = None,
+        most: Counted | None = None,
+        cost: Costs | None = None,
         bins: Count | None = None,
         objective: Objective = taught,
         weights: Callable[[nn.Module], Weights] | Mapping[str, Any] | None = None,
