@@ -30,7 +30,7 @@ from supernet.explore.loop import explore
 from supernet.explore.trial import Trial, front
 from supernet.files.records import FORMAT
 from supernet.files.typed import value_as
-from supernet.layers.base import Supernet
+from supernet.layers.base import Supernet, everything
 from supernet.layers.blend import comparing
 from supernet.mixture import Costing, Mix, Table
 from supernet.modules.weights import read
@@ -217,14 +217,13 @@ def check_options(supernet: Supernet, task: Task) -> None:
     Sizes are tried at their largest and at their smallest. Raises ``InputError`` for options whose outputs are unlike or that change what
     others get, with the choice's name, and for what ``Task.check`` refuses.
     """
-    everything = {name: Mix(None, tuple(range(len(choice.options)))) for name, choice in supernet.space.items()}
-    parted = {layer.choice.name for layer in supernet.layers if layer.choice and not layer.whole and layer.under()}
-    sizes = {name: choice.options[0] for name, choice in supernet.space.items() if name not in parted and len(choice.options) > 1}
+    every = everything(supernet)
+    sizes = {layer.choice.name: layer.choice.options[0] for layer in supernet.layers if layer.choice and not layer.structural}
     with comparing():
-        task.check(supernet, everything)
+        task.check(supernet, every)
         if sizes:
             try:
-                task.check(supernet, everything | {name: Mix(None, (0,)) for name in sizes})
+                task.check(supernet, every | {name: Mix(None, (0,)) for name in sizes})
             except InputError as error:
                 some = [f"{name} {size}" for name, size in itertools.islice(sizes.items(), 3)]
                 raise InputError(f"with the smallest sizes ({', '.join(some)}{', ...' if len(sizes) > 3 else ''}) {error}") from error

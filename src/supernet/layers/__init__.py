@@ -5,6 +5,7 @@ from supernet.layers.elastic import ElasticConv1d, ElasticConv2d, ElasticLinear,
 from supernet.layers.elastic_kernel import ElasticKernel2d
 from supernet.layers.elastic_squeeze import ElasticSqueezeExcite
 from supernet.layers.importance import sort_channels
+from supernet.layers.input_size import InputSize
 from supernet.layers.one_of import OneOf
 from supernet.layers.routes import Fork, Join
 from supernet.layers.some_of import SomeOf
@@ -20,6 +21,7 @@ __all__ = [
     "ElasticNorm",
     "ElasticSqueezeExcite",
     "Fork",
+    "InputSize",
     "Join",
     "OneOf",
     "Searchable",
