@@ -18,10 +18,13 @@ import yaml
 from torch import Tensor
 
 from supernet import Supernet
-from supernet.costs.latency.published import block_name, kind_of, lookup, network_latency, published_table
+from supernet.costs.latency.by_resolution import ByResolution
+from supernet.costs.latency.published import kind_of, published_table
+from supernet.costs.latency.published_blocks import block_name, lookup, network_latency
 from supernet.costs.parts import Part, parts
 from supernet.errors import InputError
 from supernet.mixture import Mix, Mixture, Table, expected, one_hot
+from supernet.space import Choice, SearchSpace
 from supernet.spaces import space as space_named
 from supernet.spaces.record import Space
 
@@ -254,8 +257,44 @@ def test_blocks_of_elastic_networks_are_looked_up_one_by_one(tmp_path: Path) -> 
     with pytest.raises(InputError, match=r"the table has no entry expanded_conv-.*-kernel:5"):
         network_latency(lookup(path), elastic(160, [5] * 20, [3] * 20, [2] * 5))
     _, supernet, found = network("proxyless")
-    with pytest.raises(InputError, match="is of elastic networks"):
+    with pytest.raises(
+        InputError, match="the table has no entry Conv-input:224x224x3-output:112x112x32: it is of a network of other sizes"
+    ):
         published_table(path, supernet.space, found)
+
+
+def test_a_once_for_all_table_gives_every_network_the_sum_of_its_blocks(tmp_path: Path) -> None:
+    sizes: dict[str, Any] = {"width": 1.2, "shape": (3, 64, 64), "depths": (1, 1, 1, 1, 1)}
+    _, supernet, found = network("ofa-mobilenetv3", **sizes)
+
+    def blocks(kernel: int, expansion: int) -> list[str]:
+        return elastic(64, [kernel] * 20, [expansion] * 20, sizes["depths"])
+
+    named = sorted({n for kernel in (3, 5, 7) for expansion in (3, 4, 6) for n in blocks(kernel, expansion)})
+    path = tmp_path / "64.yaml"
+    path.write_text(yaml.safe_dump({n: {"count": 10, "mean": 1 + i / 7, "std": 0.1} for i, n in enumerate(named)}))
+    table = published_table(path, supernet.space, found)
+    both = ByResolution({64: table}, supernet.space)
+    for kernel, expansion in ((3, 6), (7, 4)):
+        taken = {
+            n: c.options[0] if n.startswith("depth") else (kernel if n.endswith("kernel") else expansion) for n, c in supernet.space.items()
+        }
+        total = network_latency(lookup(path), blocks(kernel, expansion))
+        assert latency(supernet, table, taken) == pytest.approx(total)
+        chosen = SearchSpace([*supernet.space.values(), Choice("resolution", (64, 128))])
+        assert both.predict(chosen, {**taken, "resolution": 64}) == pytest.approx(total)
+        with pytest.raises(InputError, match="there is no latency table for resolution 128; there are: 64"):
+            both.predict(chosen, {**taken, "resolution": 128})
+
+
+@pytest.mark.tables
+def test_the_note10_table_over_the_space_gives_the_latencies_of_the_official_code() -> None:
+    _, supernet, found = network("ofa-mobilenetv3", width=1.2, shape=(3, 160, 160))
+    table = published_table(real("ofa_note10/160_lookup_table.yaml"), supernet.space, found)
+    for sizes, total in {(7, 6, 4): 47.77331169487525, (3, 3, 2): 9.890346512078672, (5, 4, 3): 20.032599703291698}.items():
+        kernel, expansion, depth = sizes
+        taken = {n: depth if n.startswith("depth") else (kernel if n.endswith("kernel") else expansion) for n in supernet.space}
+        assert latency(supernet, table, taken) == pytest.approx(total, rel=1e-12)
 
 
 @pytest.mark.tables

@@ -6,9 +6,16 @@ Cai et al. 2020 (Once-for-All), section 3.4, https://arxiv.org/abs/1908.09791
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Protocol
 
-from supernet.costs.latency.predictor import Predictor
 from supernet.space import Architecture, SearchSpace
+
+
+class Predictor(Protocol):
+    """A model of one metric, such as ``supernet.costs.latency.predictor.Predictor`` and ``AccuracyPredictor``."""
+
+    def predict(self, space: SearchSpace, architecture: Architecture) -> float:
+        """The metric of an architecture; raises ``InputError`` for another space."""
 
 
 class Predicted:

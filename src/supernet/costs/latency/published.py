@@ -10,21 +10,17 @@ All times are in ms and of the papers' own networks at 224x224 pixels, where the
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
-from supernet.costs.parts import Part, tabulate
+from supernet.costs.latency.published_blocks import lookup, once_for_all, proxyless, table_in
+from supernet.costs.parts import Part
 from supernet.errors import InputError
-from supernet.files.readers import json_of, read_text, yaml_of
 from supernet.mixture import Table
 from supernet.space import SearchSpace
-
-Lookup = dict[str, float]  # kind of block -> ms
 
 REST = 19.5999  # Single-Path NAS: what is not searched, ms
 SINGLE_PATH_INPUTS = [  # of its 20 layers: channels, side
@@ -42,7 +38,7 @@ def kind_of(path: Path) -> str | None:
 
     The papers: "proxyless", "once-for-all", "single-path", "densenas".
     """
-    content = _read(path)
+    content = table_in(path)
     if isinstance(content, list):
         return "densenas" if len(content) == 4 and isinstance(content[1], list) else None
     if not isinstance(content, dict):
@@ -58,7 +54,7 @@ def published_table(path: Path, space: SearchSpace, found: Sequence[Part], *, in
     """A published table over ``space``, in ms, fixed layers included.
 
     Args:
-        path: a file of ProxylessNAS, Single-Path NAS or DenseNAS; which one, its content says.
+        path: a file of ProxylessNAS, Once-for-All, Single-Path NAS or DenseNAS; which one, its content says.
         found: the network's parts, see ``supernet.costs.parts``; they say whether the table is of this network.
         interpolated: of Single-Path NAS, whether kernel 3 at expansion 3 is computed from the other three, as its code does.
 
@@ -68,85 +64,17 @@ def published_table(path: Path, space: SearchSpace, found: Sequence[Part], *, in
     kind = kind_of(path)
     try:
         if kind == "proxyless":
-            return _proxyless(lookup(path), space, found)
+            return proxyless(lookup(path), space, found)
+        if kind == "once-for-all":
+            return once_for_all(lookup(path), space, found)
         if kind == "single-path":
-            return _single_path(_read(path), space, found, interpolated)
+            return _single_path(table_in(path), space, found, interpolated)
         if kind == "densenas":
-            return _dense(_read(path), space, found)
+            return _dense(table_in(path), space, found)
     except (KeyError, IndexError, TypeError, ValueError) as error:
         reason = str(error) if isinstance(error, InputError) else "its entries are not those of this network's layers"
         raise InputError(f"{path} cannot be used: {reason}") from error
-    what = "is of elastic networks: look blocks up with block_latency" if kind == "once-for-all" else "is not a latency table that is known"
-    raise InputError(f"{path} {what}")
-
-
-def lookup(path: Path) -> Lookup:
-    """The mean times of a YAML table by the names of its entries; raises ``InputError``."""
-    content = _read(path)
-    try:
-        found = {str(name): float(entry["mean"]) for name, entry in content.items()}
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path} is not a latency table: expected entries with a mean") from error
-    if bad := [name for name, ms in found.items() if not 0 <= ms < math.inf]:
-        raise InputError(f"{path}: the mean of {bad[0]} is not a time")
-    return found
-
-
-def block_name(
-    size: int,
-    inputs: int,
-    outputs: int,
-    *,
-    expand: int,
-    kernel: int,
-    stride: int,
-    skip: bool,
-    se: bool | None = None,
-    hs: bool | None = None,
-) -> str:
-    """What the YAML tables call an inverted residual block.
-
-    size: of its input, pixels. expand: the ratio in ProxylessNAS' table, the channels in Once-for-All's, which also says whether the
-    block has squeeze-and-excitation (``se``) and h-swish (``hs``).
-    """
-    end = "" if se is None else f"-se:{int(se)}-hs:{int(bool(hs))}"
-    sizes = f"input:{size}x{size}x{inputs}-output:{math.ceil(size / stride)}x{math.ceil(size / stride)}x{outputs}"
-    return f"expanded_conv-{sizes}-expand:{expand}-kernel:{kernel}-stride:{stride}-idskip:{int(skip)}{end}"
-
-
-def network_latency(entries: Mapping[str, float], names: Iterable[str]) -> float:
-    """The sum over the blocks of a network, by their names in the table, in ms; raises ``InputError`` for one that is not there."""
-    return math.fsum(_entry(entries, name) for name in names)
-
-
-def _entry(entries: Mapping[str, float], name: str) -> float:
-    if name not in entries:
-        raise InputError(f"the table has no entry {name}: it is of a network of other sizes")
-    return entries[name]
-
-
-def _proxyless(entries: Lookup, space: SearchSpace, found: Sequence[Part]) -> Table:
-    features = ""  # the size of what the classifier's pooling is fed
-
-    def cost(part: Part) -> float:
-        nonlocal features
-        convolutions = [m for m in part.module.modules() if isinstance(m, nn.Conv2d)]
-        linear = next((m for m in part.module.modules() if isinstance(m, nn.Linear)), None)
-        if linear is not None:
-            return _entry(entries, f"Logits-input:{features}-output:{linear.out_features}")
-        if not convolutions or not part.inputs:
-            return 0.0
-        inputs, size = part.inputs[0].shape[1], part.inputs[0].shape[2]
-        stride, outputs = math.prod(c.stride[0] for c in convolutions), convolutions[-1].out_channels
-        if len(convolutions) == 1:
-            kind, after = "Conv" if convolutions[0].kernel_size[0] > 1 else "Conv_1", math.ceil(size / stride)
-            features = f"{after}x{after}x{outputs}"
-            return _entry(entries, f"{kind}-input:{size}x{size}x{inputs}-output:{features}")
-        spatial = next(c for c in convolutions if c.groups > 1)
-        block = {"expand": spatial.in_channels // inputs, "kernel": spatial.kernel_size[0], "stride": stride}
-        return _entry(entries, block_name(size, inputs, outputs, **block, skip=stride == 1 and inputs == outputs))
-
-    return tabulate(space, found, cost)
+    raise InputError(f"{path} is not a latency table that is known")
 
 
 def _single_path(entries: Mapping[str, Mapping[str, float]], space: SearchSpace, found: Sequence[Part], interpolated: bool) -> Table:
@@ -203,9 +131,3 @@ def _dense(lists: Sequence[Any], space: SearchSpace, found: Sequence[Part]) -> T
         for i, name in enumerate(n for n in space if n.startswith(f"stack.{place}.")):
             put(name, stack[i])  # the last blocks are listed with stacks that the network has not
     return table
-
-
-def _read(path: Path) -> Any:
-    """JSON or YAML; raises ``InputError``."""
-    text = read_text(path)
-    return json_of(text, str(path)) if text.lstrip()[:1] in ("{", "[") else yaml_of(text, str(path))
