@@ -127,6 +127,7 @@ def test_no_strategy_imports_another_methods_file() -> None:
         "strategies.curvature",
         "strategies.rms_prop",
         "strategies.restarted",
+        "strategies.policy_search",
     }
     for name, others in GRAPH.items():
         if name.startswith("strategies.") and name not in shared:

@@ -14,8 +14,9 @@ from supernet.errors import InputError
 from supernet.policies.anything import AnyPolicy
 from supernet.policies.cells import CellPolicy
 from supernet.policies.controller import Controller, drawing, likeliest
+from supernet.policies.layers import LayerPolicy
 from supernet.space import Choice, SearchSpace
-from supernet.spaces import enas_micro
+from supernet.spaces import enas_macro, enas_micro
 
 
 def micro() -> SearchSpace:
@@ -58,6 +59,19 @@ def test_first_weights_are_small_and_lean_to_convolutions() -> None:
     assert all(p.abs().max() <= 0.1 for name, p in policy.named_parameters() if name != "bias")
     counts = [sum(t == "sep_conv_3x3" for t in policy(drawing(Generator().manual_seed(i))).architecture.values()) for i in range(2)]
     assert sum(counts) / 2 > 20 / 5
+
+
+def test_the_policy_of_layers_is_the_official_controller() -> None:
+    """Of the official macro controller, as above; it works in single precision."""
+    policy = LayerPolicy(enas_macro.supernet(channels=2).space)
+    assert sum(p.numel() for p in policy.parameters()) == 41_856
+    oracles.fill(policy)
+    drawn = policy(likeliest)
+    operations = [drawn.architecture[f"layer.{i}"] for i in range(12)]
+    assert [enas_macro.OPERATIONS.index(o) for o in operations] == [3, 4, 4, 5, 3, 5, 5, 3, 5, 5, 3, 5]
+    assert not any(drawn.architecture[f"skip.{i}"] for i in range(1, 12))
+    assert drawn.entropy.item() == pytest.approx(20.39216, abs=1e-5) and -drawn.log_p.item() == pytest.approx(44.98219, abs=1e-5)
+    assert drawn.penalty.item() == pytest.approx(0.004750954, rel=2e-5)
 
 
 def conditional() -> SearchSpace:

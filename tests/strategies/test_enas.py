@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,7 +15,10 @@ from supernet.errors import InputError
 from supernet.mixture import Mix
 from supernet.policies.anything import AnyPolicy
 from supernet.policies.cells import CellPolicy
-from supernet.spaces import enas_micro
+from supernet.policies.controller import Controller
+from supernet.policies.layers import LayerPolicy
+from supernet.settings.given import defaults
+from supernet.spaces import enas_macro, enas_micro
 from supernet.strategies import STRATEGIES
 from supernet.strategies.enas import ENAS
 from supernet.strategies.restarted import Restarted
@@ -39,9 +43,10 @@ class Net(nn.Module):
         return self.head(self.one(x))
 
 
-def task(validation: bool = True) -> Task:
+def task(validation: bool = True, size: int = 0) -> Task:
     g = torch.Generator().manual_seed(0)
-    batches = [(x, (x[:, 0] > 0).long()) for x in (torch.randn(32, 2, generator=g) for _ in range(3))]
+    shape = (8, 2, size, size) if size else (32, 2)
+    batches = [(x, (x.flatten(1)[:, 0] > 0).long()) for x in (torch.randn(shape, generator=g) for _ in range(3))]
     return Task(batches, batches if validation else None, loss=F.cross_entropy)
 
 
@@ -117,11 +122,33 @@ def test_a_short_search_has_as_many_cycles_as_whole_epochs_allow() -> None:
     assert rates == [1.0, 1.0, 0.5, 0.0]
 
 
-def test_in_its_own_space_the_policy_is_the_papers() -> None:
-    method = STRATEGIES["enas"]
-    net = enas_micro.supernet(channels=2, cells=1, nodes=1, shape=(2, 8, 8), classes=2)
-    assert isinstance(method.load("enas-micro")(net, task()).drawer.policy, CellPolicy)  # type: ignore[attr-defined]
-    assert isinstance(method.load("darts")(net, task()).drawer.policy, AnyPolicy)  # type: ignore[attr-defined]
+SMALL = {"channels": 2, "shape": (2, 8, 8), "classes": 2}
+
+
+@pytest.mark.parametrize(
+    ("space", "net", "policy"),
+    [
+        ("enas-micro", lambda: enas_micro.supernet(**SMALL, cells=1, nodes=1), CellPolicy),
+        ("enas-macro", lambda: enas_macro.supernet(**SMALL, layers=3), LayerPolicy),
+        ("darts", lambda: enas_macro.supernet(**SMALL, layers=3), AnyPolicy),
+    ],
+)
+def test_in_its_own_space_the_policy_is_the_papers(space: str, net: Callable[[], Supernet], policy: type[Controller]) -> None:
+    data = task(size=8)
+    strategy: Any = STRATEGIES["enas"].load(space)(net(), data, policy_steps=1, samples=2)
+    assert isinstance(strategy.drawer.policy, policy)
+    strategy.epoch(0, 2, {})
+    for _ in range(4):
+        measured = strategy.step(data.data)
+    assert measured["loss"].isfinite() and strategy.supernet.space.check(strategy.architecture())
+
+
+def test_numbers_are_those_of_the_official_scripts() -> None:
+    micro, macro = (defaults(STRATEGIES["enas"].load(space)) for space in ("enas-micro", "enas-macro"))
+    own = {"policy_steps": 30, "samples": 10, "policy_lr": 0.0035, "policy_betas": (0.0, 0.999), "policy_eps": 1e-3, "entropy": 1e-4}
+    assert {name: micro[name] for name in own} == own and micro["remembered"] == macro["remembered"] == 0.99
+    assert {n: macro[n] for n in own} == {**own, "policy_steps": 50, "samples": 20, "policy_lr": 0.001}
+    assert (micro["penalty_weight"], macro["penalty_weight"]) == (0, 0.8)
 
 
 def test_without_validation_data_it_is_refused() -> None:
