@@ -14,6 +14,7 @@ from supernet.errors import InputError, unknown
 from supernet.files.readers import read_text
 
 SPLITS = ("train", "test")
+TARGET = "target"  # what the heading of a column that is predicted begins with
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,18 @@ class Columns:
                 if not numpy.isfinite(found[row, column]):
                     raise InputError(f"{self.path}, line {self.numbers[row]}: {name} must be a finite number; got {text!r:.60}")
         return found
+
+    def parted(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The headings of what is predicted from, and of what is predicted: those that begin with ``target``, else the last.
+
+        Raises ``InputError`` where there is nothing to predict from.
+        """
+        heads = tuple(head for head in self.heads if head != "split")
+        targets = tuple(head for head in heads if head.startswith(TARGET)) or heads[-1:]
+        inputs = tuple(head for head in heads if head not in targets)
+        if not inputs:
+            raise InputError(f"{self.path}: a column is needed beside {', '.join(targets)}, to predict from")
+        return inputs, targets
 
     def tested(self) -> NDArray[numpy.bool_] | None:
         """Which lines are the test split, by the column ``split``; None without one. Raises ``InputError`` for another word there."""

@@ -37,8 +37,8 @@ def read(folder: Path, name: str | None = None) -> Parts:
     known = FASHION if name == "fashion-mnist" else tuple(map(str, range(10))) if name in _NAMES.values() else None
     train = _given(folder, "train")
     test = [_given(folder, "t10k")] if _find(folder, "t10k-images", 3) or _find(folder, "t10k-labels", 1) else []
-    if test and test[0].images.shape[1:] != train.images.shape[1:]:
-        sizes = [given.images.shape[2:] for given in (train, *test)]
+    if test and test[0].examples.shape[1:] != train.examples.shape[1:]:
+        sizes = [given.examples.shape[2:] for given in (train, *test)]
         raise InputError(f"{folder}: training images are {sizes[0]}, test images {sizes[1]}; they must be alike")
     return labelled(name, known, [train], test)
 

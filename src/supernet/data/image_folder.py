@@ -90,7 +90,7 @@ def decoded(paths: Sequence[Path], size: Size | None, folder: Path) -> NDArray[n
     """Pictures (N, C, H, W), resized to ``size`` where it is given; else they must be alike. Raises ``InputError`` that names the file."""
     heads = [_head(path, "") for path in paths]
     mode, size = _common(heads, size)
-    found: NDArray[numpy.uint8] = _decoded(heads, mode, size, folder).images
+    found: NDArray[numpy.uint8] = _decoded(heads, mode, size, folder).examples
     return found
 
 

@@ -58,20 +58,25 @@ def load(source: str | os.PathLike[str] = "digits", folder: str | os.PathLike[st
         raise InputError(f"size {size!r} must be a height and a width of at least 1 pixel")
     name = os.fspath(source)
     try:
-        return _image_set(_named(name, folder, square) if name in SETS else _at(name, square))
+        return image_set(_named(name, folder, square) if name in SETS else _at(name, square))
     except OSError as error:
         raise InputError(f"{error.filename or name} cannot be read: {error.strerror or error}") from None
 
 
-def _image_set(parts: Parts) -> ImageSet:
+def image_set(parts: Parts, columns: tuple[str, ...] = ()) -> ImageSet:
+    """``parts`` as tensors, with 20 % of each class held out where they have no test split; ``columns``: of a table.
+
+    Raises ``InputError`` for a single example.
+    """
     x, y = _tensors(parts.train)
     if parts.test is not None:
-        return ImageSet(parts.name, parts.classes, x, y, *_tensors(parts.test), parts.notes)
+        return ImageSet(parts.name, parts.classes, x, y, *_tensors(parts.test), parts.notes, columns)
+    what = "row" if columns else "image"
     if len(y) < 2:
-        raise InputError(f"{parts.name}: one image cannot be split into training and test; it needs at least 2")
+        raise InputError(f"{parts.name}: one {what} cannot be split into training and test; it needs at least 2")
     kept, held = split(y, validation=HELD_OUT, seed=0)
-    note = f"{parts.name} has no test split: {HELD_OUT:.0%} of each class, {len(held)} of {len(y)} images, are held out, always the same"
-    return ImageSet(parts.name, parts.classes, x[kept], y[kept], x[held], y[held], (*parts.notes, note))
+    note = f"{parts.name} has no test split: {HELD_OUT:.0%} of each class, {len(held)} of {len(y)} {what}s, are held out, always the same"
+    return ImageSet(parts.name, parts.classes, x[kept], y[kept], x[held], y[held], (*parts.notes, note), columns)
 
 
 def _tensors(part: Labelled) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,7 @@
-"""What every reader of image files returns, and the one rule for classes and labels.
+"""What every reader of labelled examples, images or rows of a table, returns, and the one rule for classes and labels.
 
 Labels are whole numbers from 0, each the place of its class, or text: names of classes. Classes are those that are given, or the
-names in alphabetical order, or the numbers up to the largest label. Their names differ, and each has a training image.
+names in alphabetical order, or the numbers up to the largest label. Their names differ, and each has a training example.
 """
 
 from __future__ import annotations
@@ -16,20 +16,21 @@ from numpy.typing import NDArray
 
 from supernet.errors import InputError
 
-Labelled = tuple[NDArray[Any], NDArray[numpy.int64]]  # images (N, C, H, W) uint8 or float32, labels (N,)
+Labelled = tuple[NDArray[Any], NDArray[numpy.int64]]  # images (N, C, H, W), uint8 or float32, or rows (N, columns), float32; labels (N,)
 
 
 class Given(NamedTuple):
-    """Images (N, C, H, W) and labels (N,) as a file has them; ``where``: the file that an error names."""
+    """Images (N, C, H, W), or rows (N, columns), and labels (N,) as a file has them; ``where``: the file that an error names."""
 
-    images: NDArray[Any]
+    examples: NDArray[Any]
     labels: Any
     where: str | Path
+    what: str = "image"  # an error calls an example that
 
 
 @dataclass(frozen=True)
 class Parts:
-    """An image set as it lies on disk; ``test`` is None where it has no test split of its own."""
+    """A set as it lies on disk; ``test`` is None where it has no test split of its own."""
 
     name: str
     classes: tuple[str, ...]
@@ -43,9 +44,9 @@ def labelled(
 ) -> Parts:
     """The set that files make together; ``classes``: their names, or None where they follow from the training labels.
 
-    Raises ``InputError`` for labels that do not follow the rule above, or that are not one an image.
+    Raises ``InputError`` for labels that do not follow the rule above, or that are not one an example.
     """
-    where = train[0].where
+    where, what = train[0].where, train[0].what
     vectors = [_vector(given) for given in train]
     if classes is None and vectors[0].dtype.kind in "US":
         classes = sorted({_text(label) for labels in vectors for label in labels})
@@ -53,18 +54,18 @@ def labelled(
         _check_names(classes, where)
     y = numpy.concatenate([_numbers(labels, classes, given.where) for labels, given in zip(vectors, train, strict=True)])
     count = len(classes) if classes is not None else int(y.max()) + 1
-    _check_training(numpy.unique(y), count, classes, where)
+    _check_training(numpy.unique(y), count, classes, where, what)
     names = tuple(map(str, range(count))) if classes is None else tuple(classes)
     held = numpy.concatenate([_numbers(_vector(given), names, given.where) for given in test]) if test else None
-    return Parts(name, names, (_images(train), y), None if held is None else (_images(test), held), notes)
+    return Parts(name, names, (_joined(train), y), None if held is None else (_joined(test), held), notes)
 
 
-def _images(part: Sequence[Given]) -> NDArray[Any]:
-    return numpy.concatenate([given.images for given in part]) if len(part) > 1 else part[0].images
+def _joined(part: Sequence[Given]) -> NDArray[Any]:
+    return numpy.concatenate([given.examples for given in part]) if len(part) > 1 else part[0].examples
 
 
 def _vector(given: Given) -> NDArray[Any]:
-    """Labels as whole numbers or text (N,), one an image."""
+    """Labels as whole numbers or text (N,), one an example."""
     try:
         y = numpy.asarray(given.labels)
     except ValueError:
@@ -73,12 +74,13 @@ def _vector(given: Given) -> NDArray[Any]:
         y = y[:, 0]
     if y.ndim != 1 or (y.dtype.kind not in "iuUS" and len(y) > 0):
         raise InputError(
-            f"{given.where}: labels must be whole numbers or names of classes, one an image; these are {y.dtype} of shape {y.shape}"
+            f"{given.where}: labels must be whole numbers or names of classes, one for each {given.what}; "
+            f"these are {y.dtype} of shape {y.shape}"
         )
-    if len(y) != len(given.images):
-        raise InputError(f"{given.where}: {len(y)} labels for {len(given.images)} images; there must be one an image")
+    if len(y) != len(given.examples):
+        raise InputError(f"{given.where}: {len(y)} labels for {len(given.examples)} {given.what}s; each must have one")
     if len(y) == 0:
-        raise InputError(f"{given.where}: holds no images")
+        raise InputError(f"{given.where}: holds no {given.what}s")
     return y
 
 
@@ -102,14 +104,14 @@ def _check_names(classes: Sequence[str], where: str | Path) -> None:
         raise InputError(f"{where}: two classes are called {twice!r}; their names must differ")
 
 
-def _check_training(found: NDArray[Any], count: int, classes: Sequence[str] | None, where: str | Path) -> None:
-    """Refuse classes without a training image; ``found``: the labels that there are, ascending."""
+def _check_training(found: NDArray[Any], count: int, classes: Sequence[str] | None, where: str | Path, what: str) -> None:
+    """Refuse classes without a training example; ``found``: the labels that there are, ascending."""
     if len(found) == count:
         return
     lacking = next(i for i, label in enumerate([*found.tolist(), count]) if i != label)
     name = f" ({classes[lacking]})" if classes is not None else ""
     hint = "; they are numbered from 1: subtract 1" if lacking == 0 and len(found) == count - 1 and classes is None else ""
-    raise InputError(f"{where}: no training image has the label {lacking}{name}; labels are numbered from 0 without a gap{hint}")
+    raise InputError(f"{where}: no training {what} has the label {lacking}{name}; labels are numbered from 0 without a gap{hint}")
 
 
 def _text(label: Any) -> str:

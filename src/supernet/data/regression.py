@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from supernet.data import KnownSet, npz
 from supernet.data.arrays import read_npz
-from supernet.data.columns import read_columns
+from supernet.data.columns import TARGET, read_columns
 from supernet.data.described_pictures import FILE, parted, read
 from supernet.data.images import ImageSet
 from supernet.errors import InputError, unknown
@@ -23,7 +23,6 @@ SETS: dict[str, KnownSet] = {
         cite="B. Efron, T. Hastie, I. Johnstone and R. Tibshirani, Least Angle Regression, Annals of Statistics, 2004",
     ),
 }
-TARGET = "target"  # what the heading of a column that is predicted begins with
 
 
 def load(source: str | os.PathLike[str] = "diabetes", size: int | tuple[int, int] | None = None) -> ImageSet:
@@ -60,11 +59,7 @@ def _diabetes() -> ImageSet:
 
 def _table(path: Path) -> ImageSet:
     table = read_columns(path)
-    heads = tuple(head for head in table.heads if head != "split")
-    targets = tuple(head for head in heads if head.startswith(TARGET)) or heads[-1:]
-    inputs = tuple(head for head in heads if head not in targets)
-    if not inputs:
-        raise InputError(f"{path}: a column is needed beside {', '.join(targets)}, to predict from")
+    inputs, targets = table.parted()
     x = torch.from_numpy(table.values(inputs))
     return parted(path.name, targets, x, table.values(targets), table.tested(), inputs)
 
@@ -92,16 +87,10 @@ def _inputs(x: NDArray[Any], path: Path) -> NDArray[Any]:
         return npz.images(x, None, f"{path}: x")
     if x.ndim != 2:
         raise InputError(f"{path}: x must be (N, columns) or images; it is {x.shape}")
-    return _finite(x, f"{path}: x")
+    return npz.finite(x, f"{path}: x")
 
 
 def _targets(y: NDArray[Any], path: Path) -> NDArray[numpy.float32]:
     if y.ndim not in (1, 2):
         raise InputError(f"{path}: y must be (N,) or (N, targets); it is {y.shape}")
-    return _finite(y.reshape(len(y), -1), f"{path}: y")
-
-
-def _finite(values: NDArray[Any], where: str) -> NDArray[numpy.float32]:
-    if values.dtype.kind not in "iuf" or not values.size or not numpy.isfinite(values).all():
-        raise InputError(f"{where} must be finite numbers; it is {values.dtype} of shape {values.shape}")
-    return values.astype(numpy.float32)
+    return npz.finite(y.reshape(len(y), -1), f"{path}: y")
