@@ -32,6 +32,7 @@ SMALL: dict[str, dict[str, Any]] = {  # task -> its space and sizes
     "multi-label": CELLS,
     "segmentation": {"space": "unet", "supernet.channels": 4, "supernet.levels": 2},
     "regression": {"space": "mlp", "supernet.channels": 8, "supernet.layers": 2},
+    "tabular-classification": {"space": "mlp", "supernet.channels": 8, "supernet.layers": 2},
     "language": {"space": "darts-rnn", "data.text.steps": 12, "supernet.hidden": 8, "supernet.nodes": 2, "network.hidden": 8},
 }
 LIMIT = {"language": 6000}

@@ -109,7 +109,7 @@ MLP = Space(
     CITATION,
     supernet=Build(f"the supernet of {NAME}", supernet, Sizes, SAID),
     network=Build(f"a network of {NAME}", network, Sizes, SAID),
-    tasks=("regression",),
+    tasks=("regression", "tabular-classification"),
     parse=parse,
     notation=notation,
     recognises=lambda text: headed(text) == NAME,

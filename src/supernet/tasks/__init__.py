@@ -19,6 +19,7 @@ TASKS = {
     "multi-label": "supernet.tasks.multi_label:MultiLabel",
     "regression": "supernet.tasks.regression:Regression",
     "segmentation": "supernet.tasks.segmentation:Segmentation",
+    "tabular-classification": "supernet.tasks.tabular_classification:TabularClassification",
     "language": "supernet.tasks.language:LanguageModelling",
 }
 
