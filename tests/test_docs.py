@@ -30,6 +30,7 @@ from supernet.spaces.nasbench201 import OPERATIONS
 from supernet.strategies import STRATEGIES
 from supernet.strategies.retrain import Retrain
 from supernet.strategies.weights import Weights
+from supernet.tasks import TASKS
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -63,7 +64,7 @@ def run(words: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
 @pytest.fixture
 def registered() -> Iterator[None]:
     """What a page adds to the tables of names is taken away again."""
-    tables: list[dict[str, Any]] = [STRATEGIES, SEARCHERS, ESTIMATORS, SPACES, SETS, COMMANDS]
+    tables: list[dict[str, Any]] = [STRATEGIES, SEARCHERS, ESTIMATORS, SPACES, TASKS, SETS, COMMANDS]
     before = [set(table) for table in tables]
     yield
     for table, names in zip(tables, before, strict=True):
