@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from supernet import InputError, OneOf, Supernet, Task, search
-from supernet.commands.search import SEARCH
+from supernet.plan.search import plan_search
 from supernet.run import Run
-from supernet.settings.given import resolve
+from supernet.settings.commands import Search
+from supernet.settings.given import settled
 from supernet.space import Architecture
 from supernet.spaces import cell, nasbench201, nasbench_macro, recurrent
 from supernet.stopping import Interrupted
@@ -237,8 +238,8 @@ SMALL = ("data.limit=96", "supernet.channels=2", "supernet.cells=1", "data.batch
 def test_the_alarm_of_a_command_is_on_by_default_and_in_its_report(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], method: str, sets: tuple[str, ...], kinds: set[str]
 ) -> None:
-    settings = resolve(SEARCH, None, [*SMALL, *sets, f"method={method}", "strategy.alpha_lr=0.5"], {})
-    search_run(settings, tmp_path / "r")
+    settings = settled(Search, None, [*SMALL, *sets, f"method={method}", "strategy.alpha_lr=0.5"], {})
+    search_run(plan_search(settings), tmp_path / "r")
     lines = [json.loads(line) for line in (tmp_path / "r" / "history.jsonl").read_text().splitlines()]
     assert all({"gap", "eigenvalue"} & set(line["alarm"]) == kinds for line in lines)
     assert set(lines[0]["mixture"]["1<0"]) == set(nasbench201.OPERATIONS), "options by name"
@@ -250,6 +251,6 @@ def test_the_alarm_of_a_command_is_on_by_default_and_in_its_report(
 
 @pytest.mark.parametrize(("method", "sets"), [("darts", ("alarm.every=0",)), ("one-shot", ("trials=2",))])
 def test_there_is_none_where_it_is_off_or_nothing_is_learnt_of_the_options(tmp_path: Path, method: str, sets: tuple[str, ...]) -> None:
-    search_run(resolve(SEARCH, None, [*SMALL, *sets, f"method={method}"], {}), tmp_path / "r")
+    search_run(plan_search(settled(Search, None, [*SMALL, *sets, f"method={method}"], {})), tmp_path / "r")
     assert '"alarm"' not in (tmp_path / "r" / "history.jsonl").read_text()
     assert "Collapse alarm" not in (tmp_path / "r" / "report.html").read_text()

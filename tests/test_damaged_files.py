@@ -17,8 +17,7 @@ import yaml
 from torch import nn
 
 import supernet
-from supernet.commands.search import SEARCH, Search
-from supernet.commands.stored import settings_of
+from supernet.commands.stored import recipe_in
 from supernet.costs.latency.predictor import Predictor, fit_predictor
 from supernet.costs.latency.published import kind_of, lookup
 from supernet.costs.latency.table import LatencyTable
@@ -29,7 +28,8 @@ from supernet.files.records import read_architecture, read_pace, read_vocabulary
 from supernet.naming.lookup import design
 from supernet.run import read_config, read_history
 from supernet.search import warm_start
-from supernet.settings.given import checked, resolve
+from supernet.settings.commands import Search
+from supernet.settings.given import settled
 from supernet.space import Choice, SearchSpace
 
 ODD: tuple[Any, ...] = (None, "x", "", [], {}, [1], {"a": 1}, True, -1, 0, 1.5, 1e30, float("nan"), 10**9, 10**40, [[[]]], "3x32x32")
@@ -146,7 +146,7 @@ READERS: dict[str, tuple[Callable[[Path], Any], Any]] = {
     "latency predictor": (use_predictor, None),
     "published table": (lambda path: (kind_of(path), lookup(path)), {"expanded_conv-input:1x1x1-output:1x1x1": {"mean": 1.0}}),
     "config.yaml": (
-        lambda path: checked(Search, resolve(SEARCH, path, [], {})),
+        lambda path: settled(Search, path),
         {"epochs": 3, "data": {"limit": 4}, "weights": {"lr": 0.1}},
     ),
 }
@@ -196,7 +196,7 @@ NO_CONFIGURATION = (
 def test_a_configuration_that_is_none_is_refused_in_one_line(text: str, tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(text)
     one_line_or_read(lambda: read_config(tmp_path), text[:40])
-    one_line_or_read(lambda: checked(Search, resolve(SEARCH, tmp_path / "config.yaml", [], {})), text[:40])
+    one_line_or_read(lambda: settled(Search, tmp_path / "config.yaml"), text[:40])
 
 
 def test_aliases_that_grow_without_end_are_refused(tmp_path: Path) -> None:
@@ -249,9 +249,9 @@ def test_evaluating_a_run_whose_configuration_was_damaged_is_refused_in_one_line
     (tmp_path / "architecture.json").write_text(json.dumps(RETRAINED))
     for text in ("{}", "command: [1]", "data: 3", "data: {source: [1]}", "seed: x", "command: retrain\ndata: {text: 3}"):
         (tmp_path / "config.yaml").write_text(text)
-        one_line_or_read(lambda: settings_of(tmp_path), text)
+        one_line_or_read(lambda: recipe_in(tmp_path), text)
 
 
 def test_yaml_of_a_run_is_read_as_it_was_written(tmp_path: Path) -> None:
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(SEARCH))
-    assert checked(Search, resolve(SEARCH, tmp_path / "config.yaml", [], {})) == SEARCH
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(Search().model_dump()))
+    assert settled(Search, tmp_path / "config.yaml") == Search()

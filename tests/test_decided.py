@@ -14,9 +14,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from supernet import OneOf, Supernet, Task, search
-from supernet.commands.search import SEARCH
 from supernet.decided import by_alphas, by_difference, by_ranking, by_trials, entropies, margin
-from supernet.settings.given import resolve
+from supernet.plan.search import plan_search
+from supernet.settings.commands import Search
+from supernet.settings.given import settled
 from supernet.workflow.searching import search_run
 
 
@@ -106,7 +107,7 @@ def test_selection_by_perturbation_is_not_judged_by_its_alphas() -> None:
 def test_the_command_says_what_was_not_decided_in_every_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sets = ("data.limit=96", "supernet.channels=2", "supernet.cells=1", "data.batch_size=32", "threads=1", "epochs=1", "baseline.trials=2")
     given = {"method": "darts", "space": "nasbench201", "baseline.name": "random"}
-    result: dict[str, Any] = search_run(resolve(SEARCH, None, sets, given), tmp_path)
+    result: dict[str, Any] = search_run(plan_search(settled(Search, None, sets, given)), tmp_path)
     assert result["decided"]["alphas"]["decided"] is False and set(result["decided"]) == {"alphas", "baseline"}
     assert json.loads((tmp_path / "architecture.json").read_text())["decided"] == result["decided"]
     said = capsys.readouterr().err

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unittest import mock
 
 import numpy
 import pytest
@@ -22,13 +23,14 @@ from supernet.commands import COMMANDS
 from supernet.data import SETS
 from supernet.estimators import ESTIMATORS
 from supernet.searchers import SEARCHERS
+from supernet.settings.commands import Profile, Retrain, Search
 from supernet.settings.flags import settings_of
 from supernet.settings.given import accepted
 from supernet.spaces import SPACES
 from supernet.spaces import space as space_named
 from supernet.spaces.nasbench201 import OPERATIONS
 from supernet.strategies import STRATEGIES
-from supernet.strategies.retrain import Retrain
+from supernet.strategies.retrain import Retrain as Retraining
 from supernet.strategies.weights import Weights
 from supernet.tasks import TASKS
 
@@ -105,28 +107,33 @@ def test_the_commands_of_the_readme_run(tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=NAME.get)
 def test_every_command_and_setting_of_a_page_exists(page: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Every line is parsed, its settings resolved and checked; the work behind it is left out."""
-    from supernet.plan import search as planned
+    from supernet.plan import chosen
+    from supernet.plan import compare as planned_compare
+    from supernet.plan import profile as planned_profile
+    from supernet.plan import retrain as planned_retrain
+    from supernet.plan import search as planned_search
     from supernet.report import page as report
     from supernet.workflow import comparing, delivery, profiling, retraining, searching
 
-    def check_search(settings: dict[str, Any], *rest: Any) -> dict[str, Any]:
-        planned.check_search(settings)
-        return {}
+    def check_search(settings: Search) -> mock.Mock:
+        chosen.choose(settings)
+        return mock.Mock(config={}, document={})
 
-    def check_retrain(settings: dict[str, Any], *rest: Any) -> dict[str, Any]:
-        accepted("retrain", Retrain, settings["retrain"], fixed=("weights",))
-        accepted("weights", Weights, settings["weights"])
-        return {}
+    def check_retrain(settings: Retrain) -> mock.Mock:
+        accepted("retrain", Retraining, settings.retrain, fixed=("weights",))
+        accepted("weights", Weights, settings.weights)
+        return mock.Mock(config={}, document={})
 
-    def check_profile(settings: dict[str, Any], *rest: Any) -> dict[str, Any]:
-        space_named(settings["space"]).network.accepted(settings["network"])
-        return {}
+    def check_profile(settings: Profile, *rest: Any) -> None:
+        space_named(str(settings.space)).network.accepted(settings.network)
 
-    monkeypatch.setattr(profiling, "profile_run", check_profile)
-    monkeypatch.setattr(searching, "search_run", check_search)
-    monkeypatch.setattr(searching, "plan_of", check_search)
-    monkeypatch.setattr(retraining, "retrain_run", check_retrain)
-    monkeypatch.setattr(comparing, "compare_run", lambda *given: {})
+    monkeypatch.setattr(planned_profile, "plan_profile", check_profile)
+    monkeypatch.setattr(planned_search, "plan_search", check_search)
+    monkeypatch.setattr(planned_retrain, "plan_retrain", check_retrain)
+    monkeypatch.setattr(planned_compare, "plan_compare", lambda *given: None)
+    for module, name in ((profiling, "profile_run"), (searching, "search_run"), (retraining, "retrain_run"), (comparing, "compare_run")):
+        monkeypatch.setattr(module, name, lambda *given: {})
+    monkeypatch.setattr("supernet.run.check_folder", lambda *given: {})
     for name in ("load", "evaluate_run", "export_run", "draw_design"):
         monkeypatch.setattr(delivery, name, lambda *given: {})
     monkeypatch.setattr(report, "write_report", lambda folder: folder)

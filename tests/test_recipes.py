@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from supernet.commands.search import SEARCH
 from supernet.errors import InputError
-from supernet.plan.search import check_search
-from supernet.recipes import CELLS, HOME, PAPER, recipe, under
-from supernet.settings.given import overlaid
+from supernet.plan.chosen import choose
+from supernet.recipes import CELLS, HOME, PAPER, recipe
+from supernet.settings.commands import Search
+from supernet.settings.given import settled
 from supernet.spaces import SPACES
 from supernet.spaces import space as space_named
 from supernet.strategies import STRATEGIES
@@ -17,21 +17,21 @@ from supernet.strategies import STRATEGIES
 @pytest.mark.parametrize("space", [name for name in SPACES if "short" in space_named(name).recipes])
 @pytest.mark.parametrize("method", STRATEGIES)
 def test_the_short_recipe_of_every_method_is_accepted(method: str, space: str) -> None:
-    settings = under(SEARCH, "short", method, space)
-    check_search({**settings, "method": method, "space": space})
-    assert settings["data"]["limit"] == 5000
+    settings = settled(Search, flags={"method": method, "space": space}, recipe=recipe("short", method, space))
+    choose(settings)
+    assert settings.data.limit == 5000
     if space in CELLS:
-        assert settings["supernet"]["channels"] < 16
+        assert settings.supernet["channels"] < 16
 
 
 @pytest.mark.parametrize("method", PAPER)
 def test_the_papers_recipe_is_accepted_and_has_its_length(method: str) -> None:
     home = HOME.get(method, CELLS)[0]
-    settings = under(SEARCH, "paper", method, home)
-    check_search({**settings, "method": method, "space": home})
+    settings = settled(Search, flags={"method": method, "space": home}, recipe=recipe("paper", method, home))
+    choose(settings)
     chains = {"fbnet": 90, "proxyless": 160, "proxyless-rl": 160, "single-path": 8, "densenas": 150, "spos": 120, "fairnas": 150}
-    assert settings["epochs"] == {"gdas": 250, "gdas-frc": 250, "p-darts": 75, **chains}.get(method, 50)
-    assert settings["data"]["limit"] is None and not settings["supernet"].keys() - {"dropout"}
+    assert settings.epochs == {"gdas": 250, "gdas-frc": 250, "p-darts": 75, **chains}.get(method, 50)
+    assert settings.data.limit is None and not settings.supernet.keys() - {"dropout"}
 
 
 def test_numbers_are_the_official_codes() -> None:
@@ -45,8 +45,8 @@ def test_numbers_are_the_official_codes() -> None:
 
 
 def test_what_the_user_sets_counts_more() -> None:
-    settings = overlaid(under(SEARCH, "short", "darts", "darts"), {"epochs": 3, "supernet": {"cells": 4}})
-    assert settings["epochs"] == 3 and settings["supernet"] == {"channels": 8, "cells": 4}
+    settings = settled(Search, flags={"epochs": 3, "supernet": {"cells": 4}}, recipe=recipe("short", "darts", "darts"))
+    assert settings.epochs == 3 and settings.supernet == {"channels": 8, "cells": 4}
 
 
 @pytest.mark.parametrize(

@@ -13,14 +13,11 @@ from pydantic import BaseModel
 from torch import nn
 
 from supernet import OneOf, Supernet, Task, search
-from supernet.commands.compare import Compare
-from supernet.commands.profile import Profile
-from supernet.commands.retrain import Retrain
-from supernet.commands.search import SEARCH, Search
 from supernet.errors import InputError
-from supernet.plan.search import check_search
+from supernet.plan.chosen import choose
 from supernet.searchers import SEARCHERS, searcher_class
-from supernet.settings.given import NOT_FOR_USERS, accepted, checked, defaults, keywords, resolve, value_of
+from supernet.settings.commands import Compare, Profile, Retrain, Search
+from supernet.settings.given import NOT_FOR_USERS, accepted, defaults, keywords, settled, value_of
 from supernet.spaces import SPACES
 from supernet.spaces import space as space_named
 from supernet.strategies import STRATEGIES
@@ -70,14 +67,14 @@ def test_odd_values_of_every_setting_are_refused_in_one_line_or_taken(command: s
     usual = model().model_dump()
     for name in names(usual):
         for value in VALUES:
-            one_line_or_taken(lambda: checked(model, resolve(usual, None, [], {name: value})), f"{name}={value!r:.40}")  # noqa: B023
+            one_line_or_taken(lambda: settled(model, flags={name: value}), f"{name}={value!r:.40}")  # noqa: B023
 
 
 def test_numbers_that_are_none_are_refused_by_the_name_of_their_setting() -> None:
     for name in ("epochs", "steps", "seconds", "trials", "seed", "threads", "data.limit", "data.batch_size", "judge.samples", "save_every"):
         for value in ("[1]", "x", "-1", "nan", "inf", "1e30", "true", "{}"):
             with pytest.raises(InputError, match=rf"{name} (must be|is)"):
-                checked(Search, resolve(SEARCH, None, [f"{name}={value}"], {}))
+                settled(Search, sets=[f"{name}={value}"])
 
 
 def signatures() -> dict[str, tuple[Callable[..., Any], tuple[str, ...]]]:
@@ -123,7 +120,7 @@ def test_odd_values_of_open_settings_are_refused_before_a_search_or_make_one(sec
     for name in keywords(function, fixed):
         for value in VALUES:
             given = {**SMALL, "method": method, "space": "nasbench201", "data.source": "digits", f"{section}.{name}": value}
-            one_line_or_taken(lambda: check_search(resolve(SEARCH, None, [], given)), f"{section}.{name}={value!r:.40}")  # noqa: B023
+            one_line_or_taken(lambda: choose(settled(Search, flags=given)), f"{section}.{name}={value!r:.40}")  # noqa: B023
 
 
 def inner(*, depth: int = 2, width: float = 0.5) -> None: ...

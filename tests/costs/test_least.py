@@ -7,13 +7,13 @@ from random import Random
 import pytest
 import torch
 
-from supernet.commands.search import SEARCH
 from supernet.costs import least as module
 from supernet.costs.least import least
 from supernet.mixture import Table, expected, one_hot
 from supernet.plan.bounds import limits_on
-from supernet.settings.given import resolve
+from supernet.settings.sections import Bounds
 from supernet.space import Architecture, Choice, SearchSpace
+from supernet.spaces import space as space_named
 from supernet.tasks import kind_for
 
 
@@ -70,7 +70,7 @@ SIZES = {
 
 @pytest.mark.parametrize("space", SIZES)
 def test_the_least_of_a_built_in_space_is_exact_and_below_all_that_are_drawn(space: str) -> None:
-    limits = limits_on(resolve(SEARCH, None, [], {"space": space}), kind_for(space), SIZES[space])
+    limits = limits_on(Bounds(), space_named(space), kind_for(space), SIZES[space])
     for name in ("params", "macs"):
         found = least(limits.space, limits.tables[name])
         assert found.exact

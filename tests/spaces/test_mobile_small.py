@@ -12,12 +12,11 @@ from torch import nn
 from typer.testing import CliRunner
 
 from supernet.cli import app
-from supernet.commands.search import SEARCH
 from supernet.costs.count import macs, params
 from supernet.errors import InputError
 from supernet.naming.lookup import design
 from supernet.plan.bounds import limits_on
-from supernet.settings.given import resolve
+from supernet.settings.sections import Bounds
 from supernet.spaces import mobile_small
 from supernet.tasks import kind_for
 
@@ -69,8 +68,8 @@ def test_blocks_beyond_the_depth_do_not_matter() -> None:
 
 
 def test_costs_of_its_parts_add_up_to_the_counts_of_every_network() -> None:
-    settings = resolve(SEARCH, None, [], {"space": "mobile-small", "limits.macs": 1e7})
-    limits = limits_on(settings, kind_for("mobile-small"), {"width": 0.5, "depths": (2, 2, 1), "shape": (1, 8, 8)})
+    sizes = {"width": 0.5, "depths": (2, 2, 1), "shape": (1, 8, 8)}
+    limits = limits_on(Bounds(macs=1e7), mobile_small.MOBILE_SMALL, kind_for("mobile-small"), sizes)
     for seed in range(4):
         taken = limits.space.matters(limits.space.sample(Random(seed)))
         exact = design(mobile_small.notation(taken)).describe({"width": 0.5, "depths": (2, 2, 1), "shape": (1, 8, 8)})

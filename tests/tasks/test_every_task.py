@@ -13,12 +13,13 @@ import pytest
 
 from supernet import InputError
 from supernet.commands import evaluate, export
-from supernet.commands.retrain import RETRAIN
-from supernet.commands.search import SEARCH
 from supernet.costs.count import params
 from supernet.metrics import SHARE
 from supernet.naming.catalogue import catalogue
-from supernet.settings.given import resolve
+from supernet.plan.retrain import plan_retrain
+from supernet.plan.search import plan_search
+from supernet.settings.commands import Retrain, Search
+from supernet.settings.given import settled
 from supernet.spaces import SPACES
 from supernet.spaces import space as space_named
 from supernet.tasks import TASKS, kind_for, task_kind
@@ -38,10 +39,10 @@ SMALL: dict[str, dict[str, Any]] = {  # task -> its space and sizes
 LIMIT = {"language": 6000}
 
 
-def settings(task: str, method: str, **more: Any) -> dict[str, Any]:
+def settings(task: str, method: str, **more: Any) -> Search:
     flags = {"method": method, "task": task, **SMALL[task], "data.limit": LIMIT.get(task, 120), "data.batch_size": 16}
     shared = {"supernet.batch_statistics": True} if task == "language" and method == "one-shot" else {}
-    return resolve(SEARCH, None, [], {**flags, **shared, "threads": 1, "steps": 2, "estimator.calibration": 1, **more})
+    return settled(Search, None, [], {**flags, **shared, "threads": 1, "steps": 2, "estimator.calibration": 1, **more})
 
 
 def stored(folder: Path) -> dict[str, Any]:
@@ -62,13 +63,13 @@ def test_the_table_names_its_classes_and_every_space_its_tasks() -> None:
 @pytest.mark.parametrize("task", TASKS)
 def test_a_search_by_gradients_leads_to_a_delivered_network(tmp_path: Path, task: str) -> None:
     kind = task_kind(task)
-    found = search_run(settings(task, "darts"), tmp_path / "s")
+    found = search_run(plan_search(settings(task, "darts")), tmp_path / "s")
     searched = stored(tmp_path / "s")
     judged = kind.judged_by()
     assert searched["task"] == task and found["validation"] == searched["scores"][f"validation_{judged.name}"]
     sizes = {name: value for name, value in SMALL[task].items() if not name.startswith(("supernet.", "space"))}
     flags = {"architecture": str(tmp_path / "s"), "data.limit": LIMIT.get(task, 120), "data.batch_size": 16, "epochs": 1, "threads": 1}
-    trained = retrain_run(resolve(RETRAIN, None, [], {**sizes, **flags}), tmp_path / "r")
+    trained = retrain_run(plan_retrain(settled(Retrain, None, [], {**sizes, **flags})), tmp_path / "r")
     assert stored(tmp_path / "r")["task"] == task  # as the run says
     assert set(trained["test"]) == {"loss", *kind.scored} and params(load(tmp_path / "r"), without=()) == trained["params"]
     scored = evaluate.run(evaluate.Evaluate(run=tmp_path / "r", batch_size=7))  # other batches, the same numbers
@@ -84,7 +85,7 @@ def test_a_search_by_gradients_leads_to_a_delivered_network(tmp_path: Path, task
 
 @pytest.mark.parametrize("task", TASKS)
 def test_evolution_over_a_one_shot_supernet_finds_the_best_of_its_trials(tmp_path: Path, task: str) -> None:
-    found = search_run(settings(task, "one-shot", trials=3), tmp_path / "s")
+    found = search_run(plan_search(settings(task, "one-shot", trials=3)), tmp_path / "s")
     judged = task_kind(task).judged_by()
     lines = [json.loads(line) for line in (tmp_path / "s" / "history.jsonl").read_text().splitlines()]
     tried = [line["scores"][judged.name] for line in lines if line.get("outcome") == "scored"]

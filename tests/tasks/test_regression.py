@@ -14,6 +14,7 @@ from torch import nn
 
 from supernet.data.regression import load
 from supernet.errors import InputError
+from supernet.settings.sections import Machine
 from supernet.tasks.regression import Regression
 
 DATA: dict[str, Any] = {"source": "diabetes", "limit": None, "batch_size": 30, "validation": 0.5, "size": None}
@@ -21,8 +22,7 @@ DATA |= {"crop": None, "flip": None, "cutout": 0}
 
 
 def task(**more: Any) -> Regression:
-    settings = {"data": {**DATA, **more}, "seed": 0, "device": "cpu", "autocast": None}
-    found = Regression.read(settings, testing=True)
+    found = Regression.read({**DATA, **more}, Machine(), testing=True)
     assert isinstance(found, Regression)
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -14,18 +15,20 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from supernet import InputError, OneOf, Supernet, Task, search
-from supernet.commands.compare import COMPARE, comparison
-from supernet.commands.search import SEARCH
+from supernet.cli import main
 from supernet.costs.limits import Limits
 from supernet.costs.objective import Objective
 from supernet.explore.loop import explore
+from supernet.plan.compare import plan_compare
+from supernet.plan.search import plan_search
 from supernet.searchers import SEARCHERS, make_searcher
 from supernet.searchers.assured import Assured
-from supernet.settings.given import resolve
+from supernet.settings.commands import Compare, Search
+from supernet.settings.given import settled
 from supernet.space import Architecture, Choice, SearchSpace
 from supernet.strategies.weights import Weights
 from supernet.workflow.comparing import compare_run
-from supernet.workflow.searching import plan_of, search_run
+from supernet.workflow.searching import search_run
 
 
 class Own(nn.Module):
@@ -66,9 +69,9 @@ def test_a_bound_that_nothing_meets_is_refused_in_python_with_the_least_that_is_
         search(Supernet(Own()), task(), method, epochs=1, limits={"params": 30})
 
 
-def given(method: str, **more: Any) -> dict[str, Any]:
+def given(method: str, **more: Any) -> Search:
     small = {"supernet.channels": 4, "supernet.cells": 1, "data.source": "digits", "data.limit": 60, "epochs": 1}
-    return resolve(SEARCH, None, [], {"method": method, "space": "nasbench201", **small, **more})
+    return settled(Search, None, [], {"method": method, "space": "nasbench201", **small, **more})
 
 
 def table(path: Path) -> str:
@@ -80,11 +83,16 @@ def table(path: Path) -> str:
 
 @pytest.mark.usefixtures("untrained")
 @pytest.mark.parametrize("method", ["darts", "one-shot", "random"])
-def test_a_bound_that_nothing_meets_is_refused_by_every_kind_of_search_and_by_a_dry_run(method: str, tmp_path: Path) -> None:
-    settings = given(method, **{"limits.params": 50_000})
-    for begin in (plan_of, lambda settings: search_run(settings, tmp_path / "run")):
-        with pytest.raises(InputError, match=r"no network of this space meets params <= 50,000: the least that is possible is 7\d,\d\d\d$"):
-            begin(settings)
+def test_a_bound_that_nothing_meets_is_refused_by_every_kind_of_search_and_by_a_dry_run(
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["search", method, "--space", "nasbench201", "--channels", 4, "--cells", 1, "--limit-data", 60, "--max-params", 50_000]
+    for more in ([], ["--dry-run"]):
+        monkeypatch.setattr("sys.argv", ["supernet", *map(str, words), "--out", str(tmp_path / "run"), *more])
+        with pytest.raises(SystemExit, match="2"):
+            main()
+        said = r"error: no network of this space meets params <= 50,000: the least that is possible is 7\d,\d\d\d\n"
+        assert re.search(said + "$", capsys.readouterr().err)
     assert not (tmp_path / "run").exists()
 
 
@@ -158,14 +166,14 @@ def test_a_latency_that_is_measured_above_its_bound_does_not_hold(tmp_path: Path
     monkeypatch.setattr("supernet.workflow.finishing.measured_latency", lambda *given: slow)
     monkeypatch.setattr("supernet.workflow.finishing.exported", lambda *given: None)
     monkeypatch.setattr("supernet.workflow.finishing.milliseconds_by_part", lambda *given: [])
-    monkeypatch.setattr("supernet.plan.search.check_limits", lambda settings: None)
+    monkeypatch.setattr("supernet.plan.chosen.check_limits", lambda *given: None)
     plain = Limits.of
 
     def timed(supernet: Supernet, example: Any, bounds: Any, measured: Any = None, margin: float = 0.0) -> Limits:
         return plain(supernet, example, bounds, {"latency": {(): torch.tensor(0.5, dtype=torch.float64)}}, margin)
 
     monkeypatch.setattr(Limits, "of", timed)
-    found = search_run(given("darts", **{"limits.latency": 1.0}), tmp_path / "run")
+    found = search_run(plan_search(given("darts", **{"limits.latency": 1.0})), tmp_path / "run")
     assert found["latency"] == 0.5 and found["limits"] == {"latency": {"bound": 1.0, "holds": False}}
     assert json.loads((tmp_path / "run" / "architecture.json").read_text())["limits"] == found["limits"]
 
@@ -177,11 +185,11 @@ def test_a_comparison_on_a_table_keeps_its_bounds_and_refuses_those_that_no_row_
     numpy.savez(
         tmp_path / "nb.npz", ops=ops, op_names=numpy.array(names), val=ops.sum(1) / 24, test=ops.sum(1) / 24, params=params, flops=params
     )
-    settings = resolve(COMPARE, None, [], {"space": "nasbench201", "table.file": str(tmp_path / "nb.npz"), "limits.params": 9010})
-    found = compare_run(comparison(["evolution"], settings, "30evals", 2), tmp_path / "compared")
+    flags = {"space": "nasbench201", "table.file": str(tmp_path / "nb.npz"), "limits.params": 9010}
+    settings = settled(Compare, flags=flags)
+    found = compare_run(plan_compare(settings, ["evolution"], "30evals", 2), tmp_path / "compared")
     lines = [json.loads(line) for line in (tmp_path / "compared" / "results.jsonl").read_text().splitlines()]
     assert all(entry["holds"] for entry in found["methods"].values())
     assert all(line["validation"] <= 9 / 24 + 1e-9 for line in lines)
     with pytest.raises(InputError, match=r"no network of the table meets params <= 0\.5: the least that is possible is params 10"):
-        impossible = {**settings, "limits": {**settings["limits"], "params": 0.5}}
-        compare_run(comparison(["evolution"], impossible, "30evals", 1), tmp_path / "other")
+        plan_compare(settled(Compare, flags={**flags, "limits.params": 0.5}), ["evolution"], "30evals", 1)

@@ -17,10 +17,11 @@ import pytest
 import torch
 import yaml
 
-from supernet.commands.compare import COMPARE, comparison
 from supernet.errors import InputError, RunError
+from supernet.plan.compare import plan_compare
 from supernet.run import Run
-from supernet.settings.given import resolve
+from supernet.settings.commands import Compare
+from supernet.settings.given import settled
 from supernet.stopping import Interrupted
 from supernet.workflow.children import Children
 from supernet.workflow.comparing import compare_run
@@ -108,9 +109,9 @@ def test_a_comparison_stopped_by_a_person_says_how_to_go_on(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Children, "run", stopped)
-    settings = resolve(COMPARE, None, [], {"space": "nasbench201", "data.source": "digits", "supernet.channels": 4, "supernet.cells": 1})
+    settings = settled(Compare, None, [], {"space": "nasbench201", "data.source": "digits", "supernet.channels": 4, "supernet.cells": 1})
     with pytest.raises(Interrupted, match=rf"^stopped; .*{said}$"):
-        compare_run(comparison(["darts"], settings, "1epochs", 1), tmp_path / out if out else None)
+        compare_run(plan_compare(settings, ["darts"], "1epochs", 1), tmp_path / out if out else None)
 
 
 @pytest.mark.parametrize("asked", [{"threads": 1, "autocast": "bfloat16", "save_every": 7.0}, {}], ids=["set", "as they are"])
@@ -130,7 +131,7 @@ def test_what_is_set_of_the_machine_is_for_the_last_training_too(
     measured = {"seconds": 1.0, "peak_memory_mb": 1.0}
     monkeypatch.setattr(Children, "run", noted)
     flags = {"space": "nasbench201", "data.source": "digits", "supernet.channels": 4, "supernet.cells": 1, **asked}
-    compare_run(comparison(["darts"], resolve(COMPARE, None, [], flags), "1epochs", 1), tmp_path / "c")
+    compare_run(plan_compare(settled(Compare, None, [], flags), ["darts"], "1epochs", 1), tmp_path / "c")
     assert [settings["command"] for settings in given] == ["search", "retrain"] * 2
     said = {"threads": torch.get_num_threads(), **asked}
     assert all(settings[name] == value for settings in given for name, value in said.items())

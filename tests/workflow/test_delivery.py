@@ -18,10 +18,11 @@ from torch.nn import functional as F
 
 import supernet
 from supernet.commands import evaluate, export
-from supernet.commands.retrain import RETRAIN
 from supernet.data import images
 from supernet.errors import InputError, RunError
-from supernet.settings.given import resolve
+from supernet.plan.retrain import plan_retrain
+from supernet.settings.commands import Retrain
+from supernet.settings.given import settled
 from supernet.workflow import delivery
 from supernet.workflow.retraining import retrain_run
 
@@ -34,7 +35,7 @@ RECURRENT = "Genotype(recurrent=[('tanh', 0), ('relu', 1), ('tanh', 0)], concat=
 def retrained(architecture: str, out: Path, **more: Any) -> dict[str, Any]:
     flags = {"architecture": architecture, "epochs": 1, "threads": 1, **more}
     small = {"data.source": "digits", "data.limit": 96, "data.batch_size": 16, "network": {"channels": 4, "cells": 3}}
-    return retrain_run(resolve(RETRAIN, None, [], {**small, "weights": {"lr": 0.05}, **flags}), out)
+    return retrain_run(plan_retrain(settled(Retrain, None, [], {**small, "weights": {"lr": 0.05}, **flags})), out)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +54,7 @@ def test_a_retraining_is_evaluated_with_the_weights_of_its_own_edges(architectur
 def test_a_retrained_recurrent_cell_keeps_the_order_of_its_average(tmp_path: Path) -> None:
     small = {"hidden": 8, "hidden_dropout": 0.0}
     flags = {"architecture": RECURRENT, "epochs": 1, "threads": 1, "network": small, "data.limit": 3000, "data.source": "shakespeare"}
-    result = retrain_run(resolve(RETRAIN, None, [], flags), tmp_path / "run")
+    result = retrain_run(plan_retrain(settled(Retrain, None, [], flags)), tmp_path / "run")
     stored = json.loads((tmp_path / "run" / "architecture.json").read_text())
     assert stored["genotype"] == RECURRENT
     network: Any = delivery.load(tmp_path / "run")

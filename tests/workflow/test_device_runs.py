@@ -19,18 +19,20 @@ import torch
 
 from supernet import load, time_network
 from supernet.commands import export
-from supernet.commands.profile import PROFILE
-from supernet.commands.retrain import RETRAIN
-from supernet.commands.search import SEARCH
 from supernet.costs.latency.onnx import onnx_bytes
 from supernet.costs.latency.predictor import Predictor
 from supernet.costs.latency.table import LatencyTable
 from supernet.errors import InputError
 from supernet.modules.weights import checksum, read
 from supernet.plan.bounds import limits_on, open_network
-from supernet.plan.search import check_search
-from supernet.settings.given import resolve
+from supernet.plan.chosen import choose
+from supernet.plan.profile import plan_profile
+from supernet.plan.retrain import plan_retrain
+from supernet.plan.search import plan_search
+from supernet.settings.commands import Profile, Retrain, Search
+from supernet.settings.given import settled
 from supernet.settings.quantities import milliseconds
+from supernet.spaces import space as space_named
 from supernet.tasks import kind_for
 from supernet.workflow.profiling import profile_run
 from supernet.workflow.retraining import retrain_run
@@ -53,15 +55,15 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("tables")
     for space, sizes in SMALL.items():
         flags = {"space": space, "network": {**sizes, "stem": "cifar", "shape": (1, 8, 8)}, "networks": 4}
-        profile_run({**resolve(PROFILE, None, [], {}), **flags}, folder / f"{space}.json")
+        profile_run(plan_profile(settled(Profile, flags=flags), folder / f"{space}.json"))
     return {space: folder / f"{space}.json" for space in SMALL}
 
 
-def settings(method: str, table: Path | None, bound: float | None, **more: Any) -> dict[str, Any]:
+def settings(method: str, table: Path | None, bound: float | None, **more: Any) -> Search:
     space = HOME.get(method, "fbnet")
     flags = {"method": method, "space": space, "epochs": 2, "data.limit": 96, "data.batch_size": 16, "supernet": SMALL[space]}
     limits = {"limits.latency": bound, "limits.latency_table": None if table is None else str(table)}
-    return resolve(SEARCH, None, [], {**flags, **limits, "alarm.every": 0, "threads": 1, **more})
+    return settled(Search, None, [], {**flags, **limits, "alarm.every": 0, "threads": 1, **more})
 
 
 def between(table: Path, share: float = 0.5) -> float:
@@ -76,7 +78,7 @@ def between(table: Path, share: float = 0.5) -> float:
 def test_every_method_for_devices_finds_a_network_that_keeps_its_bound(method: str, tables: dict[str, Path], tmp_path: Path) -> None:
     table = tables[HOME[method]]
     bound = between(table)
-    result = search_run(settings(method, table, bound), tmp_path / "run")
+    result = search_run(plan_search(settings(method, table, bound)), tmp_path / "run")
     measured = result["measured"]["latency"]
     assert result["latency"] <= bound and result["limits"] == {"latency": {"bound": bound, "holds": measured["holds"]}}
     assert measured["predicted"] == result["latency"] and measured["over"] == pytest.approx(measured["ms"] / bound - 1)
@@ -94,7 +96,7 @@ def found(tables: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> 
     """A search under a bound with a random search beside it: its folder, and what it gave."""
     folder, table = tmp_path_factory.mktemp("found") / "run", tables["fbnet"]
     more = {"epochs": 1, "baseline.name": "random", "baseline.trials": 2}
-    return folder, search_run(settings("fbnet", table, between(table), **more), folder)
+    return folder, search_run(plan_search(settings("fbnet", table, between(table), **more)), folder)
 
 
 def test_what_is_exported_is_what_was_found_also_beside_a_random_search(found: tuple[Path, dict[str, Any]]) -> None:
@@ -119,7 +121,7 @@ def test_what_is_exported_is_what_was_found_also_beside_a_random_search(found: t
 def test_a_search_that_trained_no_weights_of_what_it_found_exports_none(
     tables: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = search_run(settings("random", tables["fbnet"], between(tables["fbnet"], 0.9), trials=2, steps=2), tmp_path / "run")
+    found = search_run(plan_search(settings("random", tables["fbnet"], between(tables["fbnet"], 0.9), trials=2, steps=2)), tmp_path / "run")
     assert "exported" not in found and not (tmp_path / "run" / "exported").exists()
     assert "no trained weights of this network: retrain" in capsys.readouterr().err and found["measured"]["latency"]["ms"] > 0
 
@@ -127,12 +129,12 @@ def test_a_search_that_trained_no_weights_of_what_it_found_exports_none(
 def test_a_retraining_under_a_bound_is_delivered_with_it(found: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     folder, result = found
     flags = {"architecture": str(folder), "epochs": 1, "data.limit": 96, "data.batch_size": 16, "threads": 1}
-    scores = retrain_run(resolve(RETRAIN, None, [], flags), tmp_path / "final")
+    scores = retrain_run(plan_retrain(settled(Retrain, None, [], flags)), tmp_path / "final")
     export.run(export.Export(run=tmp_path / "final", out=tmp_path / "out", formats=["safetensors"]))
     about = json.loads((tmp_path / "out" / "model.json").read_text())["metadata"]
     assert about["bounds"]["latency"]["value"] == result["measured"]["latency"]["ms"]
     assert about["metrics"]["test_accuracy"] == scores["test"]["accuracy"] and about["weights"] == "trained from nothing"
-    retrain_run(resolve(RETRAIN, None, [], {**flags, "network": {"head": 24}}), tmp_path / "wider")
+    retrain_run(plan_retrain(settled(Retrain, None, [], {**flags, "network": {"head": 24}})), tmp_path / "wider")
     export.run(export.Export(run=tmp_path / "wider", out=tmp_path / "other", formats=["safetensors"]))
     assert json.loads((tmp_path / "other" / "model.json").read_text())["metadata"]["bounds"] == {}  # another network
 
@@ -158,7 +160,8 @@ def test_the_latency_reported_is_that_of_a_plain_loop(tables: dict[str, Path]) -
 
 def test_a_random_search_tries_nothing_beyond_the_bound(tables: dict[str, Path], tmp_path: Path) -> None:
     bound = between(tables["fbnet"])
-    found = search_run(settings("random", tables["fbnet"], bound, trials=4, steps=4, **{"limits.margin": 0.0}), tmp_path / "run")
+    plan = plan_search(settings("random", tables["fbnet"], bound, trials=4, steps=4, **{"limits.margin": 0.0}))
+    found = search_run(plan, tmp_path / "run")
     lines = [json.loads(line) for line in (tmp_path / "run" / "history.jsonl").read_text().splitlines()]
     assert found["latency"] <= bound
     assert all((line["outcome"] == "infeasible") == (line["costs"]["latency"] > bound) for line in lines)
@@ -166,16 +169,17 @@ def test_a_random_search_tries_nothing_beyond_the_bound(tables: dict[str, Path],
 
 def test_a_bound_gives_a_faster_network_than_none(tables: dict[str, Path], tmp_path: Path) -> None:
     table = tables["proxyless"]
-    free = search_run(settings("proxyless", table, None, **{"price.cost": "latency", "price.reference": 1.0}), tmp_path / "free")
+    plan = plan_search(settings("proxyless", table, None, **{"price.cost": "latency", "price.reference": 1.0}))
+    free = search_run(plan, tmp_path / "free")
     bound = 0.5 * (between(table, 0.0) + free["latency"])
     assert bound < free["latency"]
-    kept = search_run(settings("proxyless", table, bound), tmp_path / "kept")
+    kept = search_run(plan_search(settings("proxyless", table, bound)), tmp_path / "kept")
     assert kept["latency"] <= bound
 
 
 def test_timing_a_few_steps_for_a_budget_in_seconds_leaves_the_price_as_it_is(tables: dict[str, Path], tmp_path: Path) -> None:
     table = tables["proxyless"]
-    search_run(settings("proxyless", table, between(table, 0.1), seconds=1.0, **{"limits.margin": 0.0}), tmp_path / "run")
+    search_run(plan_search(settings("proxyless", table, between(table, 0.1), seconds=1.0, **{"limits.margin": 0.0})), tmp_path / "run")
     line = json.loads((tmp_path / "run" / "history.jsonl").read_text().splitlines()[0])
     assert line["price"]["latency"]["strength"] == 0.1  # the first epoch is one of warm-up
 
@@ -186,42 +190,42 @@ def test_what_the_table_was_short_of_is_left_as_a_margin(tables: dict[str, Path]
     assert 0 <= table.underestimate < 1
     for margin, aim in ((None, 2.0 * (1 - table.underestimate)), (0.25, 1.5)):
         given = settings("proxyless", tables["proxyless"], 2.0, **{"limits.margin": margin})
-        assert limits_on(given, kind_for("proxyless"), network, table).aims == {"latency": aim}
+        assert limits_on(given.limits, space_named("proxyless"), kind_for("proxyless"), network, table).aims == {"latency": aim}
 
 
 def test_a_price_without_a_bound_is_the_papers(tables: dict[str, Path], tmp_path: Path) -> None:
     chosen = settings("single-path", tables["single-path"], None, **{"price.cost": "latency", "price.weight": 50.0})
-    result = search_run(chosen, tmp_path / "run")
+    result = search_run(plan_search(chosen), tmp_path / "run")
     assert "limits" not in result and result["latency"] > 0
     line = json.loads((tmp_path / "run" / "history.jsonl").read_text().splitlines()[-1])
     assert line["price"]["latency"]["strength"] == 50 and line["price"]["latency"]["bound"] is None
 
 
 def test_what_a_device_without_python_measured_becomes_a_table(tmp_path: Path, tables: dict[str, Path]) -> None:
-    plain = {**resolve(PROFILE, None, [], {}), "space": "fbnet", "network": {**SMALL["fbnet"], "stem": "cifar", "shape": (1, 8, 8)}}
-    written = profile_run(plain, None, tmp_path / "parts")
+    plain = settled(Profile, flags={"space": "fbnet", "network": {**SMALL["fbnet"], "stem": "cifar", "shape": (1, 8, 8)}})
+    written = profile_run(plan_profile(plain, None, tmp_path / "parts"))
     lines = (tmp_path / "parts" / "manifest.csv").read_text().splitlines()
     assert written["files"] == len(lines) - 1 == len(list((tmp_path / "parts").glob("*.onnx")))
     times = [f"{line.split(',')[0]},{0.5 if 'empty' in line else 1.5}" for line in lines[1:]]
     (tmp_path / "times.csv").write_text("\n".join(["name,ms", *times]))
-    profile_run(plain, tmp_path / "phone.json", tmp_path / "parts", tmp_path / "times.csv")
+    profile_run(plan_profile(plain, tmp_path / "phone.json", tmp_path / "parts", tmp_path / "times.csv"))
     table = LatencyTable.read(tmp_path / "phone.json")
     assert table.costs["latency"].unit == "ms" and max(table.parts.values()) == 1.0
-    found = search_run(settings("fbnet", tmp_path / "phone.json", 11.0), tmp_path / "run")  # as many parts have convolutions
+    found = search_run(plan_search(settings("fbnet", tmp_path / "phone.json", 11.0)), tmp_path / "run")  # as many parts have convolutions
     assert found["latency"] <= 11 and "latency" not in found["measured"]  # the device is not here
 
 
 @pytest.mark.parametrize(("kind", "method"), [("mlp", "fbnet"), ("boosting", "random")])
 def test_a_predictor_of_whole_networks_stands_for_a_table(kind: str, method: str, tmp_path: Path) -> None:
     network = {**SMALL["fbnet"], "stem": "cifar", "shape": (1, 8, 8)}
-    plain = {**resolve(PROFILE, None, [], {}), "space": "fbnet", "network": network, "networks": 30, "predictor": kind}
-    judged = profile_run(plain, tmp_path / "latency.json")
+    plain = settled(Profile, flags={"space": "fbnet", "network": network, "networks": 30, "predictor": kind})
+    judged = profile_run(plan_profile(plain, tmp_path / "latency.json"))
     assert judged["validation"]["networks"] == 6 and judged["validation"]["error_percent"] < 60
-    space = open_network("fbnet", network)[0].space
+    space = open_network(space_named("fbnet"), network)[0].space
     model = Predictor.read(tmp_path / "latency.json")
     drawn = sorted(model.predict(space, space.sample(Random(seed))) for seed in range(40))
     more = {"trials": 4, "steps": 4} if method == "random" else {}
-    found = search_run(settings(method, tmp_path / "latency.json", drawn[20], **more), tmp_path / "run")
+    found = search_run(plan_search(settings(method, tmp_path / "latency.json", drawn[20], **more)), tmp_path / "run")
     assert found["latency"] <= drawn[20] and found["measured"]["latency"]["ms"] > 0
 
 
@@ -258,16 +262,16 @@ def test_a_table_of_another_machine_is_warned_of_and_measures_nothing(
     content = json.loads(tables["fbnet"].read_text())
     content["machine"]["processor"] = "another"
     (tmp_path / "there.json").write_text(json.dumps(content))
-    result = search_run(settings("fbnet", tmp_path / "there.json", between(tables["fbnet"])), tmp_path / "run")
+    result = search_run(plan_search(settings("fbnet", tmp_path / "there.json", between(tables["fbnet"]))), tmp_path / "run")
     assert "was measured elsewhere: processor: another in the table" in capsys.readouterr().err
     assert "latency" in result["limits"] and "latency" not in result["measured"]
 
 
 def test_a_latency_that_no_network_has_is_refused_with_the_least_that_is_possible(tables: dict[str, Path], tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"meets latency <= 1e-06, with \d.*% left as a margin: the least that is possible is 0\.\d+$"):
-        search_run(settings("fbnet", tables["fbnet"], 1e-6, **{"limits.margin": 0.1}), tmp_path / "run")
+        search_run(plan_search(settings("fbnet", tables["fbnet"], 1e-6, **{"limits.margin": 0.1})), tmp_path / "run")
 
 
 def test_a_bound_on_text_is_refused() -> None:
     with pytest.raises(InputError, match="choose nothing"):
-        check_search({**settings("darts", None, None), "space": "darts-rnn", "supernet": {}, "price": {**SEARCH["price"], "cost": "macs"}})
+        choose(settled(Search, flags={"method": "darts", "space": "darts-rnn", "price.cost": "macs"}))

@@ -17,12 +17,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import conv_flop_count, flop_registry
 
 from supernet import OneOf, Supernet, Task, derive, search
-from supernet.commands.search import SEARCH
 from supernet.costs.count import macs
 from supernet.costs.passes import Passes
 from supernet.estimators.shared import SharedWeights
+from supernet.plan.search import plan_search
 from supernet.searchers import SEARCHERS
-from supernet.settings.given import resolve
+from supernet.settings.commands import Search
+from supernet.settings.given import settled
 from supernet.spaces import cell, single_path
 from supernet.spaces.cell import DARTS
 from supernet.strategies import STRATEGIES
@@ -179,7 +180,7 @@ def test_random_search_spends_what_the_search_did_to_within_a_step_and_changes_n
     def run(out: str, **more: Any) -> dict[str, Any]:
         given = {"method": method, "space": "nasbench201", "epochs": 2, "trials": 4, "supernet.channels": 4, "supernet.cells": 1}
         given |= {"data.source": "digits", "data.limit": 64, "data.batch_size": 16, "searcher.name": "random", "estimator.calibration": 1}
-        return search_run(resolve(SEARCH, None, [], {**given, **more}), tmp_path / out)
+        return search_run(plan_search(settled(Search, None, [], {**given, **more})), tmp_path / out)
 
     alone, found = run("alone"), run("both", **{"baseline.name": "random", "baseline.trials": 3})
     budget = found["baseline"]["budget"]

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 import torch
 
-from supernet.commands.search import SEARCH
 from supernet.costs.limits import Limits
 from supernet.costs.objective import Objective
 from supernet.explore.loop import explore
@@ -14,8 +13,9 @@ from supernet.mixture import Mix
 from supernet.naming.design import Design
 from supernet.plan.bounds import limits_on
 from supernet.searchers import make_searcher
-from supernet.settings.given import resolve
+from supernet.settings.sections import Bounds
 from supernet.space import SearchSpace
+from supernet.spaces import space as space_named
 from supernet.strategies import strategy
 from supernet.strategies.rules import strongest, within
 from supernet.tasks import kind_for
@@ -32,8 +32,7 @@ SIZES: dict[str, dict[str, Any]] = {
 
 
 def limits(space: str, **bounds: float) -> tuple[Limits, SearchSpace]:
-    settings = resolve(SEARCH, None, [], {"space": space, **{f"limits.{name}": bound for name, bound in bounds.items()}})
-    made = limits_on(settings, kind_for(space), SIZES[space])
+    made = limits_on(Bounds(**bounds), space_named(space), kind_for(space), SIZES[space])
     return made, made.space
 
 

@@ -18,10 +18,7 @@ from pydantic import BaseModel
 from safetensors.torch import save_file
 
 from supernet.cli import main
-from supernet.commands.compare import Compare
-from supernet.commands.profile import Profile
-from supernet.commands.retrain import Retrain
-from supernet.commands.search import Search
+from supernet.settings.commands import Compare, Profile, Retrain, Search
 from supernet.settings.given import NOT_FOR_USERS, defaults, keywords
 from supernet.spaces import space as space_named
 from supernet.strategies import STRATEGIES

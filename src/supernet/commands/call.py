@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol, TypeVar
 
 import typer
 import yaml
 from pydantic import Field
 
 from supernet.settings.flags import Flag, Section
-from supernet.settings.given import Settings, checked, resolve
+from supernet.settings.given import Model, Settings, settled
+
+
+class Promised(Protocol):
+    """A plan: ``document``, what a dry run prints of it; ``config``, what config.yaml of its run holds."""
+
+    @property
+    def config(self) -> Settings: ...
+
+    @property
+    def document(self) -> dict[str, Any]: ...
+
+
+Plan = TypeVar("Plan", bound=Promised)
 
 
 class Call(Section):
@@ -50,13 +64,9 @@ class Planned(Settable):
         default=False, description="check everything and print all settings with their values; do nothing"
     )
 
-    def settled(self, model: type[Section], defaults: Settings | None = None, config: Path | None = None) -> Settings:
-        """The settings of a model: its defaults or ``defaults``, the file (``config`` or that of the call), ``--set``, flags.
-
-        Raises ``InputError`` for a name that the model has not and a value that it does not allow.
-        """
-        base = model().model_dump() if defaults is None else defaults
-        return checked(model, resolve(base, config or self.config, self.sets or [], self.flags))
+    def settled(self, model: type[Model], recipe: Settings | None = None, config: Path | None = None) -> Model:
+        """The settings of a model: its defaults, a recipe, the file (``config`` or that of the call), ``--set``, flags."""
+        return settled(model, config or self.config, self.sets or [], self.flags, recipe)
 
 
 class Resumable(Planned):
@@ -69,3 +79,15 @@ class Resumable(Planned):
         """The settings that a run to be resumed was begun with; those of ``--config`` are for one that has not begun."""
         there = folder / "config.yaml"
         return there if self.resume and there.exists() else None
+
+    def carried_out(self, folder: Path, plan: Callable[[], Plan], run: Callable[[Plan, Path, bool], dict[str, Any]]) -> dict[str, Any]:
+        """What ``run`` makes of a ``plan`` in a folder, or what ``--dry-run`` prints of it; neither begins where it could not write."""
+        from supernet.run import check_folder, check_writable
+
+        check_folder(folder, {}, self.resume)
+        made = plan()
+        if not self.dry_run:
+            return run(made, folder, self.resume)
+        check_folder(folder, made.config, self.resume)
+        check_writable(folder)
+        return made.document

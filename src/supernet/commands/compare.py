@@ -1,43 +1,17 @@
-"""The command ``compare``: its settings, its flags, the searches that it is made of and what runs it."""
+"""The command ``compare``: its flags and what runs it."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from supernet.commands.call import Planned
 from supernet.commands.command import Command
-from supernet.commands.retrain import Retrain
-from supernet.commands.search import SEARCH, Search
-from supernet.settings.flags import Flag, Section
-from supernet.settings.given import Settings, checked, overlaid
-from supernet.settings.quantities import Count, Epochs
-from supernet.settings.sections import Machine, Open, Text
-
-if TYPE_CHECKING:
-    from supernet.workflow.comparing import Comparison
-
-
-class Final(Section):
-    """The training of each network that a comparison found."""
-
-    epochs: Epochs = Field(default=10, description="of the training of each network that was found")
-    weights: Open = Field(default={}, description="of that training: those of retrain")
-
-
-class Compare(Search):
-    """Settings of a comparison; a run's config.yaml of a search says what its searches are like."""
-
-    command: Literal["compare", "search"] = "compare"  # type: ignore[assignment]
-    trials: Count = Field(default=4, description="of searchers on data, where the budget is not in evals")
-    workers: Annotated[Count, Field(le=256), Flag("--workers")] = Field(default=1, description="how many run at once; each is a process")
-    final: Final = Final()
-    methods: dict[str, Open] = Field(default={}, description="settings of one of the methods, by its name")
-
-
-COMPARE: Settings = Compare().model_dump()
+from supernet.settings.commands import Compare
+from supernet.settings.flags import Flag
+from supernet.settings.sections import Text
 
 
 class CompareCall(Planned):
@@ -53,28 +27,15 @@ class CompareCall(Planned):
 
 def run(call: CompareCall) -> dict[str, Any]:
     """Run several methods on the same space and budget over several seeds, and compare them with random search."""
-    from supernet.workflow.comparing import compare_run, plan_of
+    from supernet.plan.compare import plan_compare
+    from supernet.run import check_writable
+    from supernet.workflow.comparing import compare_run
 
     names = [name.strip() for name in call.methods.split(",") if name.strip()]
-    return (plan_of if call.dry_run else compare_run)(comparison(names, call.settled(Compare), call.budget, call.seeds), call.out)
-
-
-def comparison(names: list[str], settings: Settings, budget: str, seeds: int) -> Comparison:
-    """What is compared, with the settings of each method's search and of the training of what it finds."""
-    from supernet.searchers import SEARCHERS
-    from supernet.workflow.comparing import UNITS, Comparison, budget_of
-
-    amount, unit = budget_of(budget)
-    wanted = list(dict.fromkeys(names)) + ([] if "random" in names else ["random"])
-    searches, finals = {}, {}
-    for name in wanted:
-        own = {k: v for k, v in settings.items() if k in SEARCH}
-        own |= {"command": "search", "method": name, UNITS[unit]: amount}
-        if unit == "epochs" and name in SEARCHERS:
-            own["estimator"] = {**own["estimator"], "epochs": max(amount // own["trials"], 1)}
-        own = checked(Search, overlaid(own, settings["methods"].get(name, {})))
-        searches[name], finals[name] = own, checked(Retrain, {**{k: own[k] for k in Machine.model_fields}, **settings["final"]})
-    return Comparison(settings, searches, finals, budget, amount, unit, seeds)
+    if call.out:
+        check_writable(call.out)
+    plan = plan_compare(call.settled(Compare), names, call.budget, call.seeds)
+    return plan.document if call.dry_run else compare_run(plan, call.out)
 
 
 def holds(result: dict[str, Any]) -> bool:

@@ -9,10 +9,10 @@ from pydantic import Field
 
 from supernet.commands.call import Call
 from supernet.commands.command import Command
-from supernet.commands.stored import settings_of
+from supernet.commands.stored import recipe_in
 from supernet.settings.flags import Flag
 from supernet.settings.quantities import BatchSize
-from supernet.settings.sections import Device, Text
+from supernet.settings.sections import Device, Machine, Text
 
 
 class Evaluate(Call):
@@ -29,8 +29,9 @@ def run(call: Evaluate) -> dict[str, Any]:
     """Measure a run's network on a split of its data."""
     from supernet.workflow.delivery import evaluate_run, load
 
-    network = load(call.run)
-    return evaluate_run(call.run, network, settings_of(call.run), call.data, call.split, call.batch_size, call.device)
+    network, (recipe, seed) = load(call.run), recipe_in(call.run)
+    data = {**recipe.data, "source": call.data or recipe.data["source"]}
+    return evaluate_run(call.run, network, recipe.kind, data, call.split, call.batch_size, Machine(seed=seed, device=call.device))
 
 
 COMMAND = Command(run, Evaluate, "supernet evaluate runs/final --split test")

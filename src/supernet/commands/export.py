@@ -9,7 +9,7 @@ from pydantic import Field
 
 from supernet.commands.call import Call
 from supernet.commands.command import Command
-from supernet.commands.stored import settings_of
+from supernet.commands.stored import recipe_in
 from supernet.settings.flags import Flag
 
 
@@ -27,9 +27,9 @@ def run(call: Export) -> dict[str, Any]:
     """Write a run's network in formats that run without Supernet, each checked against its outputs."""
     from supernet.workflow.delivery import export_run, load
 
-    network = load(call.run)
+    network, (recipe, _) = load(call.run), recipe_in(call.run)
     formats = tuple(call.formats or ("onnx", "torch", "safetensors"))
-    return export_run(call.run, network, settings_of(call.run), call.out, formats)
+    return export_run(call.run, network, recipe.kind, recipe.data, call.out, formats)
 
 
 COMMAND = Command(run, Export, "supernet export runs/final --out exported --format onnx --format safetensors")

@@ -1,24 +1,29 @@
-"""The settings of a run that is there, as its command's model has them."""
+"""What a run that is there was made with, as its command's model has it."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from supernet.commands.retrain import Retrain
-from supernet.commands.search import Search
 from supernet.errors import InputError
-from supernet.settings.given import RESOLVED, Settings, checked
+from supernet.settings.commands import Retrain, Search
+from supernet.settings.given import RESOLVED, checked
+
+if TYPE_CHECKING:
+    from supernet.plan.recipe import Recipe
 
 
-def settings_of(folder: Path) -> Settings:
-    """The settings of a search or a retraining, over the recipe of its space; raises ``InputError``."""
+def recipe_in(folder: Path) -> tuple[Recipe, int]:
+    """What a search or a retraining learnt, and its seed; raises ``InputError``."""
     from supernet.naming.lookup import design
-    from supernet.plan.recipe import with_recipe
+    from supernet.plan.recipe import recipe_of
     from supernet.run import read_config
+    from supernet.spaces import space
 
     stored = read_config(folder)
-    model = Search if stored.get("command") == "search" else Retrain
+    model: type[Search] | type[Retrain] = Search if stored.get("command") == "search" else Retrain
     try:
-        return with_recipe(checked(model, {k: v for k, v in stored.items() if k != RESOLVED}), design(str(folder)).space)
+        settings = checked(model, {k: v for k, v in stored.items() if k != RESOLVED})
+        return recipe_of(settings, space(design(str(folder)).space)), settings.seed
     except InputError as error:
         raise InputError(f"{folder / 'config.yaml'}: {error}") from error

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any, Literal, Protocol
 
-from supernet.errors import unknown
 from supernet.explore.executor import Metrics
+from supernet.places import at, named
 from supernet.space import Architecture
 
 
@@ -39,8 +38,7 @@ class Known:
 
     def load(self) -> type[Any]:
         """The class."""
-        module, _, name = self.path.partition(":")
-        found: type[Any] = getattr(import_module(module), name)
+        found: type[Any] = at(self.path)
         return found
 
 
@@ -78,9 +76,7 @@ ESTIMATORS = {
 
 def estimator_named(name: str) -> Known:
     """An entry of ``ESTIMATORS``; raises ``InputError`` for another name."""
-    if name not in ESTIMATORS:
-        raise unknown("estimator", name, ESTIMATORS)
-    return ESTIMATORS[name]
+    return named(ESTIMATORS, name, "estimator")
 
 
 def part(fidelity: float, whole: int) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,22 +22,20 @@ from supernet.layers.base import Supernet
 from supernet.mixture import Costing, Table
 from supernet.modules.sketch import sketched
 from supernet.settings.given import Settings
+from supernet.settings.sections import Bounds
 from supernet.space import Architecture
-from supernet.spaces import space as space_named
+from supernet.spaces.record import Space
 from supernet.tasks.kind import Kind
 
 HOW = ("backend", "threads", "batch", "device")  # of a machine, what a measurement chose
-UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 
 
-def bounds_of(settings: Mapping[str, Any]) -> dict[str, float]:
-    """The bounds among a command's settings: cost -> the most that it may be."""
-    return {name: settings["limits"][name] for name in COSTS if settings["limits"][name] is not None}
+Latencies = LatencyTable | Predictor  # what supernet profile writes
 
 
-def prices(settings: Mapping[str, Any]) -> bool:
-    """Whether a command's search looks at what networks cost."""
-    return bool(bounds_of(settings) or settings["price"]["cost"])
+def bounds_of(limits: Bounds) -> dict[str, float]:
+    """Cost -> the most that it may be."""
+    return limits.model_dump(include=set(COSTS), exclude_none=True)
 
 
 @dataclass(frozen=True)
@@ -52,7 +49,7 @@ class Bounded:
     bounds: Mapping[str, float]
     limits: Limits | None = None
     file: str | None = None
-    latencies: LatencyTable | Predictor | None = None
+    latencies: Latencies | None = None
 
     def costs(self, architecture: Architecture) -> dict[str, float]:
         """What an architecture costs, as far as it is asked."""
@@ -64,38 +61,37 @@ class Bounded:
             print(f"warning: {self.file} was measured elsewhere: {line}", file=sys.stderr)
 
 
-def bounded(settings: Settings, kind: type[Kind], network: Settings) -> Bounded:
-    """The bounds of a command on the evaluation network of its space with the settings ``network``.
+def bounded(asked: Bounds, priced: bool, space: Space, kind: type[Kind], network: Settings) -> Bounded:
+    """The bounds asked for on the evaluation network of a space with the settings ``network``; ``priced``: whether costs have a price.
 
     Raises ``InputError`` where a latency table is missing or is of other networks.
     """
-    bounds, file = bounds_of(settings), settings["limits"]["latency_table"]
-    latencies = latencies_in(file)
-    return Bounded(bounds, limits_on(settings, kind, network, latencies) if prices(settings) else None, file, latencies)
+    bounds, latencies = bounds_of(asked), latencies_in(asked.latency_table)
+    limits = limits_on(asked, space, kind, network, latencies) if bounds or priced else None
+    return Bounded(bounds, limits, asked.latency_table, latencies)
 
 
-def limits_on(settings: Settings, kind: type[Kind], network: Settings, latencies: LatencyTable | Predictor | None = None) -> Limits:
+def limits_on(asked: Bounds, space: Space, kind: type[Kind], network: Settings, latencies: Latencies | None = None) -> Limits:
     """What architectures cost as networks with the settings ``network``, and the bounds; ``latencies``: of ``latencies_in``."""
-    found, sized = open_network(settings["space"], network)
-    example, file = kind.drawn(sized, 1).to("meta"), settings["limits"]["latency_table"]
-    measured = {} if file is None else measured_tables(Path(file), latencies, settings["space"], sized, found, example)
-    margin = settings["limits"]["margin"]
+    found, sized = open_network(space, network)
+    example, file = kind.drawn(sized, 1).to("meta"), asked.latency_table
+    measured = {} if file is None else measured_tables(Path(file), latencies, space.name, sized, found, example)
+    margin = asked.margin
     if margin is None:  # a network at the bound itself would miss it as often as not
         margin = latencies.underestimate if isinstance(latencies, LatencyTable) else 0.0
-    return Limits.of(found, [example], bounds_of(settings), measured, margin)
+    return Limits.of(found, [example], bounds_of(asked), measured, margin)
 
 
-def open_network(space: str, network: Mapping[str, Any]) -> tuple[Supernet, Settings]:
+def open_network(space: Space, network: Mapping[str, Any]) -> tuple[Supernet, Settings]:
     """The evaluation network of a space with every choice open, without storage, and its settings in full."""
-    known = space_named(space)
-    sized = known.network.sized(network)
-    given = known.supernet.taken({**sized, "affine": True})
-    found: Supernet = sketched(f"{known.network.what} with every choice open", lambda: known.supernet(**given))
+    sized = space.network.sized(network)
+    given = space.supernet.taken({**sized, "affine": True})
+    found: Supernet = sketched(f"{space.network.what} with every choice open", lambda: space.supernet(**given))
     return found, sized
 
 
 def measured_tables(
-    file: Path, latencies: LatencyTable | Predictor | None, space: str, sized: Settings, network: Supernet, example: Tensor
+    file: Path, latencies: Latencies | None, space: str, sized: Settings, network: Supernet, example: Tensor
 ) -> Mapping[str, Table | Costing]:
     """The costs that a file says: those that supernet profile wrote into it, ``latencies``, or a published table."""
     if isinstance(latencies, Predictor):
@@ -107,24 +103,16 @@ def measured_tables(
     return {name: latencies.table(network.space, name) for name in latencies.costs}
 
 
-def latencies_in(file: str | None) -> LatencyTable | Predictor | None:
+def latencies_in(file: str | None) -> Latencies | None:
     """The table or the predictor that ``supernet profile`` wrote into a file; None of another file."""
     kind = None if file is None else kind_of(Path(file))
-    readers: dict[str | None, Callable[[Path], LatencyTable | Predictor]] = {"measured": LatencyTable.read, "predictor": Predictor.read}
+    readers: dict[str | None, Callable[[Path], Latencies]] = {"measured": LatencyTable.read, "predictor": Predictor.read}
     return readers[kind](Path(str(file))) if kind in readers else None
 
 
-def here(table: LatencyTable | Predictor) -> dict[str, Any]:
+def here(table: Latencies) -> dict[str, Any]:
     """This machine, measured as ``table`` was; empty where its backend is not installed."""
     try:
         return machine(**{name: table.machine[name] for name in HOW if name in table.machine})
     except (PackageNotFoundError, TypeError, InputError):
         return {"processor": processor()}
-
-
-def milliseconds(text: str | float) -> float:
-    """12 from "12ms", "12", "0.012s" or "12000us"; raises ``InputError`` for anything else."""
-    match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+(?:e-?[0-9]+)?)\s*(us|ms|s)?\s*", str(text), re.IGNORECASE)
-    if not match or float(match[1]) <= 0:
-        raise InputError(f"a latency is a number with a unit, for example 12ms, 800us or 0.5s; got {text!r}")
-    return float(match[1]) * UNITS[(match[2] or "ms").lower()]

@@ -6,66 +6,72 @@ import json
 from typing import Any
 
 import torch
+from pydantic import BaseModel
 
 from supernet.costs.limits import Limits
-from supernet.layers.base import Supernet
-from supernet.plan.scoring import searcher_of
-from supernet.plan.supernets import supernet_settings
+from supernet.plan.chosen import Chosen
 from supernet.searchers import searcher_class
-from supernet.settings.given import NOT_FOR_USERS, Settings, defaults
-from supernet.spaces import space as space_named
-from supernet.strategies import STRATEGIES
+from supernet.settings.commands import Search
+from supernet.settings.given import NOT_FOR_USERS, RESOLVED, Settings, defaults
+from supernet.space import SearchSpace
 from supernet.strategies.base import SupernetStrategy
 from supernet.strategies.weights import Weights
 from supernet.tasks.kind import Kind
 
 
-def use_threads(settings: Settings) -> None:
-    """Use the threads asked for; write down how many there are, since results depend on it."""
-    if settings["threads"]:
-        torch.set_num_threads(settings["threads"])
-    settings["threads"] = torch.get_num_threads()
+def use_threads(asked: int | None) -> int:
+    """Use the threads asked for; how many there are, to be written down, since results depend on it."""
+    if asked:
+        torch.set_num_threads(asked)
+    return torch.get_num_threads()
 
 
-def with_resolved(settings: Settings, values: Settings) -> Settings:
-    """What config.yaml holds: ``settings`` and, under "resolved", all ``values`` of the sections that method and data decide."""
-    return {**settings, "resolved": json.loads(json.dumps(values))}
+def config_of(settings: BaseModel, decided: Settings, values: Settings) -> Settings:
+    """What config.yaml holds: ``settings`` with those ``decided`` and, under "resolved", all ``values`` of the open sections."""
+    return {**settings.model_dump(), **decided, RESOLVED: json.loads(json.dumps(values))}
 
 
 def resolved(
-    settings: Settings, task: Kind | None, network: Settings, supernet: Supernet, limits: Limits | None, strategy: Any
+    settings: Search,
+    chosen: Chosen,
+    task: Kind | None,
+    space: SearchSpace,
+    supernet: Settings,
+    network: Settings,
+    limits: Limits | None,
+    strategy: Settings,
 ) -> Settings:
-    """Section -> all its values, those that are not given too."""
-    space = settings["space"]
-    method = STRATEGIES[settings["method"]].load(space) if settings["method"] in STRATEGIES else None
-    known = space_named(space)
+    """Section -> all its values, those that are not given too.
+
+    ``space``, ``supernet``: what is searched, and its settings. ``network``: those of what the search is for. ``strategy``: the values
+    that the method has decided.
+    """
+    method, asking, recipe = chosen.method, chosen.asking, chosen.recipe
     found: Settings = {
-        "supernet": {**defaults(known.supernet.sizes), **supernet_settings(settings, task)},
-        "network": {**defaults(known.network.sizes), **known.network.sized(network)},
+        "supernet": {**defaults(chosen.space.supernet.sizes), **supernet},
+        "network": {**defaults(chosen.space.network.sizes), **network},
     }
     if task:
-        found["data"] = {**settings["data"], **task.decided}
+        found["data"] = {**recipe.data, **task.decided}
         found["metrics"] = task.scores()
-        found["weights"] = weights_of(method, settings)
+        found["weights"] = weights_of(method, recipe.weights)
     if method:
-        own = {**defaults(method, NOT_FOR_USERS["strategy"]), **settings["strategy"]}
-        found["strategy"] = {**own, **strategy.resolved}
+        found["strategy"] = {**defaults(method, NOT_FOR_USERS["strategy"]), **chosen.strategy, **strategy}
     if not method or not method.decides:
-        name = settings["searcher"]["name"] if method else settings["method"]
-        own = {**defaults(searcher_class(name), NOT_FOR_USERS["searcher"]), **settings["searcher"]}
-        found["searcher"] = {**taken_from(searcher_of(settings, name, supernet.space), own), "name": name}
+        own = {**defaults(searcher_class(asking.name), NOT_FOR_USERS["searcher"]), **asking.settings}
+        found["searcher"] = {**taken_from(asking.on(space), own), "name": asking.name}
     if limits:
-        found["limits"] = {**settings["limits"], "margin": limits.margin}
+        found["limits"] = {**settings.limits.model_dump(), "margin": limits.margin}
         if method and method.decides:
-            found["price"] = limits.forms(method.pricing, settings["price"])
+            found["price"] = limits.forms(method.pricing, settings.price.model_dump())
     return found
 
 
-def weights_of(method: type[SupernetStrategy] | None, settings: Settings) -> Settings:
+def weights_of(method: type[SupernetStrategy] | None, given: Settings) -> Settings:
     """All settings by which the weights are trained: those of the trainer, of the method's recipe, and what is given."""
     if method is None:
-        return {**_trainer(Weights), "lr_min": 0.0, **settings["weights"]}
-    return {**_trainer(method.trainer), **method.recipe, **settings["weights"]}
+        return {**_trainer(Weights), "lr_min": 0.0, **given}
+    return {**_trainer(method.trainer), **method.recipe, **given}
 
 
 def _trainer(trainer: Any) -> Settings:

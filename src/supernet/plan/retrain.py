@@ -14,15 +14,15 @@ from supernet.modules.sketch import fitting
 from supernet.naming.design import Design
 from supernet.naming.lookup import design
 from supernet.ops import AuxiliaryHead, DropPath
-from supernet.plan.recipe import with_recipe
-from supernet.plan.resolved import use_threads, with_resolved
+from supernet.plan.recipe import recipe_of
+from supernet.plan.resolved import config_of, use_threads, weights_of
 from supernet.plan.supernets import check_initial
+from supernet.settings.commands import Retrain
 from supernet.settings.given import NOT_FOR_USERS, Settings, accepted, defaults
 from supernet.spaces import space as space_named
-from supernet.strategies.retrain import Retrain
+from supernet.strategies.retrain import Retrain as Retraining
 from supernet.strategies.weights import Weights
 from supernet.task import usable
-from supernet.tasks import kind_for
 from supernet.tasks.kind import Kind
 
 
@@ -49,9 +49,9 @@ class RetrainPlan:
     source: str
     config: Settings
 
-    def strategy(self, model: nn.Module) -> Retrain:
+    def strategy(self, model: nn.Module) -> Retraining:
         """What trains a network."""
-        made: Retrain = self.task.paced(self.task.trainer(model, self.task, **self.training))
+        made: Retraining = self.task.paced(self.task.trainer(model, self.task, **self.training))
         return made
 
     @property
@@ -61,46 +61,54 @@ class RetrainPlan:
         return {"settings": self.config, **{k: described[k] for k in ("params", "macs", "genotype")}, "examples": self.task.counts}
 
 
-def plan_retrain(settings: Settings) -> RetrainPlan:
+def plan_retrain(settings: Retrain) -> RetrainPlan:
     """Read the data, build the network without storage, and refuse what the retraining would refuse, up to its first step.
 
     Raises ``InputError``. Sets the number of threads, since results depend on it.
     """
-    settings, there = check_retrain(settings)
-    use_threads(settings)
-    task = kind_for(there.space, settings["task"]).read(settings, testing=True)
-    sizes = {**there.settings, **task.sizes, **settings["network"]}
-    network = fitting(f"a network of {there.space}", partial(there.network, sizes))
-    check_acting(network, settings["retrain"])
-    if settings["initial"]:
-        check_initial(network, settings["initial"])
-    training = {"weights": partial(Weights, **{"lr_min": 0.0, **settings["weights"]}), **settings["retrain"]}
+    if settings.architecture is None:
+        raise InputError("a retraining needs an architecture: a run, a file, a published name or a notation")
+    usable(settings.device)
+    there = design(settings.architecture)
+    space = space_named(there.space)
+    recipe = recipe_of(settings, space, there.stored.get("task"))
+    trainer = recipe.kind.trainer
+    accepted("retrain", trainer, settings.retrain, fixed=NOT_FOR_USERS["retrain"])
+    accepted("weights", Weights, settings.weights, fixed=NOT_FOR_USERS["weights"])
+    space.network.accepted(settings.network)
+    threads, task = use_threads(settings.threads), recipe.kind.read(recipe.data, settings, testing=True)
+    sizes = {**there.settings, **task.sizes, **settings.network}
+    network = fitting(f"a network of {space.name}", partial(there.network, sizes))
+    check_acting(network, settings.retrain)
+    if settings.initial:
+        check_initial(network, settings.initial)
+    training = {"weights": partial(Weights, **{"lr_min": 0.0, **recipe.weights}), **settings.retrain}
     start = task.data.state_dict()
-    task.trainer(network, task, **training)  # which refuses what it would refuse
+    trainer(network, task, **training)  # which refuses what it would refuse
     task.data.load_state_dict(start)
+    own = {"threads": threads, "task": task.name, "data": recipe.data, "weights": recipe.weights}
+    values = {
+        "network": {**defaults(space.network.sizes), **there.sized(sizes)},
+        "data": {**recipe.data, **task.decided},
+        "metrics": task.scores(),
+        "retrain": {**defaults(trainer, NOT_FOR_USERS["retrain"]), **settings.retrain},
+        "weights": weights_of(None, recipe.weights),
+    }
     return RetrainPlan(
         there,
         task,
         sizes,
         training,
-        **{name: settings[name] for name in ("epochs", "save_every", "seed", "device", "initial", "beside")},
-        found_by=there.stored.get("found_by", {"architecture": settings["architecture"]}),
-        source=settings["data"]["source"],
-        config=with_resolved(settings, resolved(settings, there, task, sizes)),
+        epochs=settings.epochs,
+        save_every=settings.save_every,
+        seed=settings.seed,
+        device=settings.device,
+        initial=settings.initial,
+        beside=settings.beside,
+        found_by=there.stored.get("found_by", {"architecture": settings.architecture}),
+        source=recipe.data["source"],
+        config=config_of(settings, own, values),
     )
-
-
-def check_retrain(settings: Settings) -> tuple[Settings, Design]:
-    """The settings of a retraining over the recipe of the space, and the design; refuses what is wrong without reading data."""
-    if settings["architecture"] is None:
-        raise InputError("a retraining needs an architecture: a run, a file, a published name or a notation")
-    usable(settings["device"])
-    there = design(settings["architecture"])
-    settings = {**settings, "task": settings["task"] or there.stored.get("task")}
-    accepted("retrain", kind_for(there.space, settings["task"]).trainer, settings["retrain"], fixed=NOT_FOR_USERS["retrain"])
-    accepted("weights", Weights, settings["weights"], fixed=NOT_FOR_USERS["weights"])
-    space_named(there.space).network.accepted(settings["network"])
-    return with_recipe(settings, there.space), there
 
 
 def check_acting(network: nn.Module, given: Settings) -> None:
@@ -109,14 +117,3 @@ def check_acting(network: nn.Module, given: Settings) -> None:
         raise InputError("retrain.auxiliary weighs the loss of an auxiliary head, and this network has none: ask for one with --auxiliary")
     if given.get("drop_path") and not any(isinstance(module, DropPath) for module in network.modules()):
         raise InputError("retrain.drop_path acts on networks of cells that drop paths, and this network has no such place: leave it out")
-
-
-def resolved(settings: Settings, there: Design, task: Kind, sizes: Settings) -> Settings:
-    """Section -> all its values, those that are not given too."""
-    return {
-        "network": {**defaults(space_named(there.space).network.sizes), **there.sized(sizes)},
-        "data": {**settings["data"], **task.decided},
-        "metrics": task.scores(),
-        "retrain": {**defaults(task.trainer, NOT_FOR_USERS["retrain"]), **settings["retrain"]},
-        "weights": {**defaults(Weights, NOT_FOR_USERS["weights"]), **Weights.usual, "lr_min": 0.0, **settings["weights"]},
-    }

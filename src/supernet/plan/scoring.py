@@ -1,7 +1,9 @@
-"""What asks for architectures and what scores them, of a search's settings."""
+"""What asks for architectures and what scores them in a search."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -9,84 +11,102 @@ from torch import nn
 
 from supernet.costs.objective import Objective
 from supernet.errors import InputError
-from supernet.estimators import ESTIMATORS, estimator_named
+from supernet.estimators import ESTIMATORS, Known, estimator_named
 from supernet.estimators.tabular import Table
 from supernet.search import default_objective
 from supernet.searchers import Searcher, make_searcher
 from supernet.searchers.assured import Assured
 from supernet.settings.given import Settings, keywords, taken
+from supernet.settings.sections import TableFile
 from supernet.space import Architecture, SearchSpace
-from supernet.spaces import space as space_named
-from supernet.strategies import STRATEGIES
+from supernet.spaces.record import Space
 from supernet.strategies.retrain import Retrain
 from supernet.strategies.weights import Weights
 from supernet.task import Task
 from supernet.tasks.kind import Kind
 
 
-def needs_of(settings: Settings) -> str:
-    """What architectures are scored by, by the method and what it is given: see ``supernet.estimators.Known``."""
-    return "supernet" if settings["method"] in STRATEGIES else "table" if settings["table"]["file"] else "data"
+@dataclass(frozen=True)
+class Asking:
+    """A searcher by name, with its ``settings``, for so many ``trials``."""
+
+    name: str
+    settings: Settings
+    seed: int
+    trials: int
+
+    def on(self, space: SearchSpace, feasible: Architecture | None = None) -> Searcher:
+        """The searcher on a space; ``feasible``: an architecture that keeps all bounds, where one is known."""
+        made = make_searcher(self.name, space, self.seed, budget=self.trials, **self.settings)
+        return made if feasible is None else Assured(made, feasible)
+
+    def check_parts(self, space: SearchSpace, scored: Scored) -> None:
+        """Refuse a searcher that asks for parts of what has no cheaper answer."""
+        _, _, *share = self.on(space).ask()
+        if share and share[0] < 1 and scored.known.cheaper is None:
+            raise InputError(
+                f"{self.name} asks for parts of estimates, and {scored.name} has no cheaper answer: use another searcher or estimator"
+            )
 
 
-def estimator_of(settings: Settings) -> str:
-    """The name of what scores architectures: the one that was asked for, else the first that can."""
-    needs: str = needs_of(settings)
-    given: str | None = settings["estimator"]["name"]
-    return given or next(name for name, known in ESTIMATORS.items() if known.needs == needs)
+@dataclass(frozen=True)
+class Scored:
+    """An estimator by name."""
+
+    name: str
+    known: Known
+
+    def goal(self, task: Kind | None) -> Objective:
+        """What a searcher is after: the score that the estimator raises, else what the task is judged by."""
+        if self.known.raised:
+            return Objective(maximise=(self.known.raised,))
+        assert task is not None, "a table raises a score of its own"
+        return default_objective(task)
 
 
-def goal_of(settings: Settings, task: Kind | None = None) -> Objective:
-    """What a searcher is after: the score that the estimator raises, else what the task is judged by."""
-    if raised := ESTIMATORS[estimator_of(settings)].raised:
-        return Objective(maximise=(raised,))
-    assert task is not None, "a table raises a score of its own"
-    return default_objective(task)
+def scored_by(name: str | None, needs: str, method: str) -> Scored:
+    """The estimator asked for, else the first of those that score by what there is to score by, which a ``method`` ``needs``.
 
-
-def check_estimator(settings: Settings) -> None:
-    """Refuse an estimator that has not what it scores by here, and settings of a training where it trains nothing."""
-    name, method = estimator_of(settings), settings["method"]
-    known, needs = estimator_named(name), needs_of(settings)
+    Raises ``InputError`` where it has not what it scores by.
+    """
+    able = [other for other, known in ESTIMATORS.items() if known.needs == needs]
+    known = estimator_named(name or able[0])
     if known.needs != needs:
-        own = " or ".join(n for n, other in ESTIMATORS.items() if other.needs == needs)
-        able = {"supernet": f"search one-shot --searcher {method}", "data": "a searcher on --data", "table": "a searcher with --table"}
-        able |= {"predictor": "a program (supernet.estimators.predicted)"}
-        raise InputError(f"here {method} scores architectures by {own}, not by {name}; for {name} use {able[known.needs]}")
-    if needs == "data" and "steps" not in keywords(known.load()):
-        given = {**{n: settings[n] for n in ("steps", "seconds", "weights")}, "estimator.epochs": settings["estimator"]["epochs"] != 1}
-        for idle in (n for n, value in given.items() if value):
-            raise InputError(f"{idle} would have no effect: {name} trains nothing; set trials instead")
+        use = {"supernet": f"search one-shot --searcher {method}", "data": "a searcher on --data", "table": "a searcher with --table"}
+        use |= {"predictor": "a program (supernet.estimators.predicted)"}
+        raise InputError(f"here {method} scores architectures by {' or '.join(able)}, not by {name}; for {name} use {use[known.needs]}")
+    return Scored(name or able[0], known)
 
 
-def estimator_on_data(settings: Settings, task: Kind, sizes: Settings, name: str, **length: Any) -> Any:
-    """Scores the network of an architecture at the supernet's ``sizes``, the proxy of the papers; ``length``: of a training."""
-    build = space_named(settings["space"]).network
-    able, weights = build.taken(sizes), partial(Weights, **{"lr_min": 0.0, **settings["weights"]})
-
-    def train(model: nn.Module, of: Task) -> Any:
-        return task.paced(Retrain(model, of, drop_path=0.0, weights=weights))
-
-    made, given = ESTIMATORS[name].load(), {"seed": settings["seed"], "strategy": train, **length}
-    return made(lambda arch: build(arch, **able), task, **taken(made, given))
+def check_trains(scored: Scored, given: Mapping[str, Any]) -> None:
+    """Refuse settings of a training, those that are ``given``, where an estimator on data trains nothing."""
+    if scored.known.needs == "data" and "steps" not in keywords(scored.known.load()):
+        for idle in (name for name, value in given.items() if value):
+            raise InputError(f"{idle} would have no effect: {scored.name} trains nothing; set trials instead")
 
 
-def searcher_of(settings: Settings, name: str, space: SearchSpace, feasible: Architecture | None = None) -> Searcher:
-    """The searcher by name, with the settings of the section ``searcher``; ``feasible``: an architecture that keeps all bounds."""
-    own = {k: v for k, v in settings["searcher"].items() if k != "name"}
-    searcher = make_searcher(name, space, settings["seed"], budget=settings["trials"], **own)
-    return searcher if feasible is None else Assured(searcher, feasible)
+@dataclass(frozen=True)
+class OnDataOf:
+    """Scores networks of a space on the data of a task at the supernet's ``sizes``, the proxy of the papers."""
+
+    space: Space
+    task: Kind
+    sizes: Settings
+    weights: Settings
+    seed: int
+
+    def by(self, known: Known, **length: Any) -> Any:
+        """By an estimator; ``length``: of a training."""
+        build, made = self.space.network, known.load()
+        able, weights = build.taken(self.sizes), partial(Weights, **{"lr_min": 0.0, **self.weights})
+
+        def train(model: nn.Module, of: Task) -> Any:
+            return self.task.paced(Retrain(model, of, drop_path=0.0, weights=weights))
+
+        given = {"seed": self.seed, "strategy": train, **length}
+        return made(lambda arch: build(arch, **able), self.task, **taken(made, given))
 
 
-def check_parts(settings: Settings, searcher: str, space: SearchSpace) -> None:
-    """Refuse a searcher that asks for parts of what has no cheaper answer."""
-    _, _, *share = searcher_of(settings, searcher, space).ask()
-    name = estimator_of(settings)
-    if share and share[0] < 1 and ESTIMATORS[name].cheaper is None:
-        raise InputError(f"{searcher} asks for parts of estimates, and {name} has no cheaper answer: use another searcher or estimator")
-
-
-def open_table(settings: Settings, space: SearchSpace) -> Table:
-    """The benchmark table of a command's settings, over a space."""
-    given = {k: v for k, v in settings["table"].items() if k != "file" and v is not None}
-    return Table.read(settings["table"]["file"], space=space, **given)
+def table_of(given: TableFile, space: SearchSpace) -> Table:
+    """The benchmark table of a command, over a space."""
+    return Table.read(str(given.file), space=space, **given.model_dump(exclude={"file"}, exclude_none=True))

@@ -1,8 +1,11 @@
-"""The supernet and the network of a search's settings, their sizes, and the strategy that trains one."""
+"""The supernet and the network that a search is for, their sizes, and the strategy that trains a supernet."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -14,74 +17,89 @@ from supernet.modules.sketch import fitting
 from supernet.randomness import seed_everything
 from supernet.search import warm_start
 from supernet.settings.given import Settings, accepted, defaults
-from supernet.spaces import space as space_named
+from supernet.settings.sections import PriceSettings
 from supernet.spaces.record import Space
-from supernet.strategies import STRATEGIES
-from supernet.strategies import strategy as strategy_named
 from supernet.strategies.base import SupernetStrategy
 from supernet.tasks.kind import Kind
 
 
-def build_supernet(settings: Settings, sizes: Settings) -> Supernet:
-    """The supernet of a space with ``sizes``, seeded, with the weights that it is to start from."""
-    seed_everything(settings["seed"])
-    supernet: Supernet = space_named(settings["space"]).supernet(**sizes)
-    if settings["initial"]:
-        warm_start(supernet, settings["initial"])
-    return supernet
+def sizes_of(space: Space, method: type[SupernetStrategy] | None, data: Settings, given: Settings) -> Settings:
+    """The settings of a supernet: of the space, of the method, of the data, and those given: the later counts."""
+    own = space.served(method.needs) if method else {}
+    return space.supernet.accepted({**space.supernet.usual(), **own, **data, **given})
 
 
-def supernet_settings(settings: Settings, task: Kind | None = None) -> Settings:
-    """Of the space, of the method, of the data, of the user: the later counts."""
-    space, method = space_named(settings["space"]), STRATEGIES.get(settings["method"])
-    own = space.served(method.load(space.name).needs) if method else {}
-    return space.supernet.accepted({**space.supernet.usual(), **own, **(task.sizes if task else {}), **settings["supernet"]})
+def network_sizes(space: Space, supernet: Settings, data: Settings, given: Settings) -> Settings:
+    """Of the network that a search is for: what is given; in spaces that build but one network, else what the ``supernet`` has."""
+    return {**(space.network.taken(supernet) if space.one_build else {}), **data, **given}
 
 
-def network_settings(settings: Settings, task: Kind | None = None) -> Settings:
-    """Of the network that a search is for: what the user says; in spaces that build but one network, else what the supernet has."""
-    space = space_named(settings["space"])
-    base = space.network.taken(supernet_settings(settings, task)) if space.one_build else {}
-    return {**base, **(task.sizes if task else {}), **settings["network"]}
-
-
-def sketch(settings: Settings, task: Kind | None = None) -> Supernet:
-    """The supernet of a command's settings, without storage; raises ``InputError`` where it cannot be built, or not be held."""
-    given, build = supernet_settings(settings, task), space_named(settings["space"]).supernet
-    found: Supernet = fitting(build.what, lambda: build(**given))
+def sketch(space: Space, sizes: Settings) -> Supernet:
+    """The supernet of a space, without storage; raises ``InputError`` where it cannot be built, or not be held."""
+    found: Supernet = fitting(space.supernet.what, partial(space.supernet, **sizes))
     return found
 
 
-def make_strategy(settings: Settings, task: Kind, sizes: Settings, supernet: Supernet, limits: Limits | None) -> SupernetStrategy:
-    """The method of a command's settings on a supernet of ``sizes``; prices adapt, so every strategy has its own."""
-    space = space_named(settings["space"])
-    method = strategy_named(settings["method"]).load(space.name)
-    own = dict(settings["strategy"])
-    if space.builds_again(method.needs):
-        own["build"] = lambda **more: space.supernet(**{**sizes, **more})
-    if limits and method.decides:
-        own |= limits.for_gradient(method.pricing, settings["price"])
-    made: SupernetStrategy = task.paced(method(supernet, task, seed=settings["seed"], weights=settings["weights"], **own))
-    return made
+def build_supernet(space: Space, sizes: Settings, seed: int, initial: str | None) -> Supernet:
+    """The supernet of a space, seeded, with the weights of the file ``initial`` where there is one."""
+    seed_everything(seed)
+    supernet: Supernet = space.supernet(**sizes)
+    if initial:
+        warm_start(supernet, initial)
+    return supernet
 
 
-def check_network(space: Space, supernet: Supernet, network: Settings) -> None:
+@dataclass(frozen=True)
+class Trained:
+    """A method on supernets of ``sizes``, with its ``settings`` and those of the training of ``weights``; named as it was asked for.
+
+    ``limits``, ``price``: what architectures cost, and what the method pays for that; None: nothing.
+    """
+
+    name: str
+    method: type[SupernetStrategy]
+    space: Space
+    task: Kind
+    sizes: Settings
+    settings: Settings
+    weights: Settings
+    seed: int
+    limits: Limits | None
+    price: PriceSettings
+
+    def on(self, supernet: Supernet) -> SupernetStrategy:
+        """The strategy that trains a supernet; prices adapt, so each has its own."""
+        own: dict[str, Any] = dict(self.settings)
+        if self.space.builds_again(self.method.needs):
+            own["build"] = lambda **more: self.space.supernet(**{**self.sizes, **more})
+        if self.limits and self.method.decides:
+            own |= self.limits.for_gradient(self.method.pricing, self.price.model_dump())
+        made: SupernetStrategy = self.task.paced(self.method(supernet, self.task, seed=self.seed, weights=self.weights, **own))
+        return made
+
+    def tried(self) -> SupernetStrategy:
+        """It on a supernet without storage, so that it refuses what it would refuse. The streams of the task are as they were."""
+        start = self.task.data.state_dict()
+        self._check_stages()
+        strategy = self.on(sketch(self.space, self.sizes))
+        self.task.data.load_state_dict(start)
+        return strategy
+
+    def _check_stages(self) -> None:
+        """Refuse stages whose supernets could not be built when their turn comes."""
+        if not self.space.builds_again(self.method.needs):
+            return
+        stages: Any = self.settings.get("stages", defaults(self.method).get("stages", ()))
+        for number, stage in enumerate(stages, start=1):
+            what = f"the supernet of stage {number} of {self.name}"
+            staged = accepted(what, self.space.supernet.sizes, {**self.sizes, **stage})
+            fitting(what, partial(self.space.supernet, **staged))
+
+
+def check_network(space: Space, supernet: Supernet, network: Mapping[str, Any]) -> None:
     """Refuse an evaluation network that could not be built at the end of the search."""
     drawn = supernet.space.matters(supernet.space.sample(Random(0)))
     fitting(space.network.what, lambda: space.network(drawn, **space.network.sized(network)))
-
-
-def check_stages(settings: Settings, sizes: Settings) -> None:
-    """Refuse stages whose supernets could not be built when their turn comes."""
-    space = space_named(settings["space"])
-    method = STRATEGIES[settings["method"]].load(space.name)
-    if not space.builds_again(method.needs):
-        return
-    stages = settings["strategy"].get("stages", defaults(method).get("stages", ()))
-    for number, stage in enumerate(stages, start=1):
-        build, what = space.supernet, f"the supernet of stage {number} of {settings['method']}"
-        staged: Any = accepted(what, build.sizes, {**sizes, **stage})
-        fitting(what, lambda: build(**staged))  # noqa: B023, called at once
 
 
 def check_initial(network: nn.Module, path: str) -> None:
@@ -89,4 +107,3 @@ def check_initial(network: nn.Module, path: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that nothing is copied into networks without storage
         warm_start(network, path)
-

@@ -1,4 +1,4 @@
-"""The three ways to an architecture, made of a search's settings."""
+"""The three ways to an architecture, made of what a search chose."""
 
 from __future__ import annotations
 
@@ -6,72 +6,80 @@ from dataclasses import replace
 from functools import partial
 
 from supernet.costs.limits import Limits
-from supernet.estimators.tabular import Table
-from supernet.plan.bounds import bounds_of
-from supernet.plan.scoring import estimator_of, estimator_on_data, goal_of, searcher_of
-from supernet.plan.supernets import build_supernet, make_strategy, supernet_settings
-from supernet.plan.watching import watcher
-from supernet.settings.given import Settings
-from supernet.space import Architecture, SearchSpace
-from supernet.tasks.kind import Kind
+from supernet.estimators import ESTIMATORS
+from supernet.plan.bounds import Bounded
+from supernet.plan.chosen import Chosen
+from supernet.plan.scoring import OnDataOf, table_of
+from supernet.plan.supernets import Trained, build_supernet
+from supernet.plan.watching import Watching
+from supernet.settings.commands import Search
+from supernet.space import SearchSpace
 from supernet.ways.on_data import OnData
 from supernet.ways.on_table import OnTable
 from supernet.ways.over_supernet import Baseline, OverSupernet
 from supernet.ways.pace import Length
 
+COUNTED = ("params", "macs")  # costs that a benchmark table knows
 
-def over_supernet(settings: Settings, task: Kind, limits: Limits | None, feasible: Architecture | None) -> OverSupernet:
+
+def over_supernet(settings: Search, chosen: Chosen, trained: Trained, scorer: OnDataOf) -> OverSupernet:
     """Train a supernet on data."""
-    sizes, trials = supernet_settings(settings, task), settings["baseline"]["trials"]
-    baseline = Baseline(trials, lambda steps: estimator_on_data(settings, task, sizes, "scratch", epochs=1, steps=steps))
+    limits, scratch = trained.limits, ESTIMATORS["scratch"]
+    baseline = Baseline(settings.baseline.trials, lambda steps: scorer.by(scratch, epochs=1, steps=steps))
+    watching = Watching(chosen.space, trained.method.decides, settings.alarm, chosen.judge, settings.judge.every)
     return OverSupernet(
-        task,
-        build=lambda: build_supernet(settings, sizes),
-        sizes=sizes,
-        strategy=lambda supernet: make_strategy(settings, task, sizes, supernet, limits),
-        searcher=partial(searcher_of, settings, settings["searcher"]["name"]),
+        trained.task,
+        build=lambda: build_supernet(chosen.space, trained.sizes, settings.seed, settings.initial),
+        sizes=trained.sizes,
+        strategy=trained.on,
+        searcher=chosen.asking.on,
         length=length_of(settings),
-        trials=settings["trials"],
-        calibration=settings["estimator"]["calibration"],
-        save_every=settings["save_every"],
-        seed=settings["seed"],
-        watch=partial(watcher, settings),
+        trials=settings.trials,
+        calibration=settings.estimator.calibration,
+        save_every=settings.save_every,
+        seed=settings.seed,
+        watch=watching.over,
         limits=limits,
-        feasible=feasible,
-        baseline=baseline if settings["baseline"]["name"] else None,
+        feasible=limits.check() if limits else None,
+        baseline=baseline if settings.baseline.name else None,
     )
 
 
-def on_data(settings: Settings, task: Kind, space: SearchSpace, limits: Limits | None, feasible: Architecture | None) -> OnData:
-    """Score single architectures on data."""
-    sizes, name = supernet_settings(settings, task), estimator_of(settings)
-    estimator = partial(estimator_on_data, settings, task, sizes)
+def on_data(settings: Search, chosen: Chosen, scorer: OnDataOf, space: SearchSpace, limits: Limits | None) -> OnData:
+    """Score single architectures on data; refuses networks that the estimator cannot score."""
+    score = partial(scorer.by, chosen.scored.known)
+    score()
     return OnData(
-        task,
+        scorer.task,
         space,
-        searcher=lambda space: searcher_of(settings, settings["method"], space, feasible),
-        estimate=lambda steps: estimator(name, epochs=settings["estimator"]["epochs"], steps=steps),
-        train=lambda: estimator("scratch", epochs=1),
-        objective=replace(goal_of(settings, task), limits=limits.aims if limits else {}),
+        searcher=chosen.asking.on(space, limits.check() if limits else None),
+        estimate=lambda steps: score(epochs=settings.estimator.epochs, steps=steps),
+        train=lambda: scorer.by(ESTIMATORS["scratch"], epochs=1),
+        objective=replace(chosen.scored.goal(scorer.task), limits=limits.aims if limits else {}),
         length=length_of(settings),
-        trials=settings["trials"],
-        seed=settings["seed"],
+        trials=settings.trials,
+        seed=settings.seed,
         limits=limits,
     )
 
 
-def on_table(settings: Settings, table: Table, space: SearchSpace, limits: Limits | None, feasible: Architecture | None) -> OnTable:
-    """Look architectures up."""
+def on_table(settings: Search, chosen: Chosen, bounded: Bounded) -> OnTable:
+    """Look architectures up; what the table counts is bound by its own numbers."""
+    space = chosen.supernet.space
+    table = table_of(settings.table, space)
+    counted = {name: most for name, most in bounded.bounds.items() if name in COUNTED}
+    limits = bounded.limits if bounded.bounds.keys() - counted.keys() else None
+    feasible, kept = limits.check() if limits else None, table.check(counted)
     return OnTable(
         space,
         table,
-        searcher=lambda space: searcher_of(settings, settings["method"], space, feasible),
-        objective=replace(goal_of(settings), limits=limits.aims if limits else bounds_of(settings)),
-        trials=settings["trials"],
+        searcher=chosen.asking.on(space, feasible if limits else kept),
+        objective=replace(chosen.scored.goal(None), limits=limits.aims if limits else bounded.bounds),
+        trials=settings.trials,
         limits=limits,
     )
 
 
-def length_of(settings: Settings) -> Length:
+def length_of(settings: Search) -> Length:
     """How long a search trains."""
-    return Length(settings["epochs"], settings["steps"], settings["seconds"])
+    return Length(settings.epochs, settings.steps, settings.seconds)

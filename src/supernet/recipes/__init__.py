@@ -8,7 +8,7 @@ on CIFAR-10, of chains on ImageNet; the papers are those of ``supernet list meth
 from __future__ import annotations
 
 from supernet.errors import InputError, unknown
-from supernet.settings.given import Settings, overlaid
+from supernet.settings.given import Settings
 from supernet.spaces import SPACES
 from supernet.spaces import space as space_named
 
@@ -89,8 +89,3 @@ def merged(*parts: Settings) -> Settings:
         for section, value in part.items():
             whole[section] = {**whole.get(section, {}), **value} if isinstance(value, dict) else value
     return whole
-
-
-def under(defaults: Settings, name: str | None, method: str, space: str | None) -> Settings:
-    """``defaults`` of the command with a recipe over them; None: as they are."""
-    return defaults if name is None else overlaid(defaults, recipe(name, method, space), f"the recipe {name}")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from importlib import import_module
 from typing import Any, Literal, Protocol
 
 from supernet.errors import InputError, unknown
+from supernet.places import at, named
 from supernet.space import Architecture, SearchSpace
 
 Score = tuple[float, ...]  # one entry per objective, to be maximised; the first is what a single-objective searcher looks at
@@ -51,10 +51,7 @@ SEARCHERS = {
 
 def searcher_class(name: str) -> type[Any]:
     """The class behind a name of ``SEARCHERS``; raises ``InputError`` for another name."""
-    if name not in SEARCHERS:
-        raise unknown("searcher", name, SEARCHERS)
-    module, _, attribute = SEARCHERS[name].partition(":")
-    found: type[Any] = getattr(import_module(module), attribute)
+    found: type[Any] = at(named(SEARCHERS, name, "searcher"))
     return found
 
 

@@ -8,7 +8,7 @@ from copy import deepcopy
 from dataclasses import is_dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from pydantic import BaseModel
 
@@ -17,6 +17,7 @@ from supernet.files.readers import read_yaml, yaml_of
 from supernet.files.typed import typed, value_as
 
 Settings = dict[str, Any]
+Model = TypeVar("Model", bound=BaseModel)
 NOT_FOR_USERS = {  # of an open section: functions, and what the command itself knows
     "strategy": (
         *("weights", "seed", "penalty", "within", "rule", "build", "reduce", "objective"),
@@ -54,11 +55,26 @@ def overlaid(settings: Mapping[str, Any], own: Mapping[str, Any], source: str = 
     return whole
 
 
-def checked(model: type[BaseModel], settings: Mapping[str, Any]) -> Settings:
-    """``settings`` of a command as its model has them, defaults where they lack one; raises ``InputError`` that names what is wrong."""
-    whole = overlaid(model().model_dump(), settings, "the settings")
-    found: BaseModel = typed(model, whole, "")
-    return found.model_dump()
+def checked(model: type[Model], settings: Mapping[str, Any]) -> Model:
+    """``settings`` of a command as its model, defaults where they lack one; raises ``InputError`` that names what is wrong."""
+    found: Model = typed(model, overlaid(model().model_dump(), settings, "the settings"), "")
+    return found
+
+
+def settled(
+    model: type[Model],
+    file: Path | None = None,
+    sets: Iterable[str] = (),
+    flags: Mapping[str, Any] | None = None,
+    recipe: Mapping[str, Any] | None = None,
+) -> Model:
+    """The settings of a command: its defaults, over them a ``recipe``, and what ``resolve`` lays over both.
+
+    Raises ``InputError`` for a name that the model has not and a value that it does not allow.
+    """
+    usual = overlaid(model().model_dump(), recipe or {}, "the recipe")
+    found: Model = typed(model, resolve(usual, file, sets, flags or {}), "")
+    return found
 
 
 def value_of(text: str) -> Any:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
-from supernet.errors import unknown
+from supernet.places import at, named
 from supernet.spaces.record import Space
 
 SPACES = {  # name -> module:record
@@ -32,8 +30,5 @@ SPACES = {  # name -> module:record
 
 def space(name: str) -> Space:
     """The built-in space of that name; raises ``InputError`` with the nearest name where there is none."""
-    if name not in SPACES:
-        raise unknown("space", name, SPACES)
-    module, _, record = SPACES[name].partition(":")
-    found: Space = getattr(import_module(module), record)
+    found: Space = at(named(SPACES, name, "space"))
     return found

@@ -6,10 +6,9 @@ What a method asks of a space, and all else that is its own, stands in its class
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING
 
-from supernet.errors import unknown
+from supernet.places import at, named
 
 if TYPE_CHECKING:
     from supernet.strategies.base import SupernetStrategy
@@ -24,8 +23,7 @@ class Method:
 
     def load(self, space: str | None = None) -> type[SupernetStrategy]:
         """The class; ``space``: the name of the space that it is to search, where that is a built-in one."""
-        module, _, name = self.place.partition(":")
-        found: type[SupernetStrategy] = getattr(import_module(module), name)
+        found: type[SupernetStrategy] = at(self.place)
         return found.on(space)
 
 
@@ -100,6 +98,4 @@ STRATEGIES = {
 
 def strategy(name: str) -> Method:
     """The method behind a name of ``STRATEGIES``; raises ``InputError`` for another name."""
-    if name not in STRATEGIES:
-        raise unknown("strategy", name, STRATEGIES)
-    return STRATEGIES[name]
+    return named(STRATEGIES, name, "strategy")

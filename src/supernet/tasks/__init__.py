@@ -5,10 +5,10 @@ Each is a class (see ``tasks.kind.Kind``) that reads its data, knows its network
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
-from supernet.errors import InputError, unknown
+from supernet.errors import InputError
+from supernet.places import at, named
 from supernet.spaces import space as space_named
 
 if TYPE_CHECKING:
@@ -26,10 +26,7 @@ TASKS = {
 
 def task_kind(name: str) -> type[Kind]:
     """The class of a task; raises ``InputError`` with the nearest name where there is none."""
-    if name not in TASKS:
-        raise unknown("task", name, TASKS)
-    module, _, attribute = TASKS[name].partition(":")
-    found: type[Kind] = getattr(import_module(module), attribute)
+    found: type[Kind] = at(named(TASKS, name, "task"))
     return found
 
 

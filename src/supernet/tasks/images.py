@@ -15,7 +15,8 @@ from supernet.data.images import ImageSet
 from supernet.data.split import split
 from supernet.metrics import Metric
 from supernet.settings.given import Settings
-from supernet.tasks.kind import Kind, machine, say
+from supernet.settings.sections import Machine
+from supernet.tasks.kind import Kind, arguments, say
 
 
 class Images(Kind):
@@ -62,8 +63,8 @@ class Images(Kind):
         say([*found.notes, *([few] if len(kept) < settings["batch_size"] else [])])
 
     @classmethod
-    def read(cls, settings: Settings, testing: bool = False) -> Images:
-        return cls(cls.load(settings["data"]), settings["data"], testing=testing, **machine(settings))
+    def read(cls, data: Settings, machine: Machine, testing: bool = False) -> Images:
+        return cls(cls.load(data), data, testing=testing, **arguments(machine))
 
     @classmethod
     def load(cls, settings: Mapping[str, Any]) -> ImageSet:

@@ -16,6 +16,7 @@ from supernet.errors import unknown
 from supernet.metrics import Metric, Score
 from supernet.run import Run
 from supernet.settings.given import Settings
+from supernet.settings.sections import Machine
 from supernet.strategies.retrain import Retrain
 from supernet.task import Task
 
@@ -65,8 +66,8 @@ class Kind(Task):
     counts: dict[str, int]
 
     @classmethod
-    def read(cls, settings: Settings, testing: bool = False) -> Kind:
-        """The task of a command's settings; only a retraining gets the test split (``testing``)."""
+    def read(cls, data: Settings, machine: Machine, testing: bool = False) -> Kind:
+        """The task of the settings that it ``reads``; only a retraining gets the test split (``testing``)."""
         raise NotImplementedError
 
     @classmethod
@@ -112,9 +113,9 @@ class Kind(Task):
         return ()
 
 
-def machine(settings: Mapping[str, Any]) -> Settings:
-    """The arguments of a task that are of the machine and the seed, among a command's settings."""
-    return {"seed": settings["seed"], "device": settings["device"], "autocast": dtype_of(settings["autocast"])}
+def arguments(machine: Machine) -> Settings:
+    """The arguments of a task that are of the machine and the seed."""
+    return {"seed": machine.seed, "device": machine.device, "autocast": dtype_of(machine.autocast)}
 
 
 def dtype_of(name: str | None) -> torch.dtype | None:

@@ -23,11 +23,12 @@ from supernet.files.records import read_vocabulary
 from supernet.metrics import PERPLEXITY
 from supernet.run import Run
 from supernet.settings.given import Settings, taken
+from supernet.settings.sections import Machine
 from supernet.spaces import lstm
 from supernet.spaces.recurrent_network import token_macs
 from supernet.strategies.averaged import Averaged
 from supernet.strategies.by_length import ByLength
-from supernet.tasks.kind import Companion, Kind, machine, say
+from supernet.tasks.kind import Companion, Kind, arguments, say
 
 
 @dataclass(frozen=True)
@@ -110,14 +111,14 @@ class LanguageModelling(Kind):
         return made
 
     @classmethod
-    def read(cls, settings: Settings, testing: bool = False) -> LanguageModelling:
-        """The task of a command's settings, a single file cut alike for every seed; chunks are as long as DARTS' code has them."""
-        data, own = settings["data"], settings["data"]["text"]
+    def read(cls, data: Settings, machine: Machine, testing: bool = False) -> LanguageModelling:
+        """The task of a text, a single file cut alike for every seed; chunks are as long as DARTS' code has them."""
+        own = data["text"]
         found = text.load(data["source"], level=own["level"], min_count=own["min_count"])
         found = found if data["limit"] is None else found.limited(data["limit"])
-        lengths = "normal" if settings["command"] == "retrain" else "halved"
+        lengths = "normal" if testing else "halved"  # of a retraining, of a search
         how = {name: own[name] for name in ("steps", "evaluation_batch", "slowness", "activation")}
-        made = cls.of(found, batch=data["batch_size"], lengths=lengths, testing=testing, **how, **machine(settings))
+        made = cls.of(found, batch=data["batch_size"], lengths=lengths, testing=testing, **how, **arguments(machine))
         made.decided = {"text": {**own, "level": found.level}}
         say(found.notes)
         return made

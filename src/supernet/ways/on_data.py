@@ -29,7 +29,7 @@ class OnData:
 
     task: Kind
     space: SearchSpace
-    searcher: Callable[[SearchSpace], Searcher]
+    searcher: Searcher
     estimate: Callable[[int | None], Estimate]
     train: Callable[[], FromScratch]
     objective: Objective
@@ -44,8 +44,8 @@ class OnData:
         drawn = self.space.sample(Random(self.seed))
         steps = self.length.in_steps(lambda: self.train().begin(drawn), self.task, run)
         each = None if steps is None else max(steps // self.trials, 1)
-        costs, searcher = self.limits.costs if self.limits else None, self.searcher(self.space)
-        trials = try_architectures(self.space, searcher, self.estimate(each), self.trials, self.objective, run, costs=costs)
+        costs = self.limits.costs if self.limits else None
+        trials = try_architectures(self.space, self.searcher, self.estimate(each), self.trials, self.objective, run, costs=costs)
         found = best_of(trials, self.space, self.objective, self.task)
         found.data = {"preprocessing": self.task.preprocessing, **self.task.about}
         return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from supernet.costs.limits import Limits
@@ -21,7 +20,7 @@ class OnTable:
 
     space: SearchSpace
     table: Table
-    searcher: Callable[[SearchSpace], Searcher]
+    searcher: Searcher
     objective: Objective
     trials: int
     limits: Limits | None = None
@@ -30,8 +29,7 @@ class OnTable:
         """Search in a run; the best of the trials, and all of them."""
         if self.table.note:
             print(f"note: {self.table.note}", file=sys.stderr)
-        searcher = self.searcher(self.space)
-        trials = try_architectures(self.space, searcher, self.table.estimate, self.trials, self.objective, run, costs=self.costs)
+        trials = try_architectures(self.space, self.searcher, self.table.estimate, self.trials, self.objective, run, costs=self.costs)
         return best_of(trials, self.space, self.objective)
 
     def costs(self, architecture: Architecture) -> dict[str, float]:

@@ -18,8 +18,10 @@ from supernet.naming.design import Design
 from supernet.naming.lookup import design
 from supernet.report.cell_drawing import draw
 from supernet.settings.given import Settings
+from supernet.settings.sections import Machine
 from supernet.spaces import space as space_named
 from supernet.tasks import kind_for
+from supernet.tasks.kind import Kind
 from supernet.workflow.description import description
 
 
@@ -56,12 +58,10 @@ def _derived(folder: Path, there: Design) -> nn.Module:
 
 
 def evaluate_run(
-    folder: Path, network: nn.Module, settings: Settings, data: str | None, split_name: str, batch_size: int, device: str
+    folder: Path, network: nn.Module, kind: type[Kind], data: Settings, split_name: str, batch_size: int, machine: Machine
 ) -> dict[str, Any]:
-    """The metrics of a run's network, made with ``settings``, on a split; a language model reads as many strands at once as its run did."""
-    kind, source = kind_for(design(str(folder)).space, settings["task"]), data or settings["data"]["source"]
-    section = kind.evaluated({**settings["data"], "source": source}, batch_size)
-    task = kind.read({**settings, "data": section, "device": device, "autocast": None}, testing=True)
+    """The metrics of a run's network on a split of ``data``; a language model reads as many strands at once as its run did."""
+    task = kind.read(kind.evaluated(data, batch_size), machine, testing=True)
     task.check_kept(folder)
     if not task.data.has(split_name):
         raise InputError(f"the run kept no {split_name} data: --split test")
@@ -71,14 +71,13 @@ def evaluate_run(
     return {"split": split_name, **metrics, "n": n}
 
 
-def export_run(run: Path, network: nn.Module, settings: Settings, out: Path, formats: tuple[str, ...]) -> dict[str, Any]:
-    """Export the network of a run with these settings, with all that is known of it in each file.
+def export_run(run: Path, network: nn.Module, kind: type[Kind], data: Settings, out: Path, formats: tuple[str, ...]) -> dict[str, Any]:
+    """Export the network of a run on ``data``, with all that is known of it in each file.
 
     Each format is checked against the network's outputs.
     """
     there = design(str(run))
-    kind = kind_for(there.space, settings["task"])
-    example, how = kind.drawn(there.stored["settings"], 2, settings["data"]), {"batch_dimension": kind.dimension}
+    example, how = kind.drawn(there.stored["settings"], 2, data), {"batch_dimension": kind.dimension}
     written = export(network, example, out, formats, architecture=there.stored, metadata=description(run, there), **how)
     return {name: {"path": str(file.path), "difference": file.difference} for name, file in written.items()}
 

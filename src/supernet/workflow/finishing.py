@@ -65,7 +65,7 @@ def finish(plan: SearchPlan, run: Run, found: Found, seconds: float) -> dict[str
     run.write_json("architecture.json", stored)
     for sentence in undecided(decided):
         print(f"undecided: {sentence}", file=sys.stderr)
-    written = exported(run, plan.config, there, found) if "latency" in costs else None
+    written = exported(run, kind, plan.data, there, found) if "latency" in costs else None
     result = {"choices": stored["choices"], "genotype": there.written(), **costs}
     result |= {**counted, "settings": described["settings"]}  # of the network that params and macs are of
     result |= {"validation": validation, **({"limits": limits} if limits else {})}

@@ -58,14 +58,14 @@ def holds_weights(there: Design, found: Found) -> bool:
     return json_ready(trained.sized({})) == json_ready(there.sized({}))
 
 
-def exported(run: Run, settings: Settings, there: Design, found: Found) -> str | None:
+def exported(run: Run, kind: type[Kind], data: Settings, there: Design, found: Found) -> str | None:
     """Write the network that a bound is on as ONNX into the run, from the run's own weights; None where that cannot be done, and why."""
     if not holds_weights(there, found):
         reason = "the search has no trained weights of this network: retrain what it found"
         print(f"note: {run.folder}: no ONNX file, as {reason}", file=sys.stderr)
         return None
     try:
-        return str(export_run(run.folder, load(run.folder), settings, run.folder / "exported", ("onnx",))["onnx"]["path"])
+        return str(export_run(run.folder, load(run.folder), kind, data, run.folder / "exported", ("onnx",))["onnx"]["path"])
     except (InputError, RunError) as error:
         print(f"warning: the network was not exported: {error}", file=sys.stderr)
         return None
@@ -76,7 +76,7 @@ def milliseconds_by_part(bounded: Bounded, kind: type[Kind], there: Design) -> l
     table = bounded.latencies
     if not isinstance(table, LatencyTable):
         return []
-    supernet, sized = open_network(there.space, there.settings)
+    supernet, sized = open_network(space_named(there.space), there.settings)
     found = taken(supernet.space, parts(supernet, kind.drawn(sized, 1).to("meta")), there.plan)
     alone = [(part.name, table.parts[part.name]) for part in found if table.parts.get(part.name)]
     total = sum(ms for _, ms in alone)

@@ -11,10 +11,10 @@ from torch import nn
 from supernet.files.records import FORMAT
 from supernet.metrics import finite
 from supernet.naming.design import Design
-from supernet.plan.retrain import RetrainPlan, plan_retrain
+from supernet.plan.retrain import RetrainPlan
 from supernet.randomness import seed_everything
 from supernet.report.page import write_report
-from supernet.run import Run, check_folder, check_writable
+from supernet.run import Run
 from supernet.search import warm_start
 from supernet.searchers.state import plain
 from supernet.settings.given import Settings, json_ready
@@ -22,14 +22,12 @@ from supernet.tasks.kind import Companion, Kind
 from supernet.train import fit, peak_memory
 
 
-def retrain_run(settings: Settings, out: Path, resume: bool = False) -> dict[str, Any]:
-    """Train the evaluation network of an architecture from nothing, and write the run and its report.
+def retrain_run(plan: RetrainPlan, out: Path, resume: bool = False) -> dict[str, Any]:
+    """Train the evaluation network of an architecture as planned, and write the run and its report.
 
     What the task has to stand beside it, as an LSTM as large beside a recurrent cell, is trained alike.
     """
-    check_folder(out, {}, resume)
     began = time.monotonic()
-    plan = plan_retrain(settings)
     there, task, sizes = plan.there, plan.task, plan.sizes
     with Run(out, plan.config, resume) as run:
         start = task.data.state_dict()
@@ -69,14 +67,6 @@ def retrain_run(settings: Settings, out: Path, resume: bool = False) -> dict[str
     measured = {"seconds": time.monotonic() - began, "peak_memory_mb": peak_memory(plan.device)}
     found = {k: stored[k] for k in ("choices", "genotype")} | {k: described[k] for k in ("params", "macs")}
     return {**found, **scores, **beside, "out": str(out), "measured": measured}
-
-
-def plan_of(settings: Settings, out: Path, resume: bool = False) -> dict[str, Any]:
-    """What ``--dry-run`` prints. Refuses what the retraining would refuse, up to its first step, and the folder ``out``."""
-    plan = plan_retrain(settings)
-    check_folder(out, plan.config, resume)
-    check_writable(out)
-    return plan.document
 
 
 def train_beside(plan: RetrainPlan, companion: Companion, run: Run) -> dict[str, Any]:

@@ -1,0 +1,119 @@
+"""What the names in the settings of a search stand for, looked up once and checked against each other without data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from supernet.costs.latency.published import kind_of
+from supernet.errors import InputError, unknown
+from supernet.layers.base import Supernet
+from supernet.plan.bounds import bounds_of
+from supernet.plan.recipe import Recipe, recipe_of
+from supernet.plan.scoring import Asking, Scored, check_trains, scored_by
+from supernet.plan.supernets import sizes_of, sketch
+from supernet.plan.watching import judge_of
+from supernet.searchers import SEARCHERS, searcher_class
+from supernet.settings.commands import Search
+from supernet.settings.given import NOT_FOR_USERS, Settings, accepted
+from supernet.settings.sections import Bounds, PriceSettings
+from supernet.spaces import space as space_named
+from supernet.spaces.record import Space
+from supernet.strategies import STRATEGIES
+from supernet.strategies.base import SupernetStrategy
+from supernet.strategies.weights import Weights
+from supernet.task import usable
+from supernet.tasks import kind_for
+from supernet.tasks.kind import Kind
+from supernet.watch.judge import Judge
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What a search is made of, as far as no data says it.
+
+    ``name``, ``method``: the method as it was named, and its class; None where a searcher alone scores single architectures.
+    ``strategy``: settings of the method. ``asking``, ``scored``: what asks for architectures and what scores them.
+    ``sizes``, ``supernet``: what is searched, without storage, at the sizes that it has without data. ``priced``: whether costs count.
+    """
+
+    space: Space
+    name: str
+    method: type[SupernetStrategy] | None
+    strategy: Settings
+    recipe: Recipe
+    asking: Asking
+    scored: Scored
+    sizes: Settings
+    supernet: Supernet
+    judge: Judge | None
+    priced: bool
+
+
+def choose(settings: Search) -> Chosen:
+    """What the settings of a search name; refuses names, values and parts that do not go together. Reads no data."""
+    if settings.space is None or settings.method is None:
+        raise InputError("a search needs a method and a space: supernet search METHOD --space SPACE (supernet list methods, spaces)")
+    space, name = space_named(settings.space), settings.method
+    usable(settings.device)
+    method = method_of(name, space, settings.strategy, settings.weights, settings.table.file) if name in STRATEGIES else None
+    if method is None and name not in SEARCHERS:
+        raise unknown("method", name, [*STRATEGIES, *SEARCHERS])
+    asking = Asking(settings.searcher.name if method else name, dict(settings.searcher.model_extra or {}), settings.seed, settings.trials)
+    accepted(asking.name, searcher_class(asking.name), asking.settings, fixed=NOT_FOR_USERS["searcher"])
+    space.network.accepted(settings.network)
+    priced = bool(bounds_of(settings.limits) or settings.price.cost)
+    check_limits(settings.limits, settings.price, space, kind_for(space.name, settings.task), priced)
+    scored = scored_by(settings.estimator.name, "supernet" if method else "table" if settings.table.file else "data", name)
+    lengths = {"steps": settings.steps, "seconds": settings.seconds, "weights": settings.weights}
+    check_trains(scored, {**lengths, "estimator.epochs": settings.estimator.epochs != 1})
+    sizes = sizes_of(space, method, {}, settings.supernet)
+    supernet = sketch(space, sizes)
+    asking.check_parts(supernet.space, scored)
+    if settings.judge.file and method is None:
+        raise InputError(f"--judge scores a supernet while it trains, and {name} trains none; to search on a table give --table")
+    decides = method is not None and method.decides
+    judge = judge_of(settings.judge, name, decides, supernet.space, settings.seed)
+    recipe = recipe_of(settings, space)
+    strategy = {**recipe.strategy, **settings.strategy} if decides else settings.strategy
+    check_acting(settings, method is not None)
+    return Chosen(space, name, method, strategy, recipe, asking, scored, sizes, supernet, judge, priced)
+
+
+def method_of(name: str, space: Space, strategy: Settings, weights: Settings, table: str | None) -> type[SupernetStrategy]:
+    """The class of a method in a space; refuses settings that it or the training of its weights does not take, and a ``table``."""
+    if table:
+        raise InputError(f"{name} trains a supernet on data: give --data; --table is for searchers ({', '.join(SEARCHERS)})")
+    method = STRATEGIES[name].load(space.name)
+    accepted(name, method, strategy, fixed=NOT_FOR_USERS["strategy"])
+    accepted("weights", Weights, weights, fixed=NOT_FOR_USERS["weights"])
+    return method
+
+
+def check_limits(limits: Bounds, price: PriceSettings, space: Space, kind: type[Kind], priced: bool) -> None:
+    """Refuse bounds and prices that choose nothing, and a latency bound without latencies."""
+    file, unpriced = limits.latency_table, space.unpriced or kind.unpriced
+    if unpriced and priced:
+        raise InputError(f"limits choose nothing in {space.name}: {unpriced}")
+    if bounds_of(limits).keys() & {"latency", "energy"} and file is None:
+        make = f"supernet profile --space {space.name} --out latency.json"
+        raise InputError(f"a bound on latency needs latencies: give --latency-table FILE, which {make} writes")
+    if file is not None and kind_of(Path(file)) is None:
+        raise InputError(f"{file} is not a latency table: supernet profile writes one")
+    if price.model_dump(exclude={"cost"}, exclude_none=True) and not priced:
+        raise InputError("nothing is priced: give a bound, for example --max-latency 12ms, or --set price.cost=macs")
+
+
+def check_acting(settings: Search, trains_supernet: bool) -> None:
+    """Refuse settings that exclude each other or that the method would take no notice of."""
+    if settings.steps and settings.seconds:
+        raise InputError("steps and seconds are both lengths of the search: give one of them")
+    if settings.baseline.name and not trains_supernet:
+        alone = f"{settings.method} tries single architectures"
+        raise InputError(f"{alone}: --baseline random is for a method that trains a supernet; see compare")
+    if settings.table.file:
+        idle = {"steps": settings.steps, "seconds": settings.seconds, "initial": settings.initial}
+        for name in (name for name, value in idle.items() if value):
+            raise InputError(f"{name} would have no effect: on a table nothing is trained; set trials instead")
+    elif settings.initial and not trains_supernet:
+        raise InputError(f"initial would have no effect: {settings.method} trains each architecture from nothing")
