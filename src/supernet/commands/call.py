@@ -11,6 +11,7 @@ import typer
 import yaml
 from pydantic import Field
 
+from supernet.errors import without_effect
 from supernet.settings.flags import Flag, Section
 from supernet.settings.given import Model, Settings, settled
 
@@ -26,6 +27,7 @@ class Promised(Protocol):
 
 
 Plan = TypeVar("Plan", bound=Promised)
+OF_DATA = {"data.source": "--data", "data.limit": "--limit-data", "data.batch_size": "--batch-size"}
 
 
 class Call(Section):
@@ -67,6 +69,13 @@ class Planned(Settable):
     def settled(self, model: type[Model], recipe: Settings | None = None, config: Path | None = None) -> Model:
         """The settings of a model: its defaults, a recipe, the file (``config`` or that of the call), ``--set``, flags."""
         return settled(model, config or self.config, self.sets or [], self.flags, recipe)
+
+
+    def check_table(self) -> None:
+        """Refuse flags of data beside a benchmark table, which stands in the place of data."""
+        for name, flag in OF_DATA.items():
+            if self.flags["table.file"] and self.flags[name] is not None:
+                raise without_effect(flag, "on a table nothing is learnt from data")
 
 
 class Resumable(Planned):

@@ -31,6 +31,7 @@ def run(call: CompareCall) -> dict[str, Any]:
     from supernet.run import check_writable
     from supernet.workflow.comparing import compare_run
 
+    call.check_table()
     names = [name.strip() for name in call.methods.split(",") if name.strip()]
     if call.out:
         check_writable(call.out)

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from supernet.commands.call import Settable
 from supernet.commands.command import Command
-from supernet.errors import InputError
+from supernet.errors import InputError, without_effect
 from supernet.settings.flags import Flag
 from supernet.settings.sections import CELLS, CHANNELS, CLASSES, SHAPE, STEM, Notation, Open, Text
 
@@ -33,6 +33,10 @@ def run(call: Describe) -> dict[str, Any]:
 
     if (call.architecture is None) == (call.space is None):
         raise InputError("describe takes an architecture or --space, one of them")
+    if call.space is not None and call.auxiliary:
+        raise without_effect("--auxiliary", "a supernet has no auxiliary head")
+    if call.space is None and call.method is not None:
+        raise without_effect("--method", "an architecture's network is the same whatever found it; --space describes a method's supernet")
     section = "network" if call.space is None else "supernet"
     flags = {f"{section}.{name}": value for name, value in call.network.items()}
     given = resolve({section: {}}, None, call.sets or [], flags)[section]

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from supernet.commands.call import Resumable
 from supernet.commands.command import Command
-from supernet.errors import InputError
+from supernet.errors import InputError, without_effect
 from supernet.settings.commands import Search
 from supernet.settings.flags import Flag
 from supernet.settings.sections import Text
@@ -30,6 +30,9 @@ def run(call: SearchCall) -> dict[str, Any]:
     from supernet.workflow.searching import search_run
 
     method = call.flags["method"]
+    call.check_table()
+    if call.flags["searcher.name"]:
+        check_searcher(method, call.flags["space"])
     settings = call.settled(Search, recipe(call.recipe, method, call.flags["space"]) if call.recipe else None)
     folder = call.out or Path("runs") / f"{method}-{settings.space}-{settings.seed}"
     if call.resume:
@@ -37,6 +40,17 @@ def run(call: SearchCall) -> dict[str, Any]:
     if settings.space is None:
         raise InputError("no search space: give --space (supernet list spaces)")
     return call.carried_out(folder, lambda: plan_search(settings), search_run)
+
+
+def check_searcher(method: str, space: str | None) -> None:
+    """Refuse the name of a searcher beside a method that leaves none anything to do."""
+    from supernet.searchers import SEARCHERS
+    from supernet.strategies import STRATEGIES
+
+    if method in SEARCHERS:
+        raise without_effect("--searcher", f"{method} is a searcher itself")
+    if method in STRATEGIES and STRATEGIES[method].load(space).decides:
+        raise without_effect("--searcher", f"{method} decides on an architecture by itself")
 
 
 def holds(result: dict[str, Any]) -> bool:

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import is_dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 
@@ -121,6 +121,7 @@ def json_ready(settings: Mapping[str, Any]) -> Settings:
     return {k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()}
 
 
+@cache
 def _parameters(function: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
     """Keyword parameters, their types and defaults: of a function or class, then of what it passes **settings on to.
 
