@@ -88,7 +88,7 @@ def walked(*words: str) -> Any:
 
     def run(call: WalkCall) -> dict[str, Any]:
         """Go some way."""
-        return call.settled(Walk)
+        return call.settled(Walk).model_dump()
 
     app = typer.Typer()
     app.command()(function_of(Command(run, WalkCall, "walk --steps 4", Walk, show=document)))
