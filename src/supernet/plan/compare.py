@@ -83,15 +83,16 @@ def plan_compare(settings: Compare, names: list[str], budget: str, seeds: int) -
     searches = {name: search_of(settings, name, unit, amount) for name in wanted}
     check_compare(settings, wanted, unit, budget, seeds)
     threads = use_threads(settings.threads)
-    plans = {name: plan_search(search) for name, search in searches.items()}
-    random = plans["random"]
-    table, bounds = settings.table.file is not None, bounds_of(settings.limits)
+    methods: dict[str, Compared] = {}
+    for name, search in searches.items():
+        plan = plan_search(search)  # one at a time, since each holds its data
+        methods[name] = compared(search, plan, settings, threads)
     return ComparePlan(
-        random.space.name,
-        random.kind,
-        {name: compared(searches[name], plan, settings, threads) for name, plan in plans.items()},
-        table_of(settings.table, random.supernet.space) if table else None,
-        bounds,
+        plan.space.name,
+        plan.kind,
+        methods,
+        table_of(settings.table, plan.supernet.space) if settings.table.file else None,
+        bounds_of(settings.limits),
         budget,
         amount,
         seeds,
