@@ -13,14 +13,14 @@ from torch import nn
 
 from supernet.data.tabular_classification import load
 from supernet.errors import InputError
+from supernet.settings.sections import Machine
 from supernet.tasks.tabular_classification import TabularClassification
 
 DATA: dict[str, Any] = {"source": "breast-cancer", "limit": None, "batch_size": 50, "validation": 0.5}
 
 
 def task(**more: Any) -> TabularClassification:
-    settings = {"data": {**DATA, **more}, "seed": 0, "device": "cpu", "autocast": None}
-    found = TabularClassification.read(settings, testing=True)
+    found = TabularClassification.read({**DATA, **more}, Machine(), testing=True)
     assert isinstance(found, TabularClassification)
     return found
 

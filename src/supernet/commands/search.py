@@ -30,9 +30,7 @@ def run(call: SearchCall) -> dict[str, Any]:
     from supernet.workflow.searching import search_run
 
     method = call.flags["method"]
-    call.check_table()
-    if call.flags["searcher.name"]:
-        check_searcher(method, call.flags["space"])
+    check_flags(call, method)
     settings = call.settled(Search, recipe(call.recipe, method, call.flags["space"]) if call.recipe else None)
     folder = call.out or Path("runs") / f"{method}-{settings.space}-{settings.seed}"
     if call.resume:
@@ -42,14 +40,16 @@ def run(call: SearchCall) -> dict[str, Any]:
     return call.carried_out(folder, lambda: plan_search(settings), search_run)
 
 
-def check_searcher(method: str, space: str | None) -> None:
-    """Refuse the name of a searcher beside a method that leaves none anything to do."""
+def check_flags(call: SearchCall, method: str) -> None:
+    """Refuse flags of data beside a table, and the name of a searcher beside a method that leaves none anything to do."""
     from supernet.searchers import SEARCHERS
     from supernet.strategies import STRATEGIES
 
     if method in SEARCHERS:
+        call.check_table()
+    if call.flags["searcher.name"] and method in SEARCHERS:
         raise without_effect("--searcher", f"{method} is a searcher itself")
-    if method in STRATEGIES and STRATEGIES[method].load(space).decides:
+    if call.flags["searcher.name"] and method in STRATEGIES and STRATEGIES[method].load(call.flags["space"]).decides:
         raise without_effect("--searcher", f"{method} decides on an architecture by itself")
 
 
