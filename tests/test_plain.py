@@ -45,6 +45,7 @@ SMALL: dict[str, tuple[str, dict[str, Any]]] = {
     "proxyless, growth": ("proxyless", {"width": 0.5, "growth": 20, "depths": [2, 2, 2], "stem": "cifar", "shape": (3, 16, 16)}),
     "single-path": ("single-path", {"width": 0.25, "depths": [1, 2, 1, 1, 1], "head": 32, "stem": "cifar", "shape": (3, 16, 16)}),
     "spos": ("spos", {"width": 0.25, "depths": [2, 1, 1, 1], "head": 32, "stem": "cifar", "shape": (3, 16, 16)}),
+    "spos-bits": ("spos-bits", {"width": 0.125, "depths": [1] * 4, "stem": "cifar", "shape": (3, 16, 16)}),
     "spos-channels": ("spos-channels", {"width": 0.25, "depths": [1] * 4, "head": 32, "stem": "cifar", "shape": (3, 16, 16)}),
     "fairnas": ("fairnas", {"width": 0.25, "depths": [1] * 6, "head": 32, "squeeze": 0.5, "stem": "cifar", "shape": (3, 16, 16)}),
     "ofa-mobilenetv3": ("ofa-mobilenetv3", {"width": 0.25, "widths": (16, 32), "depths": (2, 3), "shape": (3, 12, 12)}),

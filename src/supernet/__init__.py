@@ -19,6 +19,7 @@ with starting():
     from supernet.export import export
     from supernet.genotype import Genotype
     from supernet.layers import (
+        BitsConv2d,
         ElasticConv1d,
         ElasticConv2d,
         ElasticKernel2d,
@@ -45,6 +46,7 @@ __version__ = VERSION
 
 __all__ = [
     "Architecture",
+    "BitsConv2d",
     "Choice",
     "ElasticConv1d",
     "ElasticConv2d",

@@ -118,10 +118,10 @@ def search(
     asked for its architecture; after another, ``searcher`` tries ``trials`` architectures by the shared weights, batch norms
     recalibrated on ``calibration`` batches each, and the best by ``objective`` (default: the task's first metric, else the
     loss) within its limits on ``costs`` is taken.
-    ``limits``: the most that the derived network may have of "params", "macs", "activations" or "storage" (bytes), "latency" (ms) or
-    "energy" (mJ); the last two by ``latency_table``, which ``profile`` measures (latency less the table's ``underestimate``). A gradient
-    method pays for what it expects to cost, ever more until the bound is kept, and derives within it; a searcher tries nothing
-    beyond it. Found are ``costs`` too.
+    ``limits``: the most that the derived network may have of "params", "macs", "activations" or "storage" (bytes), "bit_operations",
+    "latency" (ms) or "energy" (mJ); the last two by ``latency_table``, which ``profile`` measures (latency less the table's
+    ``underestimate``). A gradient method pays for what it expects to cost, ever more until the bound is kept, and derives within it; a
+    searcher tries nothing beyond it. Found are ``costs`` too.
     ``watch(strategy, line)``: called at the end of every epoch with what the history line has so far, gives further entries of it.
     ``out``: a folder to write as a run, to be killed and resumed (``resume=True``, all else the same), saved every ``save_every`` seconds;
     ``supernet.load`` gives the derived network back. (A ``Run``: whoever opened it writes what was found.) The global seed is set where

@@ -18,7 +18,15 @@ from supernet.layers.base import Supernet
 from supernet.mixture import Costing, Table, expected, one_hot
 from supernet.space import Architecture, SearchSpace
 
-COSTS = ("latency", "energy", "macs", "params", "activations", "storage")  # the first that is bound is what a method's own price is of
+COSTS = (
+    "latency",
+    "energy",
+    "macs",
+    "params",
+    "activations",
+    "storage",
+    "bit_operations",
+)  # the first that is bound is what a method's own price is of
 BOUNDED = {"power": {"form": "linear", "weight": 0.1}}  # forms that need more than a bound, and what stands for them under one
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from supernet.costs.bit_operations import bit_operations
 from supernet.costs.count import work
 from supernet.costs.parts import Part, parts, tabulate
 from supernet.layers.base import Supernet
@@ -18,6 +19,7 @@ def count_tables(supernet: Supernet, *example: Any) -> dict[str, Table]:
     ``example``: inputs of one forward pass, one example each, of which the shapes count.
 
     activations: bytes of what convolutions and linear layers give out. storage: bytes of the weights and running statistics.
+    Where convolutions are quantised also "bit_operations".
     Raises ``InputError`` where a block's cost depends on too many choices at once.
     """
     found = parts(supernet, *example)
@@ -32,7 +34,10 @@ def count_tables(supernet: Supernet, *example: Any) -> dict[str, Table]:
 
         return of
 
-    return {name: tabulate(supernet.space, found, cost(name)) for name in ("params", "macs", "activations", "storage")}
+    tables = {name: tabulate(supernet.space, found, cost(name)) for name in ("params", "macs", "activations", "storage", "bit_operations")}
+    if not any(table.any() for table in tables["bit_operations"].values()):
+        del tables["bit_operations"]
+    return tables
 
 
 def count_part(part: Part) -> dict[str, float]:
@@ -41,7 +46,8 @@ def count_part(part: Part) -> dict[str, float]:
     state = {id(t): t for t in part.module.state_dict(keep_vars=True).values()} if part.holds else {}
     held = sum(t.numel() * t.element_size() for t in state.values() if t.is_floating_point())
     params = sum(p.numel() for p in part.module.parameters()) if part.holds else 0
-    return {"params": params, "macs": part.calls * done.macs, "activations": part.calls * done.activations, "storage": held}
+    ran = {"macs": done.macs, "activations": done.activations, "bit_operations": bit_operations(part.module, *part.inputs)}
+    return {"params": params, "storage": held, **{name: part.calls * cost for name, cost in ran.items()}}
 
 
 def cost_of(space: SearchSpace, table: Table) -> Callable[[Architecture], float]:

@@ -1,6 +1,7 @@
 """Modules that are still open: put them in a network's ``__init__`` and it can be searched."""
 
 from supernet.layers.base import Searchable, Supernet
+from supernet.layers.bits import BitsConv2d
 from supernet.layers.elastic import ElasticConv1d, ElasticConv2d, ElasticLinear, ElasticNorm
 from supernet.layers.elastic_kernel import ElasticKernel2d
 from supernet.layers.elastic_squeeze import ElasticSqueezeExcite
@@ -14,6 +15,7 @@ from supernet.layers.up_to import UpTo
 from supernet.layers.width import Width
 
 __all__ = [
+    "BitsConv2d",
     "ElasticConv1d",
     "ElasticConv2d",
     "ElasticKernel2d",

@@ -24,6 +24,7 @@ COSTS = {  # in words, the unit that is shown, and how many of what is recorded 
     "params": ("parameters", "", 1.0),
     "activations": ("activations", "MB", 1e6),
     "storage": ("storage", "MB", 1e6),
+    "bit_operations": ("bit operations", "G", 1e9),
 }
 TIMED = ("latency", "energy")  # a table predicts these; the others are counted
 SMALL = 0.005  # parts that take less of the whole are pooled

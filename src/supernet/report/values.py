@@ -17,6 +17,7 @@ COSTS = {
     "energy": "energy (mJ)",
     "activations": "activations (bytes)",
     "storage": "storage (bytes)",
+    "bit_operations": "bit operations",
 }
 
 

@@ -160,12 +160,13 @@ class Bounds(Section):
     params: Annotated[Cost | None, Flag("--max-params")] = Field(default=None, description="the most parameters of the evaluation network")
     activations: Cost | None = Field(default=None, description="the most bytes that convolutions and linear layers give out")
     storage: Cost | None = Field(default=None, description="the most bytes of weights and statistics")
+    bit_operations: Cost | None = Field(default=None, description="the most bit operations, of networks whose convolutions are quantised")
 
 
 class PriceSettings(Section):
     """What a gradient method pays for cost."""
 
-    cost: Literal["latency", "energy", "macs", "params", "activations", "storage"] | None = Field(
+    cost: Literal["latency", "energy", "macs", "params", "activations", "storage", "bit_operations"] | None = Field(
         default=None, description="what a gradient method pays for; none: the first bound"
     )
     form: Literal["linear", "log", "power", "hinge", "reward"] | None = Field(

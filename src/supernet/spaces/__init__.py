@@ -15,6 +15,7 @@ SPACES = {  # name -> module:record
     "single-path": "supernet.spaces.single_path:SINGLE_PATH",
     "densenas": "supernet.spaces.densenas:DENSENAS",
     "spos": "supernet.spaces.spos:SPOS",
+    "spos-bits": "supernet.spaces.spos_bits:SPOS_BITS",
     "spos-channels": "supernet.spaces.spos_channels:SPOS_CHANNELS",
     "fairnas": "supernet.spaces.fairnas:FAIRNAS",
     "mobile-small": "supernet.spaces.mobile_small:MOBILE_SMALL",

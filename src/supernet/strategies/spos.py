@@ -13,7 +13,7 @@ from torch import nn
 
 from supernet.costs.least import least as cheapest
 from supernet.costs.table import cost_of, count_tables
-from supernet.errors import InputError
+from supernet.errors import InputError, unknown
 from supernet.layers.base import Supernet
 from supernet.settings.quantities import Count, Counted
 from supernet.strategies.lessons import Lessons, by_cost, uniform
@@ -21,7 +21,7 @@ from supernet.strategies.one_shot import Objective, OneShot, taught
 from supernet.strategies.weights import Reduce, Schedule, Weights, alone
 from supernet.task import Task
 
-Costs = Literal["macs", "params", "activations", "storage"]
+Costs = Literal["macs", "params", "activations", "storage", "bit_operations"]
 
 
 def linear(done: float) -> float:
@@ -74,7 +74,10 @@ class SPOS(OneShot):
 
 def within(supernet: Supernet, task: Task, cost: str, least: float | None, most: float | None, bins: int) -> tuple[dict[str, Any], Lessons]:
     """The range of costs that paths are drawn in, and the lessons that draw them; raises ``InputError`` where no path lies in it."""
-    space, table = supernet.space, count_tables(supernet, *task.sample(1))[cost]
+    space, tables = supernet.space, count_tables(supernet, *task.sample(1))
+    if cost not in tables:
+        raise unknown("cost", cost, tables)
+    table = tables[cost]
     low, high = cheapest(space, table).bound, -cheapest(space, {names: -values for names, values in table.items()}).bound
     bottom, top = max(low, least or low), min(high, most or high)
     if bottom > top:
