@@ -62,6 +62,13 @@ ESTIMATORS = {
         cheaper=None,
         raised="synflow",
     ),
+    "naswot": Known(
+        "supernet.estimators.naswot:Naswot",
+        needs="data",
+        about="how well the units of the untrained network tell the examples of a batch apart, in one pass",
+        cheaper=None,
+        raised="naswot",
+    ),
     "table": Known(
         "supernet.estimators.tabular:Table", needs="table", about="finished trainings in a file", cheaper=None, raised="validation"
     ),
