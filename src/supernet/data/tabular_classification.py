@@ -16,7 +16,8 @@ from supernet.errors import InputError, unknown
 SETS: dict[str, KnownSet] = {
     "breast-cancer": KnownSet(
         about="569 tumours, 30 measurements each of cells from them, malignant or benign; comes with scikit-learn",
-        cite="W. Street, W. Wolberg and O. Mangasarian, Nuclear Feature Extraction for Breast Tumor Diagnosis, SPIE 1905, 1993",
+        cite="W. Street, W. Wolberg and O. Mangasarian, Nuclear Feature Extraction for Breast Tumor Diagnosis, SPIE 1905, 1993, "
+        "https://doi.org/10.1117/12.148698",
     ),
 }
 
