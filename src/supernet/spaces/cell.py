@@ -22,11 +22,12 @@ from supernet.layers.one_of import OneOf
 from supernet.layers.partial import Partial
 from supernet.layers.some_of import SomeOf, SumOf
 from supernet.settings.quantities import Channels, Classes, Layers, Nodes, Shape
+from supernet.spaces import SPACES
 from supernet.spaces.cell_network import Cell, CellNetwork, FixedReductionCell, Inputs, check_sizes
 from supernet.spaces.cell_plans import notation, parse, to_architecture, to_genotype
 from supernet.spaces.operation_sets import Noise, Operations, operations_of
 from supernet.spaces.published import published_cells
-from supernet.spaces.record import Build, Plans, Space, following, setting
+from supernet.spaces.record import Build, Plans, Space, following, headed, setting
 
 NAME = "darts"
 CITATION = "Liu, Simonyan, Yang 2019: DARTS: Differentiable Architecture Search, https://arxiv.org/abs/1806.09055"
@@ -181,7 +182,7 @@ DARTS = Space(
     network=Build(f"a network of {NAME}", network, NetworkSizes, SAID, STEMS),
     parse=parse,
     notation=notation,
-    recognises=says_cells,
+    recognises=lambda text: says_cells(text) and headed(text) not in {*SPACES} - {NAME},  # others may write theirs as Genotype(...) too
     plans=Plans(to_genotype, to_architecture, Genotype.ordered),
     published=published_cells(),
     serves={

@@ -25,11 +25,13 @@ SIDES = ("x", "y")  # of a node: the choice "normal.2.x" is what it reads, "norm
 
 
 def operation(name: str, channels: int, stride: int) -> nn.Module:
-    """One operation of ``OPERATIONS``."""
+    """One operation, of ``OPERATIONS`` or of NASNet's."""
     if name == "skip_connect":
         return nn.Identity() if stride == 1 else ops.FactorizedReduce(channels, channels, relu=False)
     if name.startswith("sep_conv"):
         return ops.sep_conv(channels, int(name[-1]), stride)
+    if name in ("dil_conv_3x3", "conv_7x1_1x7"):
+        return ops.dil_conv(channels, 3, stride) if name == "dil_conv_3x3" else ops.conv_7x1_1x7(channels, stride)
     return ops.AvgPool(stride) if name == "avg_pool_3x3" else ops.MaxPool(stride)
 
 
@@ -47,17 +49,17 @@ def before(inputs: Inputs, channels: int) -> tuple[nn.Module, nn.Module]:
 class OpenCell(nn.Module):
     """The cell of the supernet. The weights of an operation belong to its node, its side and the state that it reads."""
 
-    def __init__(self, kind: str, inputs: Inputs, channels: int, nodes: int):
+    def __init__(self, kind: str, inputs: Inputs, channels: int, nodes: int, operations: Sequence[str]):
         super().__init__()
         self.before0, self.before1 = before(inputs, channels)
         reading = {f"{kind}.{i}.{side}": i for i in range(2, 2 + nodes) for side in SIDES}
-        self.sides = nn.ModuleList(self._side(name, states, channels) for name, states in reading.items())
+        self.sides = nn.ModuleList(self._side(name, states, channels, operations) for name, states in reading.items())
         self.ends = LooseEnds(2 + nodes, channels, reading)
         self.channels = channels
 
     @staticmethod
-    def _side(name: str, states: int, channels: int) -> SomeOf:
-        edges = [OneOf({o: operation(o, channels, 1) for o in OPERATIONS}, name=f"{name}.op") for _ in range(states)]
+    def _side(name: str, states: int, channels: int, operations: Sequence[str]) -> SomeOf:
+        edges = [OneOf({o: operation(o, channels, 1) for o in operations}, name=f"{name}.op") for _ in range(states)]
         return SomeOf(edges, pick=(1, 1), name=name)
 
     def forward(self, s0: Tensor, s1: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ Choices: ``normal.2.x`` and ``normal.2.y`` say which earlier states node 2 reads
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,10 +70,11 @@ class NetworkSizes:
 class MicroNetwork(nn.Module):
     """Stem, cells, global average pool, linear classifier without a bias: images (batch, *shape) -> logits (batch, classes).
 
-    ``steps``: each gives the next of the states, from the last two. Raises ``InputError`` for sizes that make no network.
+    ``steps``: each gives the next of the states, from the last two. ``sizes``: of ``Sizes`` or ``NetworkSizes``.
+    Raises ``InputError`` for sizes that make no network.
     """
 
-    def __init__(self, steps: Callable[[Inputs], Steps], sizes: Sizes | NetworkSizes, auxiliary: bool = False):
+    def __init__(self, steps: Callable[[Inputs], Steps], sizes: Any, auxiliary: bool = False):
         super().__init__()
         check_sizes(sizes.shape, classes=(sizes.classes, 1), channels=(sizes.channels, 2), cells=(sizes.cells, 1))
         if sizes.channels % 2:
@@ -125,7 +126,11 @@ def kinds(cells: int) -> list[str]:
 
 def supernet(**settings: Any) -> Supernet:
     """The network that is searched: images ``(batch, *shape)`` -> logits (batch, classes); ``settings``: of ``Sizes``."""
-    sizes = Sizes(**settings)
+    return open_network(Sizes(**settings), OPERATIONS)
+
+
+def open_network(sizes: Any, operations: Sequence[str]) -> Supernet:
+    """The supernet of cells with any of ``operations`` at each side of a node; ``sizes``: of ``Sizes``, or with the same names."""
 
     def steps(inputs: Inputs) -> Steps:
         channels = sizes.channels
@@ -134,7 +139,7 @@ def supernet(**settings: Any) -> Supernet:
                 channels *= 2
                 yield False, Halved(inputs, channels)
                 inputs = Inputs(inputs.second, channels, True)
-            yield False, OpenCell(kind, inputs, channels, sizes.nodes)
+            yield False, OpenCell(kind, inputs, channels, sizes.nodes, operations)
             inputs = Inputs(inputs.second, channels, False)
 
     return Supernet(MicroNetwork(steps, sizes))
