@@ -126,6 +126,7 @@ def test_no_strategy_imports_another_methods_file() -> None:
         "strategies.early_stopping",
         "strategies.curvature",
         "strategies.rms_prop",
+        "strategies.sandwiched",
         "strategies.restarted",
         "strategies.policy_search",
     }

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from supernet import OneOf, Supernet, Task, search
+from supernet import OneOf, Supernet, Task, UpTo, search
 from supernet.errors import InputError
 from supernet.layers.auxiliary_skip import AuxiliarySkip
 from supernet.layers.superkernel import SuperKernelBlock
@@ -26,6 +26,8 @@ class Net(nn.Module):
             edge = AuxiliarySkip(edge)
         elif method == "single-path":
             edge = SuperKernelBlock(4, 4, name="block")
+        elif method in ("bignas", "attentive"):
+            edge = UpTo([edge, nn.Identity()], (1, 2), name="depth")
         self.block, self.head = edge, nn.Linear(4, 2)
         if kind == KINDS[0]:
             self.unused = nn.Linear(3, 3)

@@ -35,6 +35,8 @@ COMMON = {
 OWN: dict[str, dict[str, Any]] = {
     "OneShot": {"lessons": "path-dropout"},
     "SPOS": {"least": 40.0, "most": 30.0, "cost": "params", "bins": 2},
+    "Sandwiched": {"between": 1},
+    "AttentiveNAS": {"candidates": 5, "take": "worst", "bins": 2},
     "DARTS": {"order": 2, "hessian": "exact", "epsilon": 0.5},
     "GDAS": {"temperature": (3.0, 0.5), "bare": True},
     "PDARTS": {"stages": ({"cells": 5}, {"cells": 11}), "keep": (3, 2), "dropout": (0.5, 0.5, 0.5), "cap": 0},

@@ -58,6 +58,8 @@ SHORT_METHODS: dict[str, Settings] = {
     "densenas": {"weights": {"lr": 0.025}},  # the paper's rate is for batches of 352
     "fbnet": {"weights": {"lr": 0.05}},
     "spos": {"weights": {"lr": 0.05}},  # the paper's is for batches of 1,024
+    "bignas": {"weights": {"lr": 0.002}},  # the paper's is for batches of 4,096
+    "attentive": {"weights": {"lr": 0.05}},
 }
 
 

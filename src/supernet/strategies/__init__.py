@@ -66,6 +66,9 @@ _DENSE_NAS = (
 
 _ENAS = "Pham et al. 2018: Efficient Neural Architecture Search via Parameter Sharing, https://arxiv.org/abs/1802.03268"
 
+_BIG_NAS = "Yu et al. 2020: BigNAS: Scaling Up Neural Architecture Search with Big Single-Stage Models, https://arxiv.org/abs/2003.11142"
+_ATTENTIVE = "Wang et al. 2021: AttentiveNAS: Improving Neural Architecture Search via Attentive Sampling, https://arxiv.org/abs/2011.09011"
+
 STRATEGIES = {
     "darts": Method("supernet.strategies.darts:DARTS", _DARTS),
     "darts-2nd": Method("supernet.strategies.second_order:SecondOrder", _DARTS),
@@ -93,6 +96,8 @@ STRATEGIES = {
     "one-shot": Method("supernet.strategies.one_shot:OneShot", _SPOS),
     "spos": Method("supernet.strategies.spos:SPOS", _SPOS),
     "fairnas": Method("supernet.strategies.fairnas:FairNAS", _FAIRNAS),
+    "bignas": Method("supernet.strategies.big_nas:BigNAS", _BIG_NAS),
+    "attentive": Method("supernet.strategies.attentive:AttentiveNAS", _ATTENTIVE),
 }
 
 

@@ -47,8 +47,12 @@ def shuffled(choice: Choice, count: int, rng: Random) -> list[Taken]:
     return found[:count]
 
 
-def sandwich(space: SearchSpace, rng: Random, progress: float, between: int = 2) -> Taught:
+def sandwich(
+    space: SearchSpace, rng: Random, progress: float, between: int = 2, draw: Callable[[], Architecture] | None = None
+) -> Taught:
     """The largest architecture by the labels; ``between`` random ones and the smallest by the outputs of the largest.
+
+    ``draw``: where those between come from, one after the other; by default every option is equally likely.
 
     Yu, Huang 2019 (Universally Slimmable Networks), sections 3.2 and 3.3, https://arxiv.org/abs/1903.05134; Yu et al. 2020 (BigNAS),
     https://arxiv.org/abs/2003.11142. Sizes are options that are numbers, and how many of a subset are kept; what has no size is drawn.
@@ -57,8 +61,9 @@ def sandwich(space: SearchSpace, rng: Random, progress: float, between: int = 2)
     if not any(sized(choice) for choice in space.values()):
         raise InputError("a sandwich is of sizes: it needs a choice whose options are numbers, or that keeps more or fewer of them")
     teacher = yield one_hot(space, extreme(space, rng, largest=True)), None
-    for arch in [*(space.sample(rng) for _ in range(between)), extreme(space, rng, largest=False)]:
-        yield one_hot(space, arch), teacher
+    for _ in range(between):
+        yield one_hot(space, draw() if draw else space.sample(rng)), teacher
+    yield one_hot(space, extreme(space, rng, largest=False)), teacher
 
 
 def sized(choice: Choice) -> bool:

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from supernet.data.streams import Data
 from supernet.layers.base import Supernet
+from supernet.mixture import Mixture
 from supernet.searchers.state import random_state, restore_random
 from supernet.strategies.base import SupernetStrategy
 from supernet.strategies.lessons import Lesson, Lessons, Taught, lessons_of
@@ -71,11 +72,12 @@ class OneShot(SupernetStrategy):
 
         def losses() -> Iterator[Tensor]:
             for _ in range(self.batches):
-                batch, lessons = data.next("train"), self.lessons(self.supernet.space, self.rng, self.progress)
+                batch = data.next("train")
+                lessons = self.lessons_on(batch)
                 lesson = next(lessons, None)
                 while lesson is not None:
                     mixture, target = lesson
-                    outputs = self.task.predict(partial(self.supernet, mixture), batch)
+                    outputs = self.outputs(mixture, batch, target)
                     loss = self.objective(self.task, outputs, batch, target)
                     measured.update(loss=loss.detach(), **self.task.measure(outputs, batch))
                     yield loss
@@ -83,6 +85,14 @@ class OneShot(SupernetStrategy):
 
         self.weights.step(losses(), self.reduce)
         return measured
+
+    def lessons_on(self, batch: Any) -> Taught:
+        """What a step learns from a batch."""
+        return self.lessons(self.supernet.space, self.rng, self.progress)
+
+    def outputs(self, mixture: Mixture, batch: Any, target: Any) -> Any:
+        """What the supernet gives under the blend of a lesson that has ``target``."""
+        return self.task.predict(partial(self.supernet, mixture), batch)
 
     def steps(self, data: Data) -> int:
         """How many steps make one pass of the training data."""
