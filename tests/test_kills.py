@@ -47,6 +47,7 @@ SMALL = {
     "proxyless": f"{NARROW} --set supernet.depths=[2,1,1,1,1,1]",
     "single-path": f"{NARROW} --set supernet.depths=[1,1,1,1,1]",
     "densenas": NARROW,
+    "mobile-small": "--set supernet.width=0.25",
 }
 WIDE = {"drnas": 12}  # channels of a method that divides them
 RNN = "--space darts-rnn --set supernet.hidden=8 --set supernet.nodes=3 --set network.hidden=8"

@@ -72,7 +72,7 @@ def batches(n: int) -> list[tuple[Tensor, Tensor]]:
 
 
 def cells(name: str, **settings: Any) -> Supernet:
-    if name == "single-path":
+    if name in ("single-path", "bignas", "attentive"):
         return single_path.supernet(**CHAIN)
     own = {k: v for k, v in DARTS.served(STRATEGIES[name].load().needs).items() if k not in SIZES}
     return cell.supernet(**{**SIZES, **own, **settings, "cells": 3})
@@ -83,6 +83,8 @@ def full_count(monkeypatch: pytest.MonkeyPatch, strategy: type, opinion: bool) -
     full = Everything()
     monkeypatch.setattr(Task, "check", full.apart(Task.check))
     monkeypatch.setattr(import_module("supernet.search"), "derive", full.apart(derive))
+    attentive = import_module("supernet.strategies.attentive")  # counts shapes, where nothing is computed
+    monkeypatch.setattr(attentive, "count_tables", full.apart(attentive.count_tables))
     if hasattr(strategy, "evaluate"):
         monkeypatch.setattr(strategy, "evaluate", full.apart(strategy.evaluate))
     if opinion:
@@ -95,9 +97,10 @@ def test_what_every_method_computes_is_counted(name: str, monkeypatch: pytest.Mo
     torch.manual_seed(0)
     method = STRATEGIES[name].load()
     how: dict[str, Any] = {"build": lambda **settings: cells(name, **settings)} if "stages" in method.needs else {}
-    how |= {"darts-pt": {"tune_epochs": 1}, "one-shot": {"searcher": "random", "trials": 3, "calibration": 1}}.get(name, {})
+    how |= {"tune_epochs": 1} if name == "darts-pt" else {}
+    how |= {} if method.decides else {"searcher": "random", "trials": 3, "calibration": 1}
     task = Task(batches(2), batches(1), loss=F.cross_entropy)
-    full = full_count(monkeypatch, method, opinion=name != "one-shot")
+    full = full_count(monkeypatch, method, opinion=method.decides)
     with full:
         found = search(cells(name), task, name, epochs={"p-darts": 3, "darts-es": 1}.get(name, 2), count=True, **how)
     assert found.multiply_adds == pytest.approx(full.done, rel=0.02) and found.multiply_adds > 0

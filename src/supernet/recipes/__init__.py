@@ -47,6 +47,8 @@ HOME = {
     "densenas": ("densenas",),
     "spos": ("spos",),
     "fairnas": ("fairnas",),
+    "bignas": ("mobile-small",),
+    "attentive": ("mobile-small",),
     "enas": ("enas-micro", "enas-macro"),
 }
 
