@@ -1,5 +1,7 @@
 """Every method with networks some of whose parameters do not learn."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -26,7 +28,7 @@ class Net(nn.Module):
             edge = AuxiliarySkip(edge)
         elif method == "single-path":
             edge = SuperKernelBlock(4, 4, name="block")
-        elif method in ("bignas", "attentive"):
+        elif method in ("bignas", "attentive", "ofa"):
             edge = UpTo([edge, nn.Identity()], (1, 2), name="depth")
         self.block, self.head = edge, nn.Linear(4, 2)
         if kind == KINDS[0]:
@@ -47,7 +49,7 @@ def test_a_method_runs_with_parameters_that_do_not_learn_or_says_why_not(method:
     batches = [(torch.randn(4, 1, 4, 4), torch.randint(2, (4,))) for _ in range(2)]
     net = Supernet(Net(kind, method))
     before = {name: p.detach().clone() for name, p in net.named_parameters()}
-    extra = {"stages": [{}], "dropout": [0.0], "keep": [2]} if method == "p-darts" else {}
+    extra: dict[str, Any] = {"p-darts": {"stages": [{}], "dropout": [0.0], "keep": [2]}, "ofa": {"trained": True}}.get(method, {})
     run = lambda: search(net, Task(batches, batches, loss=F.cross_entropy), method, epochs=1, trials=1, **extra)  # noqa: E731
     if kind == "all frozen":
         with pytest.raises(InputError, match="no weights to train: all of its parameters are frozen"):

@@ -24,13 +24,14 @@ from supernet.plan.search import plan_search
 from supernet.searchers import SEARCHERS
 from supernet.settings.commands import Search
 from supernet.settings.given import settled
-from supernet.spaces import cell, single_path
+from supernet.spaces import cell, ofa_proxyless, single_path
 from supernet.spaces.cell import DARTS
-from supernet.strategies import STRATEGIES
+from supernet.strategies import STRATEGIES, ofa
 from supernet.strategies.one_shot import OneShot
 from supernet.workflow.searching import search_run
 
 SIZES = {"channels": 12, "cells": 3, "nodes": 1, "shape": (3, 8, 8), "classes": 3}
+SHRINKING: dict[str, Any] = {"stem": "cifar", "shape": (3, 8, 8), "classes": 3, "width": 0.25, "widths": (16,), "depths": (4,), "head": 16}
 CHAIN = {"stem": "cifar", "shape": (3, 8, 8), "classes": 3, "widths": (4, 8, 8, 8, 8), "depths": (2, 1, 1, 1, 1), "last": 8, "head": 8}
 
 
@@ -74,6 +75,8 @@ def batches(n: int) -> list[tuple[Tensor, Tensor]]:
 def cells(name: str, **settings: Any) -> Supernet:
     if name in ("single-path", "bignas", "attentive"):
         return single_path.supernet(**CHAIN)
+    if name == "ofa":
+        return ofa_proxyless.supernet(**SHRINKING)
     own = {k: v for k, v in DARTS.served(STRATEGIES[name].load().needs).items() if k not in SIZES}
     return cell.supernet(**{**SIZES, **own, **settings, "cells": 3})
 
@@ -101,8 +104,9 @@ def test_what_every_method_computes_is_counted(name: str, monkeypatch: pytest.Mo
     how |= {} if method.decides else {"searcher": "random", "trials": 3, "calibration": 1}
     task = Task(batches(2), batches(1), loss=F.cross_entropy)
     full = full_count(monkeypatch, method, opinion=method.decides)
+    monkeypatch.setattr(ofa, "check_sortable", full.apart(ofa.check_sortable))
     with full:
-        found = search(cells(name), task, name, epochs={"p-darts": 3, "darts-es": 1}.get(name, 2), count=True, **how)
+        found = search(cells(name), task, name, epochs={"p-darts": 3, "darts-es": 1, "ofa": 6}.get(name, 2), count=True, **how)
     assert found.multiply_adds == pytest.approx(full.done, rel=0.02) and found.multiply_adds > 0
 
 

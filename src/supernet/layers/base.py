@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import nn
 
@@ -25,10 +25,12 @@ class Searchable(nn.Module):
 
     ``options``: of its own choice; empty: it has none. ``name``: of the choice; None: the layer's path in the model.
     ``follows``: names of choices owned elsewhere that this layer reads too. ``limits``: further fields of ``Choice``.
-    ``whole``: its options cost what they cost together, not each for itself.
+    ``whole``: its options cost what they cost together, not each for itself. ``sizes_of``: where its options are sizes, of what: "input",
+    "kernel", "depth" or "width".
     """
 
     whole = False
+    sizes_of: ClassVar[str] = "width"
 
     def __init__(self, options: Sequence[Option], name: str | None = None, follows: tuple[str, ...] = (), **limits: Any):
         super().__init__()

@@ -29,6 +29,8 @@ class ElasticKernel2d(Searchable, ByChannel):
     Raises ``InputError`` for even sizes.
     """
 
+    sizes_of = "kernel"
+
     def __init__(
         self, channels: int, sizes: Sequence[int], stride: int = 1, transform: bool = True, name: str | None = None, **limits: Any
     ):

@@ -27,6 +27,8 @@ class InputSize(Searchable):
     architectures. Raises ``InputError`` for sizes that are no counts, and where several are to run at once.
     """
 
+    sizes_of = "input"
+
     def __init__(self, sizes: Sequence[int], name: str | None = None, **limits: Any):
         if any(isinstance(size, bool) or not isinstance(size, int) or size < 1 for size in sizes):
             raise InputError(f"input sizes must be whole numbers of at least 1; got {tuple(sizes)}")

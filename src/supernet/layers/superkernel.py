@@ -30,6 +30,8 @@ class SuperKernel(Searchable, ByChannel):
     Fewer channels than ``channels`` take the first kernels.
     """
 
+    sizes_of = "kernel"
+
     def __init__(self, channels: int, stride: int = 1, name: str | None = None):
         super().__init__(KERNELS, name)
         self.stride, self.seen = stride, channels

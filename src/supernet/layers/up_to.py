@@ -20,6 +20,8 @@ class UpTo(Searchable):
     structure and shape, and blocks leave it as it is; the first operation of a block is made not to work in place.
     """
 
+    sizes_of = "depth"
+
     def __init__(self, blocks: Sequence[nn.Module], depths: Sequence[int], name: str | None = None, **limits: Any):
         blocks = modules_in_order("UpTo", blocks)
         if not depths or list(depths) != sorted(set(depths)) or depths[0] < 0 or depths[-1] != len(blocks):

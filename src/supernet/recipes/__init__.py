@@ -36,6 +36,7 @@ PAPER: dict[str, Settings] = {
     "densenas": {"epochs": 150, "data": {"batch_size": 352, "validation": 0.2}, "strategy": {"inner_steps": 4}},
     "spos": {"epochs": 120, "data": {"batch_size": 1024}, "trials": 1000, "estimator": {"calibration": 200}},
     "fairnas": {"epochs": 150, "data": {"batch_size": 256}},
+    "ofa": {"epochs": 590, "data": {"batch_size": 64}, "supernet": {"dropout": 0.1}},  # on each of 32 GPUs
     "enas": {"epochs": 150, "data": {"batch_size": 160, "validation": 0.1}},
 }
 CELLS = ("darts", "nasbench201")
@@ -49,6 +50,7 @@ HOME = {
     "fairnas": ("fairnas",),
     "bignas": ("mobile-small",),
     "attentive": ("mobile-small",),
+    "ofa": ("ofa-mobilenetv3", "ofa-proxyless", "ofa-resnet50d"),
     "enas": ("enas-micro", "enas-macro"),
 }
 

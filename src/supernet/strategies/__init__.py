@@ -57,6 +57,8 @@ _PROXYLESS = (
     "Cai, Zhu, Han 2019: ProxylessNAS: Direct Neural Architecture Search on Target Task and Hardware, https://arxiv.org/abs/1812.00332"
 )
 
+_OFA = "Cai et al. 2020: Once-for-All: Train One Network and Specialize It for Efficient Deployment, https://arxiv.org/abs/1908.09791"
+
 _SINGLE_PATH = (
     "Stamoulis et al. 2019: Single-Path NAS: Designing Hardware-Efficient ConvNets in less than 4 Hours, https://arxiv.org/abs/1904.02877"
 )
@@ -94,6 +96,7 @@ STRATEGIES = {
     "densenas": Method("supernet.strategies.dense_nas:DenseNAS", _DENSE_NAS),
     "enas": Method("supernet.strategies.enas:ENAS", _ENAS),
     "one-shot": Method("supernet.strategies.one_shot:OneShot", _SPOS),
+    "ofa": Method("supernet.strategies.ofa:OFA", _OFA),
     "spos": Method("supernet.strategies.spos:SPOS", _SPOS),
     "fairnas": Method("supernet.strategies.fairnas:FairNAS", _FAIRNAS),
     "bignas": Method("supernet.strategies.big_nas:BigNAS", _BIG_NAS),
