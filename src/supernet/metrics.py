@@ -49,7 +49,8 @@ class Metric:
     the pass, such as a confusion matrix. "all": one entry an example in the first dimension of a tensor or of a tuple of
     them, joined over the pass, for what needs all examples at once, such as the area under a curve.
     ``compute``: what was gathered (on the CPU; a mean as a float) -> the number; None: it is the number.
-    ``unit``: as a report prints it; ``SHARE``: a fraction of one, printed in percent.
+    ``unit``: as a report prints it; ``SHARE``: a fraction of one, printed in percent. ``label``: what the reports of a task with a
+    name call it; empty: its name in words.
     Raises ``InputError`` for another way to gather.
     """
 
@@ -58,6 +59,7 @@ class Metric:
     unit: str = ""
     gathered: Literal["mean", "sum", "all"] = "mean"
     compute: Callable[[Any], Any] | None = None
+    label: str = ""
 
     def __post_init__(self) -> None:
         if self.gathered not in ("mean", "sum", "all"):

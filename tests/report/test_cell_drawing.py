@@ -158,6 +158,13 @@ def test_draw_chooses_by_what_the_architecture_is():
     assert "Choices" in draw("own", {})
 
 
+def test_an_encoder_and_a_decoder_are_drawn_by_levels():
+    there = design("unet: down(k3e2 k5e4 skip) across(pass none) up(k3e4 k5e2)")
+    svg = draw(there.space, there.choices, there.notation)
+    assert "Levels of unet" in svg and "Choices" not in svg
+    assert all(f">{taken}<" in svg for taken in there.choices.values()) and all(f">{side}<" in svg for side in ("x", "y", "1/8", "+1/4"))
+
+
 def test_a_recurrent_genotype_is_drawn_with_every_activation():
     text = "Genotype(recurrent=[('sigmoid', 0), ('relu', 1), ('relu', 1), ('identity', 1), ('tanh', 2), ('tanh', 3)], concat=range(1, 7))"
     texts = ["".join(e.itertext()) for e in ElementTree.fromstring(draw("darts-rnn", None, text)).iter("{http://www.w3.org/2000/svg}text")]

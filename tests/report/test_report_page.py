@@ -355,3 +355,19 @@ def test_a_constant_cost_is_said_beside_its_bound(tmp_path):
     lines = [{"epoch": e, "loss": 2 / e, "price": {"params": {"cost": 13834, "bound": 8000, "strength": 10.0**e}}} for e in (1, 2)]
     found = page(write_report(write_run(tmp_path / "run", {"method": "darts"}, lines, None)))
     assert "Parameters: derived 13,834, bound: 8,000 throughout." in found.of("p")
+
+
+def test_choices_without_a_picture_are_listed_once(tmp_path):
+    choices = {"stage": 3, "block": "k5", "head.width": "w2"}
+    found = page(write_report(write_run(tmp_path / "r", {"method": "darts"}, [], {"space": "some", "choices": choices})))
+    assert [text for _, text in found.texts].count("head.width") == 1 and "Architecture" not in found.of("h2")
+
+
+def test_metrics_are_called_what_their_tasks_call_them(tmp_path):
+    share = {"larger": True, "unit": "share"}
+    config = {"method": "darts", "metrics": {"miou": share, "pixels": share}}
+    lines = [{"epoch": e, "loss": 1 / e, "validation": {"miou": 0.1 * e, "pixels": 0.2 * e}} for e in (1, 2)]
+    found = {"choices": {"a": "b"}, "scores": {"validation_miou": 0.2, "miou_trained_alike": 0.3, "validation_pixels": 0.4}}
+    texts = [text for _, text in page(write_report(write_run(tmp_path / "r", config, lines, found))).texts]
+    assert {"Validation mIoU", "mIoU trained alike", "Validation pixel accuracy", "mIoU (%), validation"} <= set(texts)
+    assert not any("miou" in text.replace("metrics.miou", "").replace("mIoU", "").lower() for text in texts)

@@ -80,7 +80,8 @@ def test_a_search_by_gradients_leads_to_a_delivered_network(tmp_path: Path, task
     assert about["inputs"][0]["shape"][kind.dimension] == "batch" and set(about["metadata"]["metrics"]) >= {f"test_{judged.name}"}
     assert set(kind.meant) <= set(about["metadata"]) and set(stored(tmp_path / "r")["preprocessing"]) <= set(about["metadata"])
     report = (tmp_path / "r" / "report.html").read_text()
-    assert f"Test {judged.name.replace('_', ' ')}" in report and ("%" in report or judged.unit != SHARE)
+    called = kind.scored[judged.name].label or judged.name.replace("_", " ")
+    assert f"Test {called}" in report and ("%" in report or judged.unit != SHARE)
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -20,7 +20,15 @@ TABLE_ROWS, TABLE_COLUMNS = 24, 4
 
 
 def draw(space_name: str, choices: Mapping[str, Taken] | None, genotype_text: str | None = None) -> str:
-    """The drawing that suits an architecture: cells, a recurrent cell, one of NAS-Bench-201, a chain of blocks, else a table of choices.
+    """The picture of an architecture, else a table of its choices.
+
+    Raises ``InputError`` where ``genotype_text`` says cells and cannot be read.
+    """
+    return depict(space_name, choices, genotype_text) or draw_choices(choices or {})
+
+
+def depict(space_name: str, choices: Mapping[str, Taken] | None, genotype_text: str | None = None) -> str | None:
+    """The picture that suits an architecture: cells, a recurrent cell, one of NAS-Bench-201, a chain, levels; None: there is none.
 
     Raises ``InputError`` where ``genotype_text`` says cells and cannot be read.
     """
@@ -36,12 +44,30 @@ def draw(space_name: str, choices: Mapping[str, Taken] | None, genotype_text: st
     if choices and all(re.fullmatch(r"\d+<\d+", name) for name in choices):
         edges = [(name.split("<")[1], name.split("<")[0], str(taken)) for name, taken in choices.items()]
         return draw_graph(sorted({n for a, b, _ in edges for n in (a, b)}, key=int), edges, f"Cell of {space_name}")
+    if edges := _levels(choices):
+        return draw_graph(list(dict.fromkeys(n for a, b, _ in edges for n in (a, b))), edges, f"Levels of {space_name}")
     numbered = {name: re.fullmatch(r"(.*?)(\d+)", name) for name in choices}
     single = not any(isinstance(taken, tuple | list) for taken in choices.values())
     if choices and single and len({m and m[1] for m in numbered.values()}) == 1 and all(numbered.values()):
         order = sorted(choices, key=lambda name: int(re.findall(r"\d+", name)[-1]))
         return draw_chain([str(choices[name]) for name in order], f"Layers of {space_name}")
-    return draw_choices(choices)
+    return None
+
+
+def _levels(choices: Mapping[str, Taken]) -> list[tuple[str, str, str]]:
+    """The edges of an encoder and a decoder, from choices "down.0", "across.0", "up.0" and on; none of other choices.
+
+    Nodes are called by their side, as a part of the images': "1/2" on the way down, "+1/2" where it meets what comes up.
+    """
+    depth = sum(name.startswith("down.") for name in choices)
+    names = [f"{kind}.{level}" for kind, n in (("down", depth), ("across", depth - 1), ("up", depth - 1)) for level in range(n)]
+    if depth < 2 or set(choices) != set(names):
+        return []
+    down = ["x", *(f"1/{2 ** (level + 1)}" for level in range(depth))]
+    up = ["y", *(f"+{side}" for side in down[1:-1]), down[-1]]
+    edges = [(down[level], down[level + 1], str(choices[f"down.{level}"])) for level in range(depth)]
+    edges += [(down[level + 1], up[level + 1], str(choices[f"across.{level}"])) for level in range(depth - 1)]
+    return [*edges, (down[-1], up[depth - 1], ""), *((up[level + 1], up[level], str(choices[f"up.{level}"])) for level in range(depth - 1))]
 
 
 def _cells(choices: Mapping[str, Taken]) -> dict[str, tuple[Cell, Sequence[int]]]:

@@ -12,7 +12,7 @@ from supernet.report.chart import Point, Series, chart, constant, running_best, 
 from supernet.report.record import Options, Record, kept, numbers, over_time
 from supernet.report.sections import Pictures, Section, Table, found_scores, outcomes
 from supernet.report.svg import colours_of, document, kind_of, legend
-from supernet.report.values import COSTS, architecture_text, count, duration, scale, score, spoken, titled
+from supernet.report.values import COSTS, architecture_text, called, count, duration, scale, score, spoken, titled
 
 Scored = list[tuple[Mapping[str, Any], float]]  # trials and their scores
 MOST_CHOICES, MOST_TIMES, BEST = 80, 120, 10
@@ -136,7 +136,7 @@ def _best(scored: Scored, metric: Score) -> Table:
     for t, v in best:
         amounts = [count(_costs(t)[c]) if c in _costs(t) else "" for c in costs]
         rows.append([str(t["trial"]), architecture_text(t.get("architecture") or {}), score(metric, v), *amounts])
-    return Table(["Trial", "Architecture", spoken(metric.name), *(spoken(COSTS[c]) for c in costs)], rows, 2)
+    return Table(["Trial", "Architecture", called(metric.name), *(spoken(COSTS[c]) for c in costs)], rows, 2)
 
 
 def _usual(scored: Scored, metric: Score) -> tuple[Scored, list[str]]:

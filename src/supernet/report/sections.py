@@ -9,9 +9,9 @@ from statistics import median
 from typing import Any
 
 from supernet.decided import undecided
-from supernet.report.cell_drawing import draw, draw_chain
+from supernet.report.cell_drawing import depict, draw, draw_chain
 from supernet.report.record import Options, Record, kept, numbers, over_time
-from supernet.report.values import COSTS, architecture_text, count, flat, measured, plain, score, spoken
+from supernet.report.values import COSTS, architecture_text, called, count, flat, measured, plain, score, spoken
 
 OWN = "own"  # the space that architecture.json names where the module is a user's own
 
@@ -73,12 +73,12 @@ def summary(record: Record) -> Section:
         )
     facts += [("Trials", outcomes(record.trials))] if record.trials else []
     scores = found_scores(record)
-    facts += [(spoken(name), score(record.score(name), value)) for name, value in scores]
+    facts += [(called(name), score(record.score(name), value)) for name, value in scores]
     facts += [(spoken(COSTS.get(n, n)), count(v)) for n, v in numbers(record.found.get("costs")).items()] + limits(record)
     for part in ("validation", "test"):
         last = numbers(record.epochs[-1].get(part)) if record.epochs else {}
         if not any(name.startswith(part) for name, _ in scores):
-            facts += [(f"{spoken(part)} {name}, last epoch", score(record.score(name), v)) for name, v in last.items()]
+            facts += [(f"{called(f'{part}_{name}')}, last epoch", score(record.score(name), v)) for name, v in last.items()]
     text = [] if record.found else ["This run has no architecture.json: it has not finished."]
     choices = record.found.get("choices") or {}
     return Section("Summary", text, [f for f in facts if f[1]], record.found.get("genotype") or architecture_text(choices, 400))
@@ -138,12 +138,14 @@ def drawing(record: Record) -> Section | None:
     genotype = record.found.get("genotype") or last.get("genotype")
     if not choices and not genotype:
         return None
+    svg: str | None
     if choices and record.named("space") == OWN:
         svg = draw_chain([architecture_text({name: taken}) for name, taken in choices.items()], "Blocks, as the choices come in the module")
     else:
-        svg = draw(record.named("space") or "the network", choices, genotype)
+        what = record.named("space") or "the network", choices, genotype
+        svg = depict(*what) if record.found else draw(*what)  # of what was found, the section on the network has the table
     text = [] if record.found else [f"What would be derived after epoch {last.get('epoch')}."]
-    return Section("Architecture", text, pictures=[Pictures([svg], "wide")])
+    return Section("Architecture", text, pictures=[Pictures([svg], "wide")]) if svg else None
 
 
 def network(record: Record, options: Options) -> Section | None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from supernet.metrics import SHARE, Score
+from supernet.tasks import labels
 
 COSTS = {
     "params": "parameters",
@@ -41,7 +42,7 @@ def score(metric: Score, value: float) -> str:
 def titled(metric: Score, times: float) -> str:
     """A metric as the title of a chart, whose values are shown ``times`` as large."""
     unit = "%" if times == 100 else metric.unit
-    return spoken(metric.name) + (f" ({unit})" if unit else "")
+    return called(metric.name) + (f" ({unit})" if unit else "")
 
 
 def count(value: float, short: bool = True) -> str:
@@ -92,8 +93,21 @@ def flat(entry: Mapping[Any, Any], prefix: str = "") -> list[tuple[str, str]]:
 
 def spoken(name: str) -> str:
     """A name of a file as words: examples_per_second -> Examples per second."""
-    words = name.replace("_", " ")
-    return words[:1].upper() + words[1:]
+    return _capital(name.replace("_", " "))
+
+
+def called(name: str) -> str:
+    """The name of a score as words, its metric as its task calls it: test_miou -> Test mIoU."""
+    known = {metric: label for metric, label in labels().items() if f"_{metric}_" in f"_{name}_"}
+    metric = max(known, key=len, default="")
+    words = f"_{name}_".replace(f"_{metric}_", f"_{known[metric]}_").strip("_") if metric else name
+    return _capital(words.replace("_", " "))
+
+
+def _capital(words: str) -> str:
+    """With a capital to begin with, unless the first word has its own: mIoU."""
+    first = words.partition(" ")[0]
+    return words if first != first.lower() else words[:1].upper() + words[1:]
 
 
 def architecture_text(choices: Mapping[str, Any], most: int = 90) -> str:

@@ -30,6 +30,11 @@ def task_kind(name: str) -> type[Kind]:
     return found
 
 
+def labels() -> dict[str, str]:
+    """What the tasks call those of their metrics that have a label, by name."""
+    return {name: metric.label for task in TASKS for name, metric in task_kind(task).scored.items() if metric.label}
+
+
 def kind_for(space: str, name: str | None = None) -> type[Kind]:
     """The kind of task named, or the first that a space is for; raises ``InputError`` for one that it is not for."""
     able = space_named(space).tasks

@@ -46,7 +46,9 @@ class MultiLabel(Images):
         "retrain": {"data": {"source": "digit-pairs", "batch_size": 96}},
     }
     scored: ClassVar = {
-        "average_precision": Metric(lambda outputs, targets: (outputs, targets), unit=SHARE, gathered="all", compute=mean_average_precision)
+        "average_precision": Metric(
+            lambda outputs, targets: (outputs, targets), unit=SHARE, gathered="all", compute=mean_average_precision, label="mAP"
+        )
     }
 
     @staticmethod

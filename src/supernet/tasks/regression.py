@@ -45,8 +45,8 @@ class Regression(Images):
         "retrain": {"data": {"source": "diabetes", "batch_size": 32}},
     }
     scored: ClassVar = {
-        "r2": Metric(moments, unit=SHARE, gathered="sum", compute=determination),
-        "mae": Metric(F.l1_loss, larger=False),
+        "r2": Metric(moments, unit=SHARE, gathered="sum", compute=determination, label="R2"),
+        "mae": Metric(F.l1_loss, larger=False, label="MAE"),
     }
     meant: ClassVar = ("targets", "target_mean", "target_std")
     wrong = staticmethod(F.mse_loss)

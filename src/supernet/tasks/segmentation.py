@@ -55,8 +55,8 @@ class Segmentation(Images):
         "retrain": {"data": {"source": "digit-scenes", "batch_size": 16}},
     }
     scored: ClassVar = {
-        "miou": Metric(confusion, unit=SHARE, gathered="sum", compute=intersection_over_union),
-        "pixels": Metric(confusion, unit=SHARE, gathered="sum", compute=share_of_pixels),
+        "miou": Metric(confusion, unit=SHARE, gathered="sum", compute=intersection_over_union, label="mIoU"),
+        "pixels": Metric(confusion, unit=SHARE, gathered="sum", compute=share_of_pixels, label="pixel accuracy"),
     }
     batches: ClassVar = MaskedBatches
     wrong = staticmethod(mean_over_pixels)

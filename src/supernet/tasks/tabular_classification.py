@@ -30,7 +30,7 @@ def balanced_accuracy(total: tuple[Tensor, Tensor]) -> Tensor:
 
 
 class TabularClassification(Images):
-    """The class of a row of a table."""
+    """The class of a row of a table; the loss is the log loss."""
 
     name: ClassVar = "tabular-classification"
     sets: ClassVar = tabular_classification.SETS
@@ -42,7 +42,6 @@ class TabularClassification(Images):
     scored: ClassVar = {
         "accuracy": ACCURACY,
         "balanced_accuracy": Metric(by_class, unit=SHARE, gathered="sum", compute=balanced_accuracy),
-        "log_loss": Metric(F.cross_entropy, larger=False),
     }
     wrong = staticmethod(F.cross_entropy)
 
