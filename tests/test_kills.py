@@ -48,6 +48,9 @@ SMALL = {
     "single-path": f"{NARROW} --set supernet.depths=[1,1,1,1,1]",
     "densenas": NARROW,
     "mobile-small": "--set supernet.width=0.25",
+    "enas-micro": CELLS.replace("nodes=1", "nodes=2"),
+    "spos": f"{NARROW} --set supernet.depths=[1,1,1,1]",
+    "fairnas": f"{NARROW} --set supernet.depths=[1,1,1,1,1,1]",
 }
 WIDE = {"drnas": 12}  # channels of a method that divides them
 RNN = "--space darts-rnn --set supernet.hidden=8 --set supernet.nodes=3 --set network.hidden=8"
