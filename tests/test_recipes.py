@@ -32,6 +32,8 @@ def test_the_papers_recipe_is_accepted_and_has_its_length(method: str) -> None:
     chains = {"fbnet": 90, "proxyless": 160, "proxyless-rl": 160, "single-path": 8, "densenas": 150}
     chains |= {"spos": 120, "fairnas": 150, "ofa": 590, "enas": 150}
     assert settings.epochs == {"gdas": 250, "gdas-frc": 250, "p-darts": 75, **chains}.get(method, 50)
+    chains = {"fbnet": 90, "proxyless": 160, "proxyless-rl": 160, "single-path": 8, "densenas": 150, "spos": 120, "fairnas": 150}
+    assert settings.epochs == {"gdas": 250, "gdas-frc": 250, "p-darts": 75, "enas": 150, **chains}.get(method, 50)
     assert settings.data.limit is None and not settings.supernet.keys() - {"dropout"}
 
 
@@ -43,6 +45,13 @@ def test_numbers_are_the_official_codes() -> None:
         "data": {"batch_size": 64},
         "weights": {"lr": 0.025, "lr_min": 0.001, "decay": 5e-4, "nesterov": True},
     }
+
+
+@pytest.mark.parametrize(("space", "epochs", "batch"), [("enas-micro", 150, 160), ("enas-macro", 310, 128), ("enas-rnn", 600, 128)])
+def test_enas_has_the_numbers_of_the_script_of_each_of_its_spaces(space: str, epochs: int, batch: int) -> None:
+    settings = settled(Search, flags={"method": "enas", "space": space}, recipe=recipe("paper", "enas", space))
+    choose(settings)
+    assert (settings.epochs, settings.data.batch_size) == (epochs, batch)
 
 
 def test_what_the_user_sets_counts_more() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 import pytest
@@ -11,17 +12,20 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from supernet import OneOf, Supernet, Task
+from supernet.data.text import Text
 from supernet.errors import InputError
-from supernet.mixture import Mix
+from supernet.mixture import Mix, one_hot
 from supernet.policies.anything import AnyPolicy
 from supernet.policies.cells import CellPolicy
 from supernet.policies.controller import Controller
 from supernet.policies.layers import LayerPolicy
+from supernet.policies.recurrent import RecurrentPolicy
 from supernet.settings.given import defaults
-from supernet.spaces import enas_macro, enas_micro
+from supernet.spaces import enas_macro, enas_micro, enas_recurrent
 from supernet.strategies import STRATEGIES
 from supernet.strategies.enas import ENAS
 from supernet.strategies.restarted import Restarted
+from supernet.tasks.language import LanguageModelling
 
 
 class Zeros(nn.Module):
@@ -149,6 +153,24 @@ def test_numbers_are_those_of_the_official_scripts() -> None:
     assert {name: micro[name] for name in own} == own and micro["remembered"] == macro["remembered"] == 0.99
     assert {n: macro[n] for n in own} == {**own, "policy_steps": 50, "samples": 20, "policy_lr": 0.001}
     assert (micro["penalty_weight"], macro["penalty_weight"]) == (0, 0.8)
+    words = defaults(STRATEGIES["enas"].load("enas-rnn"))
+    assert (words["policy_steps"], words["samples"], words["policy_lr"], words["scale"]) == (25, 10, 5e-5, 80)
+    assert (words["policy_betas"], words["entropy"], words["remembered"]) == ((0.9, 0.999), 1e-5, 0.999)
+
+
+def test_recurrent_cells_are_rewarded_by_80_over_their_perplexity() -> None:
+    torch.manual_seed(0)
+    text = Text("drawn", "word", tuple(map(str, range(12))), *(torch.randint(12, (120,)) for _ in range(3)))
+    data = LanguageModelling.of(text, batch=4, steps=6, evaluation_batch=4)
+    net = enas_recurrent.supernet(tokens=12, hidden=6, nodes=3)
+    strategy: Any = STRATEGIES["enas"].load("enas-rnn")(net, data, policy_steps=2, samples=2)
+    strategy.epoch(0, 1, {})
+    chunk = next(iter(data.data.each("validation")))
+    worth, measured = strategy.worth(one_hot(net.space, net.space.sample(Random(0))), chunk)
+    assert float(worth) == pytest.approx(80 / float(measured["loss"].exp()))
+    for _ in range(strategy.steps(data.data)):
+        strategy.step(data.data)
+    assert isinstance(strategy.drawer.policy, RecurrentPolicy) and net.space.check(strategy.architecture())
 
 
 def test_without_validation_data_it_is_refused() -> None:

@@ -41,6 +41,7 @@ PAPER: dict[str, Settings] = {
     "fairnas": {"epochs": 150, "data": {"batch_size": 256}},
     "ofa": {"epochs": 590, "data": {"batch_size": 64}, "supernet": {"dropout": 0.1}},  # on each of 32 GPUs
     "enas": {"epochs": 150, "data": {"batch_size": 160, "validation": 0.1}},
+    "enas": {},  # its spaces have the numbers
 }
 CELLS = ("darts", "nasbench201")
 HOME = {
@@ -55,6 +56,7 @@ HOME = {
     "attentive": ("mobile-small",),
     "ofa": ("ofa-mobilenetv3", "ofa-proxyless", "ofa-resnet50d"),
     "enas": ("enas-micro", "enas-macro"),
+    "enas": ("enas-micro", "enas-macro", "enas-rnn"),
 }
 
 # With the sizes that each space says, an eighth of the standard arithmetic; 20 epochs on 5,000 images: minutes a method on two cores.

@@ -25,6 +25,7 @@ SPACES = {  # name -> module:record
     "ofa-resnet50d": "supernet.spaces.ofa_resnet50d:OFA_RESNET50D",
     "unet": "supernet.spaces.unet:UNET",
     "enas-micro": "supernet.spaces.enas_micro:ENAS_MICRO",
+    "enas-rnn": "supernet.spaces.enas_recurrent:ENAS_RNN",
     "nasnet": "supernet.spaces.nasnet:NASNET",
     "enas-macro": "supernet.spaces.enas_macro:ENAS_MACRO",
 }

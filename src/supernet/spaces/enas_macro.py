@@ -45,7 +45,7 @@ PUBLISHED = {
     )
 }
 RECIPES: dict[str, Any] = {  # of the official scripts
-    "paper": {"epochs": 310, "data": {"batch_size": 128}},
+    "paper": {"epochs": 310, "data": {"batch_size": 128, "validation": 0.1}},
     "retrain": {"data": {"batch_size": 100}, "weights": {"lr": 0.05, "lr_min": 1e-3, "nesterov": True, "decay": 4e-4}},
     "short": {"supernet": {"channels": 8, "layers": 6}, "network": {"channels": 16}},
 }

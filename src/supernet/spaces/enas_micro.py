@@ -35,6 +35,7 @@ PUBLISHED = {  # scripts/cifar10_micro_final.sh
     )
 }
 RECIPES: dict[str, Any] = {  # of the official scripts
+    "paper": {"epochs": 150, "data": {"batch_size": 160, "validation": 0.1}},
     "retrain": {"data": {"batch_size": 144}, "weights": {"lr": 0.05, "lr_min": 1e-4, "nesterov": True, "decay": 4e-4}},
     "short": {"supernet": {"channels": 8, "cells": 3, "nodes": 3}, "network": {"channels": 16, "cells": 6}},
 }

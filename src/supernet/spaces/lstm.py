@@ -62,7 +62,7 @@ def network(
     """The language model with an LSTM, weights tied; arguments as of ``spaces.recurrent.network``."""
     check({"hidden": hidden}, {"cell_input_dropout": cell_input_dropout, "hidden_dropout": hidden_dropout})
     cell = LSTM(hidden, hidden, cell_input_dropout, hidden_dropout)
-    sizes = {"tokens": tokens, "embedding": hidden, "hidden": hidden}
+    sizes: dict[str, Any] = {"tokens": tokens, "embedding": hidden, "hidden": hidden}
     model = LanguageModel(cell, **sizes, tied=True, embedding_dropout=embedding_dropout, dropout=(input_dropout, output_dropout))
     cell.reset_parameters()
     return model

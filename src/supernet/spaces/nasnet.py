@@ -176,6 +176,5 @@ NASNET = Space(
     recognises=lambda text: headed(text) == NAME,
     plans=Plans(to_genotype, to_architecture, Genotype.ordered),
     published=PUBLISHED,
-    recipes={"short": {"supernet": {"channels": 8, "cells": 3, "nodes": 3}, "network": {"channels": 16, "cells": 6}}},
     unpriced="its networks are wired otherwise than its supernet, whose costs a search knows; set network.channels and network.cells",
 )

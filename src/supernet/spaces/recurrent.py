@@ -61,11 +61,11 @@ class NetworkSizes:
         """The size of an embedded word."""
         return self.hidden if self.embedding is None else self.embedding
 
-    def model(self, cell: nn.Module) -> LanguageModel:
-        """Embedding and decoder around a cell."""
+    def model(self, cell: nn.Module, bias: bool = True) -> LanguageModel:
+        """Embedding and decoder around a cell; ``bias``: of the decoder."""
         sizes: dict[str, Any] = {"tokens": self.tokens, "embedding": self.inputs, "hidden": self.hidden, "tied": self.tied}
         dropout = (self.input_dropout, self.output_dropout)
-        return LanguageModel(cell, **sizes, embedding_dropout=self.embedding_dropout, dropout=dropout)
+        return LanguageModel(cell, **sizes, embedding_dropout=self.embedding_dropout, dropout=dropout, bias=bias)
 
     def recurrence(self, nodes: int, concat: Sequence[int], norms: Sequence[nn.Module] = ()) -> Recurrence:
         """What a cell of ``nodes`` nodes computes with; ``concat``: those whose mean is the new hidden state."""

@@ -91,8 +91,7 @@ class Recurrence(nn.Module):
         inputs = variational(inputs, self.input_dropout, self.training)
         mask = keep_mask(hidden, self.hidden_dropout) if self.training and self.hidden_dropout else None
         by_input, by_hidden = torch.split(self.first.weight, [self.embedding, self.hidden], 1)
-        weights: list[Tensor] = [matrix.weight for matrix in self.matrices]  # type: ignore[misc]
-        edges = [[(group, torch.cat([weights[i - 1] for i in group.targets])) for group in groups] for groups in plan]
+        edges = [[(group, torch.cat(self.weights(source, group))) for group in groups] for source, groups in enumerate(plan)]
         outputs = []
         for x in F.linear(inputs, by_input):  # (B, 2 hidden): what does not wait for the hidden state is done for all steps at once
             masked = hidden if mask is None else hidden * mask
@@ -101,6 +100,10 @@ class Recurrence(nn.Module):
             hidden = self._nodes(state, mask, edges)
             outputs.append(hidden)
         return torch.stack(outputs), hidden
+
+    def weights(self, source: int, group: Group) -> list[Tensor]:
+        """The matrices of edges that leave ``source`` together: (2 hidden, hidden) each."""
+        return [self.matrices[i - 1].weight for i in group.targets]  # type: ignore[misc]
 
     def _nodes(self, state: Tensor, mask: Tensor | None, edges: Sequence[Sequence[tuple[Group, Tensor]]]) -> Tensor:
         """The new hidden state from state 0: each state is sent on to all the nodes that read it, as soon as it is known."""
@@ -162,7 +165,7 @@ class Reading(NamedTuple):
 class LanguageModel(nn.Module):
     """Embedding, recurrent cell, decoder: tokens (T, B), hidden state of the cell or None -> ``Reading``. It keeps no state of its own.
 
-    ``tied``: the decoder has the embedding's matrix (Inan et al. 2017, https://arxiv.org/abs/1611.01462).
+    ``tied``: the decoder has the embedding's matrix (Inan et al. 2017, https://arxiv.org/abs/1611.01462). ``bias``: of the decoder.
     ``embedding_dropout``: of whole words. ``dropout``: of the embedded inputs and of the outputs, one mask for all steps
     (Gal, Ghahramani 2016, https://arxiv.org/abs/1512.05287).
     """
@@ -177,17 +180,19 @@ class LanguageModel(nn.Module):
         tied: bool,
         embedding_dropout: float,
         dropout: tuple[float, float],
+        bias: bool = True,
     ):
         super().__init__()
         dropouts = {"embedding_dropout": embedding_dropout, "input_dropout": dropout[0], "output_dropout": dropout[1]}
         check({"tokens": tokens, "embedding": embedding, "hidden": hidden}, dropouts)
         if tied and embedding != hidden:
             raise InputError(f"tied weights need an embedding of the size of the hidden state: {embedding} and {hidden} differ")
-        self.encoder, self.cell, self.decoder = nn.Embedding(tokens, embedding), cell, nn.Linear(hidden, tokens)
+        self.encoder, self.cell, self.decoder = nn.Embedding(tokens, embedding), cell, nn.Linear(hidden, tokens, bias)
         self.embedding_dropout, self.dropout = embedding_dropout, dropout
         for p in self.parameters():
             nn.init.uniform_(p, -INITIAL, INITIAL)
-        nn.init.zeros_(self.decoder.bias)
+        if bias:
+            nn.init.zeros_(self.decoder.bias)
         if tied:
             self.decoder.weight = self.encoder.weight
 

@@ -14,7 +14,8 @@ from supernet.layers.base import Supernet
 from supernet.policies.cells import CellPolicy
 from supernet.policies.controller import Controller
 from supernet.policies.layers import LayerPolicy
-from supernet.settings.quantities import Amount, Count, Rate
+from supernet.policies.recurrent import RecurrentPolicy
+from supernet.settings.quantities import Amount, Betas, Count, Positive, Rate, Share
 from supernet.space import SearchSpace
 from supernet.strategies.base import SupernetStrategy
 from supernet.strategies.policy_search import PolicySearch
@@ -32,7 +33,7 @@ class ENAS(PolicySearch):
     @classmethod
     def on(cls, space: str | None) -> type[SupernetStrategy]:
         """That of the space, where the paper searches it."""
-        return {"enas-micro": MicroENAS, "enas-macro": MacroENAS}.get(space or "", cls)
+        return {"enas-micro": MicroENAS, "enas-macro": MacroENAS, "enas-rnn": RecurrentENAS}.get(space or "", cls)
 
 
 class MicroENAS(ENAS):
@@ -61,3 +62,29 @@ class MacroENAS(ENAS):
     ):
         own: dict[str, Any] = {"policy_steps": policy_steps, "samples": samples, "policy_lr": policy_lr, "penalty_weight": penalty_weight}
         super().__init__(supernet, task, **own, **settings)
+
+
+class RecurrentENAS(ENAS):
+    """ENAS in its recurrent space, by the numbers of https://github.com/google-research/google-research/tree/master/enas_lm."""
+
+    recipe: ClassVar[Mapping[str, Any]] = {"lr": 20.0, "lr_min": 20.0, "momentum": 0.0, "nesterov": False, "decay": 8e-7, "clip": 0.1}
+    trainer: ClassVar[Callable[..., Weights]] = Weights
+    policy_of: ClassVar[Callable[[SearchSpace], Controller]] = RecurrentPolicy
+
+    def __init__(
+        self,
+        supernet: Supernet,
+        task: Task,
+        *,
+        policy_steps: Count = 25,
+        policy_lr: Rate = 5e-5,
+        policy_betas: Betas = (0.9, 0.999),
+        policy_eps: Positive = 1e-8,
+        entropy: Amount = 1e-5,
+        remembered: Share = 0.999,
+        scale: Positive = 80.0,
+        **settings: Any,
+    ):
+        adam: dict[str, Any] = {"policy_lr": policy_lr, "policy_betas": policy_betas, "policy_eps": policy_eps}
+        own: dict[str, Any] = {"policy_steps": policy_steps, "entropy": entropy, "remembered": remembered, "scale": scale}
+        super().__init__(supernet, task, **adam, **own, **settings)
