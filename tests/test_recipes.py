@@ -32,8 +32,6 @@ def test_the_papers_recipe_is_accepted_and_has_its_length(method: str) -> None:
     chains = {"fbnet": 90, "proxyless": 160, "proxyless-rl": 160, "single-path": 8, "densenas": 150}
     chains |= {"spos": 120, "fairnas": 150, "ofa": 590, "enas": 150}
     assert settings.epochs == {"gdas": 250, "gdas-frc": 250, "p-darts": 75, **chains}.get(method, 50)
-    chains = {"fbnet": 90, "proxyless": 160, "proxyless-rl": 160, "single-path": 8, "densenas": 150, "spos": 120, "fairnas": 150}
-    assert settings.epochs == {"gdas": 250, "gdas-frc": 250, "p-darts": 75, "enas": 150, **chains}.get(method, 50)
     assert settings.data.limit is None and not settings.supernet.keys() - {"dropout"}
 
 

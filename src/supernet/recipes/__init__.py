@@ -40,7 +40,6 @@ PAPER: dict[str, Settings] = {
     },
     "fairnas": {"epochs": 150, "data": {"batch_size": 256}},
     "ofa": {"epochs": 590, "data": {"batch_size": 64}, "supernet": {"dropout": 0.1}},  # on each of 32 GPUs
-    "enas": {"epochs": 150, "data": {"batch_size": 160, "validation": 0.1}},
     "enas": {},  # its spaces have the numbers
 }
 CELLS = ("darts", "nasbench201")
@@ -55,7 +54,6 @@ HOME = {
     "bignas": ("mobile-small",),
     "attentive": ("mobile-small",),
     "ofa": ("ofa-mobilenetv3", "ofa-proxyless", "ofa-resnet50d"),
-    "enas": ("enas-micro", "enas-macro"),
     "enas": ("enas-micro", "enas-macro", "enas-rnn"),
 }
 
