@@ -24,8 +24,9 @@ FLAGS = {  # what scripts of users rely on
     "search": {
         *(MACHINE | DATA | PLANNED | {"METHOD", "--space", "--table", "--out", "--resume", "--recipe", "--epochs", "--steps", "--trials"}),
         *("--estimator", "--searcher", "--baseline", "--max-params", "--max-macs", "--max-latency", "--latency-table", "--judge"),
+        "--objective",
     },
-    "retrain": MACHINE | DATA | PLANNED | {"ARCHITECTURE", "--out", "--resume", "--epochs", "--auxiliary"},
+    "retrain": MACHINE | DATA | PLANNED | {"ARCHITECTURE", "--out", "--resume", "--epochs", "--auxiliary", "--from"},
     "evaluate": {"RUN", "--data", "--split", "--batch-size", "--device", "--json"},
     "describe": {
         *(
@@ -51,6 +52,10 @@ FLAGS = {  # what scripts of users rely on
     "profile": {
         *(PLANNED | MACHINE | {"--space", "--out", "--backend", "--batch-size", "--channels", "--cells", "--stem", "--input", "--classes"}),
         *("--emit", "--collect"),
+    },
+    "rank": {"RUN", "--table", "--runs", "--samples", "--seed", "--device", "--json"},
+    "specialise": {
+        *("RUN", "--out", "--max-latency", "--max-macs", "--max-params", "--latency-table", "--searcher", "--trials", "--device", "--json"),
     },
     "list": {"WHAT", "--cite", "--json"},
 }

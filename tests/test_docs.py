@@ -9,6 +9,7 @@ import runpy
 import shlex
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -112,8 +113,9 @@ def test_every_command_and_setting_of_a_page_exists(page: Path, monkeypatch: pyt
     from supernet.plan import profile as planned_profile
     from supernet.plan import retrain as planned_retrain
     from supernet.plan import search as planned_search
+    from supernet.plan import specialise as planned_bounds
     from supernet.report import page as report
-    from supernet.workflow import comparing, delivery, profiling, retraining, searching
+    from supernet.workflow import comparing, delivery, profiling, ranking, retraining, searching, specialising, trained
 
     def check_search(settings: Search) -> mock.Mock:
         chosen.choose(settings)
@@ -133,6 +135,11 @@ def test_every_command_and_setting_of_a_page_exists(page: Path, monkeypatch: pyt
     monkeypatch.setattr(planned_compare, "plan_compare", lambda *given: None)
     for module, name in ((profiling, "profile_run"), (searching, "search_run"), (retraining, "retrain_run"), (comparing, "compare_run")):
         monkeypatch.setattr(module, name, lambda *given: {})
+    monkeypatch.setattr(planned_bounds, "wanted", lambda *given: [])
+    monkeypatch.setattr(trained, "trained_run", lambda *given: nullcontext(mock.Mock()))
+    monkeypatch.setattr(ranking, "rank_run", lambda *given: {})
+    monkeypatch.setattr(ranking, "stand_alone", lambda *given: ([], "validation"))
+    monkeypatch.setattr(specialising, "specialise_run", lambda *given: [])
     monkeypatch.setattr("supernet.run.check_folder", lambda *given: {})
     for name in ("load", "evaluate_run", "export_run", "draw_design"):
         monkeypatch.setattr(delivery, name, lambda *given: {})
@@ -148,7 +155,7 @@ def test_every_command_and_setting_of_a_page_exists(page: Path, monkeypatch: pyt
             if word.startswith("runs/"):
                 folder = Path(word).parent if word.endswith("config.yaml") else Path(word)
                 folder.mkdir(parents=True, exist_ok=True)
-                (folder / "config.yaml").write_text("command: search\nspace: darts\n")
+                (folder / "config.yaml").write_text("command: search\nmethod: darts\nspace: darts\n")
                 (folder / "architecture.json").write_text(json.dumps(STORED))
         assert run(words, monkeypatch) == exits, f"supernet {shlex.join(words)}"
 

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -151,12 +152,17 @@ def load(strategy: Strategy, data: Data, state: dict[str, Any], epochs: int, ste
     for name, now in (("epochs", epochs), ("steps", steps)):
         if state.get(name, now) != now:
             raise InputError(f"{run.folder} was begun with {name} {state[name]}, not {now}: resume with the same, or use another folder")
+    load_strategy(strategy, state, run.folder)
+    data.load_state_dict(state["data"])
+
+
+def load_strategy(strategy: Strategy, state: dict[str, Any], folder: Path) -> None:
+    """Put a strategy where the checkpoint of ``folder`` found it; raises ``InputError`` where that is of another training."""
     try:
         strategy.load_state_dict(state["strategy"])
     except (KeyError, IndexError, RuntimeError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"the checkpoint of {run.folder} is of another network or method ({reason}): resume with the same") from error
-    data.load_state_dict(state["data"])
+        raise InputError(f"the checkpoint of {folder} is of another network or method ({reason}): resume with the same") from error
 
 
 def said(line: dict[str, Any]) -> str:

@@ -1,11 +1,12 @@
 import math
 from itertools import product
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supernet.costs.objective import Objective, dominates, pareto_front
+from supernet.costs.objective import Objective, covered, dominates, hypervolume, pareto_front
 from supernet.errors import InputError
 
 
@@ -61,3 +62,20 @@ def test_domination_is_a_strict_order():
         assert not (dominates(a, b) and dominates(b, a))
     with pytest.raises(ValueError):
         dominates((1, 2), (1, 2, 3))
+
+
+def test_hypervolume_is_the_volume_of_the_union_of_boxes():
+    assert hypervolume([(1.0, 3.0), (2.0, 2.0), (3.0, 1.0)], (0.0, 0.0)) == 6.0
+    assert hypervolume([(1.0, 1.0), (1.0, 1.0), (0.5, 0.5), (-1.0, 9.0)], (0.0, 0.0)) == 1.0
+    assert hypervolume([], (0.0,)) == 0.0 and hypervolume([(2.0,), (3.0,)], (1.0,)) == 2.0
+    draw = Random(0)
+    points = [tuple(draw.randrange(1, 8) for _ in range(3)) for _ in range(12)]
+    cube = product(range(8), repeat=3)
+    cells = sum(any(all(x > c for x, c in zip(p, cell, strict=True)) for p in points) for cell in cube)
+    assert hypervolume(points, (0, 0, 0)) == cells
+
+
+def test_what_the_front_covers_is_a_share_of_what_is_between_the_worst_and_the_best():
+    assert covered([(0.0, 0.0), (10.0, 0.1)]) == 1.0
+    assert covered([(0.0, 0.0), (5.0, 1.0), (10.0, 0.5)]) == pytest.approx(0.75)
+    assert covered([(1.0, 2.0), (1.0, 3.0)]) is None and covered([]) is None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from supernet.commands import compare, describe, draw, evaluate, export, list, profile, report, retrain, search
+from supernet.commands import compare, describe, draw, evaluate, export, list, profile, rank, report, retrain, search, specialise
 from supernet.commands.command import Command
 
 COMMANDS: dict[str, Command] = {
@@ -15,5 +15,7 @@ COMMANDS: dict[str, Command] = {
     "report": report.COMMAND,
     "compare": compare.COMMAND,
     "profile": profile.COMMAND,
+    "rank": rank.COMMAND,
+    "specialise": specialise.COMMAND,
     "list": list.COMMAND,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from keyword import iskeyword
 from typing import Annotated, Any
 
 import typer
@@ -68,8 +69,9 @@ def flag_of(setting: Setting) -> Flag:
 
 
 def parameter_of(setting: Setting) -> str:
-    """What a flag is called in Python: batch_size of --batch-size, run of what is given by its place."""
-    return flag_of(setting).name.lstrip("-").replace("-", "_") or setting.name
+    """What a flag is called in Python: batch_size of --batch-size, from_ of --from, run of what is given by its place."""
+    name = flag_of(setting).name.lstrip("-").replace("-", "_") or setting.name
+    return f"{name}_" if iskeyword(name) else name
 
 
 def annotation_of(setting: Setting) -> Any:

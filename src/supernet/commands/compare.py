@@ -51,7 +51,7 @@ COMMAND = Command(
     Compare,
     without=(
         *("method", "epochs", "steps", "seed"),  # which the comparison decides
-        *("searcher.name", "estimator.name", "baseline.name", "judge.file"),
+        *("searcher.name", "estimator.name", "baseline.name", "judge.file", "objective"),
         *("limits.latency_table", "limits.latency", "limits.macs", "limits.params"),
     ),
     holds=holds,

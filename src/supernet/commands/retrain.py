@@ -12,7 +12,7 @@ from supernet.settings.commands import Retrain
 
 
 def run(call: Resumable) -> dict[str, Any]:
-    """Train the evaluation network of an architecture from nothing."""
+    """Train the evaluation network of an architecture, from nothing or from shared weights."""
     from supernet.plan.retrain import plan_retrain
     from supernet.workflow.retraining import retrain_run
 

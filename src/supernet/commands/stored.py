@@ -27,3 +27,16 @@ def recipe_in(folder: Path) -> tuple[Recipe, int]:
         return recipe_of(settings, space(design(str(folder)).space)), settings.seed
     except InputError as error:
         raise InputError(f"{folder / 'config.yaml'}: {error}") from error
+
+
+def search_in(folder: Path, device: str | None = None) -> Search:
+    """The settings of a search, without what only watched it or began it; ``device``: another one. Raises ``InputError``."""
+    from supernet.run import read_config
+
+    stored = {k: v for k, v in read_config(folder).items() if k not in (RESOLVED, "judge", "baseline", "initial")}
+    if stored.get("command") != "search":
+        raise InputError(f"{folder} is not a search: give the folder of a search that trained a supernet")
+    try:
+        return checked(Search, {**stored, **({"device": device} if device else {})})
+    except InputError as error:
+        raise InputError(f"{folder / 'config.yaml'}: {error}") from error

@@ -74,3 +74,31 @@ def pareto_front(points: Iterable[Sequence[float]]) -> list[int]:
         if not any(dominates(listed[j], listed[i]) for j in front):
             front.append(i)
     return sorted(front)
+
+
+def hypervolume(points: Iterable[Sequence[float]], reference: Sequence[float]) -> float:
+    """The volume that ``points`` dominate above ``reference``; all coordinates are to be maximised.
+
+    Slice by slice along the last coordinate: Zitzler, Thiele 1998, https://doi.org/10.1007/BFb0056872
+    """
+    able = [tuple(point) for point in points if all(x > r for x, r in zip(point, reference, strict=True))]
+    if not able:
+        return 0.0
+    *rest, floor = reference
+    if not rest:
+        return max(x for (x,) in able) - floor
+    levels = sorted({point[-1] for point in able}, reverse=True)
+    slices = zip(levels, [*levels[1:], floor], strict=True)
+    return sum((top - bottom) * hypervolume([p[:-1] for p in able if p[-1] >= top], rest) for top, bottom in slices)
+
+
+def covered(scores: Sequence[Sequence[float]]) -> float | None:
+    """The share that the front of ``scores`` dominates of the box between the worst and the best of each goal.
+
+    1 where one score is the best in all goals. None where some goal has one value throughout.
+    """
+    lows, highs = ([end(column) for column in zip(*scores, strict=True)] for end in (min, max))
+    if not scores or any(low == high for low, high in zip(lows, highs, strict=True)):
+        return None
+    scaled = [[(x - low) / (high - low) for x, low, high in zip(score, lows, highs, strict=True)] for score in scores]
+    return hypervolume([scaled[i] for i in pareto_front(scaled)], [0.0] * len(lows))

@@ -57,8 +57,8 @@ class SharedWeights:
 
     @property
     def of(self) -> str:
-        """What the scores are of: a digest of the supernet's weights, of the calibration and of the beginning of the stream."""
+        """What the scores are of: a digest of the weights, of the calibration, of the beginning of the stream and of the metrics' names."""
         batches = [*self.calibration, next(self.task.data.each(self.stream))]
         data = {str(i): x for i, x in enumerate(x for batch in batches for x in tensors(batch))}
-        lengths = f"{len(self.calibration)} {self.task.data.lengths()[self.stream]}"
+        lengths = f"{len(self.calibration)} {self.task.data.lengths()[self.stream]} {' '.join(self.task.metrics)}"
         return sha256(f"{checksum(self.supernet.state_dict())} {checksum(data)} {lengths}".encode()).hexdigest()[:16]

@@ -90,6 +90,45 @@ class KeptScore(Entry):
     beginnings: list[tuple[Count, Finite | None]]
 
 
+class OnFront(Entry):
+    """A network of front.json."""
+
+    choices: dict[str, Option | list[Option]]
+    genotype: str | None = None
+    scores: dict[str, Finite | None]
+    costs: dict[str, Finite | None] = {}
+
+
+class Front(Entry):
+    """front.json: the networks that no other beats in all goals, and the share of what is possible that they dominate."""
+
+    goals: dict[str, list[str]]
+    hypervolume: Finite | None = None
+    front: list[OnFront]
+
+
+class Point(Entry):
+    """An architecture of ranking.json: what it scores by shared weights, and what is known of it."""
+
+    architecture: dict[str, Option | list[Option]]
+    shared: Finite
+    known: Finite
+
+
+class Ranked(Entry):
+    """ranking.json."""
+
+    kendall: Finite | None
+    interval: tuple[Finite, Finite] | None
+    spearman: Finite | None
+    regret: dict[str, Finite]
+    samples: int
+    by_examples: dict[str, Finite | None]
+    against: str
+    metric: str
+    points: list[Point]
+
+
 def architecture_of(text: str, path: Path) -> dict[str, Any]:
     """The content of an architecture.json, checked; raises ``InputError``."""
     content = json_of(text, str(path))
@@ -122,6 +161,20 @@ def result_of(text: str, where: str) -> dict[str, Any]:
     """A line of results.jsonl, checked; raises ``InputError`` that begins with ``where``."""
     content: dict[str, Any] = json_of(text, where)
     typed(Result, content, where)
+    return content
+
+
+def read_front(path: Path) -> dict[str, Any]:
+    """The content of a front.json, checked; raises ``InputError``."""
+    content: dict[str, Any] = read_json(path)
+    typed(Front, content, str(path))
+    return content
+
+
+def read_ranking(path: Path) -> dict[str, Any]:
+    """The content of a ranking.json, checked; raises ``InputError``."""
+    content: dict[str, Any] = read_json(path)
+    typed(Ranked, content, str(path))
     return content
 
 

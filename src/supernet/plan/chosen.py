@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from supernet.costs.latency.published import kind_of
 from supernet.errors import InputError, unknown
 from supernet.layers.base import Supernet
 from supernet.plan.bounds import bounds_of
+from supernet.plan.goals import priced_by
 from supernet.plan.recipe import Recipe, recipe_of
 from supernet.plan.scoring import Asking, Scored, check_trains, scored_by
 from supernet.plan.supernets import sizes_of, sketch
@@ -62,8 +64,9 @@ def choose(settings: Search) -> Chosen:
     asking = Asking(settings.searcher.name if method else name, dict(settings.searcher.model_extra or {}), settings.seed, settings.trials)
     accepted(asking.name, searcher_class(asking.name), asking.settings, fixed=NOT_FOR_USERS["searcher"])
     space.network.accepted(settings.network)
-    priced = bool(bounds_of(settings.limits) or settings.price.cost)
-    check_limits(settings.limits, settings.price, space, kind_for(space.name, settings.task), priced)
+    goals = priced_by(settings.objective)
+    priced = bool(bounds_of(settings.limits) or settings.price.cost or goals)
+    check_limits(settings.limits, settings.price, space, kind_for(space.name, settings.task), priced, goals)
     scored = scored_by(settings.estimator.name, "supernet" if method else "table" if settings.table.file else "data", name)
     lengths = {"steps": settings.steps, "seconds": settings.seconds, "weights": settings.weights}
     check_trains(scored, {**lengths, "estimator.epochs": settings.estimator.epochs != 1})
@@ -73,6 +76,8 @@ def choose(settings: Search) -> Chosen:
     if settings.judge.file and method is None:
         raise InputError(f"--judge scores a supernet while it trains, and {name} trains none; to search on a table give --table")
     decides = method is not None and method.decides
+    if decides and settings.objective:
+        raise InputError(f"{name} decides by itself: --objective is for searchers, alone or after a method such as one-shot")
     judge = judge_of(settings.judge, name, decides, supernet.space, settings.seed)
     recipe = recipe_of(settings, space)
     strategy = {**recipe.strategy, **settings.strategy} if decides else settings.strategy
@@ -90,12 +95,14 @@ def method_of(name: str, space: Space, strategy: Settings, weights: Settings, ta
     return method
 
 
-def check_limits(limits: Bounds, price: PriceSettings, space: Space, kind: type[Kind], priced: bool) -> None:
-    """Refuse bounds and prices that choose nothing, and a latency bound without latencies."""
+def check_limits(
+    limits: Bounds, price: PriceSettings, space: Space, kind: type[Kind], priced: bool, goals: Collection[str] = ()
+) -> None:
+    """Refuse bounds and prices that choose nothing, and a bound on latency, or ``goals`` of it, without latencies."""
     file, unpriced = limits.latency_table, space.unpriced or kind.unpriced
     if unpriced and priced:
         raise InputError(f"limits choose nothing in {space.name}: {unpriced}")
-    if bounds_of(limits).keys() & {"latency", "energy"} and file is None:
+    if {*bounds_of(limits), *goals} & {"latency", "energy"} and file is None:
         make = f"supernet profile --space {space.name} --out latency.json"
         raise InputError(f"a bound on latency needs latencies: give --latency-table FILE, which {make} writes")
     if file is not None and kind_of(Path(file)) is None:

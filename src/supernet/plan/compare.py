@@ -111,6 +111,8 @@ def search_of(settings: Compare, name: str, unit: str, amount: int) -> Search:
 
 def check_compare(settings: Compare, wanted: list[str], unit: str, budget: str, seeds: int) -> None:
     """Refuse what does not go together, beyond what each search refuses."""
+    if settings.objective:
+        raise InputError("objective would have no effect: methods are compared by one score, what the task is judged by")
     if settings.space is None:
         raise InputError("no search space: give --space (supernet list spaces)")
     for name in wanted:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from supernet.errors import InputError
 from supernet.modules.sketch import fitting
+from supernet.modules.weights import read
 from supernet.naming.design import Design
 from supernet.naming.lookup import design
 from supernet.ops import AuxiliaryHead, DropPath
@@ -30,6 +32,7 @@ from supernet.tasks.kind import Kind
 class RetrainPlan:
     """A training of the network of ``there`` with ``sizes`` on ``task``, from the weights in the file ``initial`` or from nothing.
 
+    ``shared``: the file of the supernet's weights that it starts from instead.
     ``training``: settings of what trains it. ``beside``: whether what the task has to stand beside it is trained too.
     ``found_by``, ``source``: what is said of where the architecture and the data are from. ``config``: what config.yaml of its run holds,
     every setting with its value.
@@ -44,6 +47,7 @@ class RetrainPlan:
     seed: int
     device: str
     initial: str | None
+    shared: Path | None
     beside: bool
     found_by: Mapping[str, Any]
     source: str
@@ -80,6 +84,7 @@ def plan_retrain(settings: Retrain) -> RetrainPlan:
     sizes = {**there.settings, **task.sizes, **settings.network}
     network = fitting(f"a network of {space.name}", partial(there.network, sizes))
     check_acting(network, settings.retrain)
+    shared = shared_weights(there, settings, network) if settings.start == "shared" else None
     if settings.initial:
         check_initial(network, settings.initial)
     training = {"weights": partial(Weights, **{"lr_min": 0.0, **recipe.weights}), **settings.retrain}
@@ -104,11 +109,29 @@ def plan_retrain(settings: Retrain) -> RetrainPlan:
         seed=settings.seed,
         device=settings.device,
         initial=settings.initial,
+        shared=shared,
         beside=settings.beside,
         found_by=there.stored.get("found_by", {"architecture": settings.architecture}),
         source=recipe.data["source"],
         config=config_of(settings, own, values),
     )
+
+
+def shared_weights(there: Design, settings: Retrain, network: nn.Module) -> Path:
+    """The file with the weights of a search's supernet, where they are of ``network``; raises ``InputError`` where they are not."""
+    if settings.initial:
+        raise InputError("--from shared and initial are both weights to start from: give one of them")
+    if there.folder is None or "supernet" not in there.stored:
+        raise InputError("--from shared starts from the weights of a supernet: give the run of a search that trained one")
+    other = f"--from shared: the supernet of {there.folder} has other networks than a retraining trains"
+    if not space_named(there.space).one_build:
+        raise InputError(f"{other}, as in the papers of {there.space}: leave --from out, to train from nothing")
+    path = there.folder / "weights.safetensors"
+    given, own = read(path)[0], network.state_dict()
+    unlike = next((name for name in (*own, *given) if name not in own or name not in given or own[name].shape != given[name].shape), None)
+    if unlike:
+        raise InputError(f"{other} ({unlike} differs): give it the sizes of the search, or leave --from out")
+    return path
 
 
 def check_acting(network: nn.Module, given: Settings) -> None:

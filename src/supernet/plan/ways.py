@@ -9,6 +9,7 @@ from supernet.costs.limits import Limits
 from supernet.estimators import ESTIMATORS
 from supernet.plan.bounds import Bounded
 from supernet.plan.chosen import Chosen
+from supernet.plan.goals import goals_of, priced_by
 from supernet.plan.scoring import OnDataOf, table_of
 from supernet.plan.supernets import Trained, build_supernet
 from supernet.plan.watching import Watching
@@ -39,6 +40,7 @@ def over_supernet(settings: Search, chosen: Chosen, trained: Trained, scorer: On
         save_every=settings.save_every,
         seed=settings.seed,
         watch=watching.over,
+        objective=None if trained.method.decides else goals_of(settings.objective, chosen.scored, trained.task),
         limits=limits,
         feasible=limits.check() if limits else None,
         baseline=baseline if settings.baseline.name else None,
@@ -55,7 +57,7 @@ def on_data(settings: Search, chosen: Chosen, scorer: OnDataOf, space: SearchSpa
         searcher=chosen.asking.on(space, limits.check() if limits else None),
         estimate=lambda steps: score(epochs=settings.estimator.epochs, steps=steps),
         train=lambda: scorer.by(ESTIMATORS["scratch"], epochs=1),
-        objective=replace(chosen.scored.goal(scorer.task), limits=limits.aims if limits else {}),
+        objective=replace(goals_of(settings.objective, chosen.scored, scorer.task), limits=limits.aims if limits else {}),
         length=length_of(settings),
         trials=settings.trials,
         seed=settings.seed,
@@ -68,13 +70,13 @@ def on_table(settings: Search, chosen: Chosen, bounded: Bounded) -> OnTable:
     space = chosen.supernet.space
     table = table_of(settings.table, space)
     counted = {name: most for name, most in bounded.bounds.items() if name in COUNTED}
-    limits = bounded.limits if bounded.bounds.keys() - counted.keys() else None
+    limits = bounded.limits if {*bounded.bounds, *priced_by(settings.objective)} - {*COUNTED} else None
     feasible, kept = limits.check() if limits else None, table.check(counted)
     return OnTable(
         space,
         table,
         searcher=chosen.asking.on(space, feasible if limits else kept),
-        objective=replace(chosen.scored.goal(None), limits=limits.aims if limits else bounded.bounds),
+        objective=replace(goals_of(settings.objective, chosen.scored, None), limits=limits.aims if limits else bounded.bounds),
         trials=settings.trials,
         limits=limits,
     )

@@ -11,10 +11,12 @@ from markupsafe import Markup
 
 from supernet.errors import RunError
 from supernet.files.whole import write_whole
-from supernet.report import alarm_sections, cost_sections, search_sections, sections
+from supernet.metrics import Score
+from supernet.report import alarm_sections, cost_sections, front_sections, ranking_sections, search_sections, sections
 from supernet.report.comparison import comparison_sections
 from supernet.report.record import Options, read_lines, read_record
 from supernet.report.sections import Section
+from supernet.report.specialised import specialised_sections
 
 
 def write_report(run_folder: Path, options: Options | None = None) -> Path:
@@ -36,7 +38,9 @@ def write_report(run_folder: Path, options: Options | None = None) -> Path:
         search_sections.mixtures(record, options or {}),
         alarm_sections.alarm(record),
         alarm_sections.judge(record),
+        ranking_sections.ranking(record),
         search_sections.trials(record),
+        front_sections.front(record),
         cost_sections.against_cost(record),
         search_sections.against_random(record),
         sections.settings(record),
@@ -52,6 +56,11 @@ def write_comparison(result: Mapping[str, Any], folder: Path) -> Path:
     """
     title, parts = comparison_sections(result, read_lines(folder / "results.jsonl"))
     return _write(folder, title, parts)
+
+
+def write_specialised(entries: Sequence[Mapping[str, Any]], run: str, metric: Score, folder: Path) -> Path:
+    """Write ``report.html`` of networks for several bounds into ``folder``; ``entries``: the document of ``supernet specialise``."""
+    return _write(folder, f"Networks of the supernet of {run}", specialised_sections(entries, metric))
 
 
 def _write(folder: Path, title: str, parts: Sequence[Section]) -> Path:

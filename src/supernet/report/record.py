@@ -12,6 +12,7 @@ from typing import Any
 
 from supernet.errors import InputError
 from supernet.files.readers import read_json, read_text, read_yaml
+from supernet.files.records import read_front, read_ranking
 from supernet.genotype import OPERATIONS
 from supernet.metrics import EARLIER, Score
 
@@ -27,7 +28,10 @@ KINDS: dict[str, tuple[Any, str]] = {  # what parts of a line must be, where the
 
 @dataclass(frozen=True)
 class Record:
-    """``epochs`` and ``trials`` are the lines of the history; ``found`` is architecture.json, empty where the run is not finished."""
+    """``epochs`` and ``trials`` are the lines of the history; ``found`` is architecture.json, empty where the run is not finished.
+
+    ``front``, ``ranking``: front.json and ranking.json, empty where there are none.
+    """
 
     folder: Path
     config: dict[str, Any] = field(default_factory=dict)
@@ -35,6 +39,8 @@ class Record:
     trials: list[Line] = field(default_factory=list)
     found: dict[str, Any] = field(default_factory=dict)
     baseline: Record | None = None
+    front: dict[str, Any] = field(default_factory=dict)
+    ranking: dict[str, Any] = field(default_factory=dict)
 
     def named(self, setting: str) -> str:
         """A setting that is a name, or a group of settings with a name, source or file; empty where it is not known."""
@@ -89,6 +95,8 @@ def read_record(folder: Path) -> Record:
         list(trials.values()),
         _found(folder / "architecture.json"),
         read_record(below) if (below / "config.yaml").is_file() or (below / "history.jsonl").is_file() else None,
+        read_front(folder / "front.json") if (folder / "front.json").is_file() else {},
+        read_ranking(folder / "ranking.json") if (folder / "ranking.json").is_file() else {},
     )
 
 

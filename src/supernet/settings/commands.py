@@ -58,6 +58,10 @@ class Search(Machine):
     initial: Text | None = Field(default=None, description="a safetensors file that the supernet starts from, where names and shapes fit")
     searcher: SearcherSettings = SearcherSettings()
     trials: Annotated[Count, Flag("--trials")] = Field(default=200, description="architectures that a searcher tries, as whole estimates")
+    objective: Annotated[Text | None, Flag("--objective")] = Field(
+        default=None,
+        description="what a searcher is after, by names with commas, such as accuracy,macs; none: what the task is judged by",
+    )
     estimator: Estimator = Estimator()
     limits: Bounds = Bounds()
     price: PriceSettings = PriceSettings()
@@ -85,6 +89,9 @@ class Retrain(Machine):
     beside: bool = Field(default=True, description="train what stands beside too: of text, an LSTM as large")
     weights: Open = Field(default={}, description="of the training of the weights")
     initial: Text | None = Field(default=None, description="a safetensors file that the network starts from, where names and shapes fit")
+    start: Annotated[Literal["nothing", "shared"], Flag("--from")] = Field(
+        default="nothing", description="what training starts from: nothing, or the shared weights of the run where they are of this network"
+    )
 
 
 class Final(Section):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from supernet.costs.limits import Limits
+from supernet.costs.objective import Objective
 from supernet.decided import Verdict, by_difference
 from supernet.estimators.scratch import FromScratch
 from supernet.layers.base import Supernet
@@ -37,6 +38,7 @@ class OverSupernet:
 
     ``build``: makes the supernet, which was seeded; ``sizes``: what it is built with. ``strategy``: the method on a supernet; prices adapt,
     so each call makes one of its own. ``searcher``: what tries architectures where the method has no opinion. ``watch``: what looks on.
+    ``objective``: what that is after; None: the method has an opinion.
     ``limits``: where anything is bound or priced; ``feasible``: an architecture that keeps them, where one is known.
     """
 
@@ -51,6 +53,7 @@ class OverSupernet:
     save_every: float
     seed: int
     watch: Callable[[Run, Supernet], Watch]
+    objective: Objective | None = None
     limits: Limits | None = None
     feasible: Architecture | None = None
     baseline: Baseline | None = None
@@ -73,6 +76,7 @@ class OverSupernet:
             out=run,
             searcher=self.searcher(supernet.space),
             trials=self.trials,
+            objective=self.objective,
             limits=self.limits,
             calibration=self.calibration,
             save_every=self.save_every,

@@ -19,6 +19,7 @@ from supernet.search import Found
 from supernet.searchers.state import plain
 from supernet.settings.given import Settings, json_ready
 from supernet.train import peak_memory
+from supernet.workflow.fronts import write_front
 from supernet.workflow.measuring import exported, holds_weights, measured_latency, milliseconds_by_part
 
 
@@ -73,6 +74,7 @@ def finish(plan: SearchPlan, run: Run, found: Found, seconds: float) -> dict[str
     if found.baseline:
         result["baseline"] = finish_baseline(plan, run, found.baseline)
     result |= {"exported": written} if written else {}
+    result |= write_front(plan, run, found)
     took = {"seconds": seconds, "peak_memory_mb": peak_memory(plan.device)}
     return {**result, "out": str(run.folder), "measured": {**took, **measured}}
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import time
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
+from supernet.derive import recalibrate
 from supernet.files.records import FORMAT
 from supernet.metrics import finite
+from supernet.modules.weights import fill
 from supernet.naming.design import Design
 from supernet.plan.retrain import RetrainPlan
 from supernet.randomness import seed_everything
@@ -20,6 +24,9 @@ from supernet.searchers.state import plain
 from supernet.settings.given import Settings, json_ready
 from supernet.tasks.kind import Companion, Kind
 from supernet.train import fit, peak_memory
+
+PARTS = ("validation", "test")
+CALIBRATION = 20  # batches for the batch norms of shared weights, as a search takes by default
 
 
 def retrain_run(plan: RetrainPlan, out: Path, resume: bool = False) -> dict[str, Any]:
@@ -36,14 +43,18 @@ def retrain_run(plan: RetrainPlan, out: Path, resume: bool = False) -> dict[str,
         model = there.network(sizes)
         if plan.initial:
             warm_start(model, plan.initial)
-        scores = train_network(plan, task.place(model), run)
+        if plan.shared:
+            fill(model, plan.shared)
+        model = task.place(model)
+        before = untrained(task, model) if plan.shared else {}
+        scores = train_network(plan, model, run)
         described = there.describe(sizes)
         beside: dict[str, dict[str, Any]] = {}
         for companion in task.beside(described) if plan.beside else ():
             task.forget(start)
             beside[companion.name] = train_beside(plan, companion, run)
         costs = {k: described[k] for k in ("params", "macs")}
-        said = by_split(task, scores)
+        said = by_split(task, scores) | {f"shared_{k}": v for k, v in by_split(task, before).items() if k not in PARTS}
         for name, other in beside.items():
             main = {f"{part}_{task.judged.name}" for part in ("validation", "test")}
             said |= {f"{name.upper()}_{k}": v for k, v in by_split(task, other).items() if k in main}
@@ -66,7 +77,14 @@ def retrain_run(plan: RetrainPlan, out: Path, resume: bool = False) -> dict[str,
         write_report(run.folder)
     measured = {"seconds": time.monotonic() - began, "peak_memory_mb": peak_memory(plan.device)}
     found = {k: stored[k] for k in ("choices", "genotype")} | {k: described[k] for k in ("params", "macs")}
-    return {**found, **scores, **beside, "out": str(out), "measured": measured}
+    shared = {"shared": before} if before else {}
+    return {**found, **scores, **shared, **beside, "out": str(out), "measured": measured}
+
+
+def untrained(task: Kind, model: nn.Module) -> dict[str, dict[str, float]]:
+    """The metrics by split of a network before its training, its batch norms recalibrated on training batches."""
+    recalibrate(model, partial(task.predict, model), islice(task.data.calibrating("train"), CALIBRATION))
+    return {part: finite(task.evaluate(model, part)) for part in PARTS if task.data.has(part)}
 
 
 def train_beside(plan: RetrainPlan, companion: Companion, run: Run) -> dict[str, Any]:
@@ -106,7 +124,7 @@ def kept_bounds(there: Design, settings: Settings) -> dict[str, Any]:
 def by_split(task: Kind, scores: dict[str, Any]) -> dict[str, Any]:
     """Metrics by split as one level of names, the main one also by that of its split alone."""
     found: dict[str, Any] = {}
-    for part in ("validation", "test"):
+    for part in PARTS:
         if part in scores:
             found |= {part: task.main(scores[part]), **{f"{part}_{name}": value for name, value in scores[part].items()}}
     return found

@@ -1,0 +1,62 @@
+"""The report of networks for several bounds out of one supernet: each bound, its network, and the front that they make."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from supernet.metrics import Score
+from supernet.report.chart import Series, chart
+from supernet.report.cost_sections import COSTS, amount
+from supernet.report.sections import Pictures, Section, Table
+from supernet.report.values import architecture_text, scale, score, spoken, titled
+
+
+def specialised_sections(entries: Sequence[Mapping[str, Any]], metric: Score) -> list[Section]:
+    """``entries``: the document of ``supernet specialise``; ``metric``: what networks score."""
+    bound = dict.fromkeys(name for entry in entries for name in entry["bound"] if name in COSTS)
+    scored = [entry for entry in entries if entry["validation"] is not None]
+    times, devices = scale(metric, [entry["validation"] for entry in scored]), dict.fromkeys(map(device, entries))
+    svgs = []
+    for name in bound:
+        series = [_series(name, table, [entry for entry in scored if device(entry) == table], times) for table in devices]
+        series = [each for each in series if each.points]
+        unit = f" ({COSTS[name][1]})" if COSTS[name][1] else ""
+        svgs += [chart(series, titled(metric, times), f"{COSTS[name][0]}{unit}")] if series else []
+    shown = [name for name in COSTS if any(cost_of(entry, name) is not None for entry in entries)]
+    rows = []
+    for entry in entries:
+        costs = [amount(name, value) if (value := cost_of(entry, name)) is not None else "" for name in shown]
+        result = "" if entry["validation"] is None else score(metric, entry["validation"])
+        rows.append([said(entry), "yes" if entry["holds"] else "no", network(entry), result, *costs])
+    header = ["Bound", "Holds", "Network", spoken(metric.name), *(spoken(COSTS[name][0]) for name in shown)]
+    words = ["They were not trained any further. Scores are of the networks as they are delivered, on validation data."]
+    return [Section("Networks", words, pictures=[Pictures(svgs)] if svgs else [], tables=[Table(header, rows, 3)])]
+
+
+def _series(cost: str, table: str, entries: Sequence[Mapping[str, Any]], times: float) -> Series:
+    """The networks of one device over a cost."""
+    priced = [(value, entry) for entry in entries if (value := cost_of(entry, cost)) is not None]
+    points = sorted((value / COSTS[cost][2], entry["validation"] * times, said(entry)) for value, entry in priced)
+    return Series(table or "network", [(x, y) for x, y, _ in points], "front", [note for _, _, note in points])
+
+
+def device(entry: Mapping[str, Any]) -> str:
+    """The table of latencies that a network's bound is by; empty where there is none."""
+    return str(entry["bound"].get("latency_table", ""))
+
+
+def cost_of(entry: Mapping[str, Any], name: str) -> float | None:
+    """What a network costs, by the name of the cost."""
+    return entry.get("latency_ms" if name == "latency" else name)
+
+
+def said(entry: Mapping[str, Any]) -> str:
+    """The bounds of a network in words."""
+    bounds = [f"{COSTS[name][0]} {amount(name, most)}" for name, most in entry["bound"].items() if name in COSTS]
+    return (", ".join(bounds) or "none") + (f" by {device(entry)}" if device(entry) else "")
+
+
+def network(entry: Mapping[str, Any]) -> str:
+    """The network in the notation of its space, or its choices."""
+    return str(entry.get("genotype") or architecture_text(entry["choices"]))
