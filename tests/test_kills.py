@@ -47,6 +47,7 @@ SMALL = {
     "proxyless": f"{NARROW} --set supernet.depths=[2,1,1,1,1,1]",
     "single-path": f"{NARROW} --set supernet.depths=[1,1,1,1,1]",
     "densenas": NARROW,
+    "ofa-mobilenetv3": "--set supernet.width=0.25 --set supernet.widths=[16,24] --set supernet.depths=[2,3] --set supernet.last=32",
     "mobile-small": "--set supernet.width=0.25",
     "enas-micro": CELLS.replace("nodes=1", "nodes=2"),
     "spos": f"{NARROW} --set supernet.depths=[1,1,1,1]",

@@ -49,6 +49,7 @@ Nodes = Annotated[int, _NUMBER, Field(ge=1, le=64)]
 Classes = Annotated[int, _NUMBER, Field(ge=1, le=10_000_000)]  # also the words of a vocabulary
 Side = Annotated[int, _NUMBER, Field(ge=1, le=65_536)]
 Shape = Annotated[Sequence[Side], Field(min_length=3, max_length=3)]  # channels, height, width
+Sides = Annotated[Sequence[Side], Field(min_length=1, max_length=1_000)]
 Features = Annotated[Sequence[Side], Field(min_length=1, max_length=1)]  # columns of a table
 Widths = Annotated[Sequence[Channels], Field(min_length=1, max_length=1_000)]
 Depths = Annotated[Sequence[Layers], Field(min_length=1, max_length=1_000)]

@@ -16,11 +16,12 @@ from torch import Tensor, nn
 from supernet import ops
 from supernet.errors import InputError
 from supernet.layers.base import Supernet
-from supernet.settings.quantities import Channels, Depths, Part, Widths
+from supernet.settings.quantities import Channels, Depths, Part, Sides, Widths
 from supernet.space import Architecture
 from supernet.spaces import ofa_units
 from supernet.spaces.cell_network import check_sizes
 from supernet.spaces.chain_network import SAID, STEMS, ChainSizes, places, scaled
+from supernet.spaces.image_sizes import at_size, open_size
 from supernet.spaces.ofa_units import Kind, Unit, open_unit, units, units_of
 from supernet.spaces.published.once_for_all import CITATION, mobilenetv3
 from supernet.spaces.record import Build, Space, headed
@@ -42,6 +43,7 @@ class Sizes(ChainSizes):
 
     ``widths``, ``depths``: channels of each unit, and its blocks at most; where there are fewer than five, the first of the five.
     ``last``: channels of the last convolution; ``head``: features behind the pooling; ``dropout``: of them (0.1 in the paper's code).
+    ``resolutions``: heights of images to choose from, which come in that of ``shape``, best the largest; None: no choice.
     """
 
     widths: Widths = WIDTHS
@@ -50,6 +52,7 @@ class Sizes(ChainSizes):
     last: Channels = 960
     head: Channels = 1280
     dropout: Part = 0.0
+    resolutions: Sides | None = None
 
 
 NetworkSizes = partial(Sizes, stem="imagenet")
@@ -81,13 +84,16 @@ def supernet(**settings: Any) -> Supernet:
 
     Raises ``InputError`` for sizes that make no network.
     """
-    return Supernet(_built(Sizes(**settings), open_unit))
+    sizes = Sizes(**settings)
+    return open_size(_built(sizes, open_unit), sizes.resolutions)
 
 
-def network(architecture: Mapping[str, Any] | str, **settings: Any) -> MobileNetV3:
+def network(architecture: Mapping[str, Any] | str, **settings: Any) -> nn.Module:
     """The stand-alone network of an architecture or its notation; ``settings``: of ``NetworkSizes``."""
     chosen = parse(architecture) if isinstance(architecture, str) else architecture
-    return _built(NetworkSizes(**settings), units_of(chosen, len(NetworkSizes(**settings).widths)))
+    sizes = NetworkSizes(**settings)
+    network = _built(sizes, units_of(chosen, len(sizes.widths)))
+    return at_size(network, chosen, sizes.resolutions, sizes.ends["shape"])
 
 
 def _built(sizes: Sizes, unit: Unit) -> MobileNetV3:

@@ -15,10 +15,11 @@ from torch import nn
 from supernet import ops
 from supernet.errors import InputError
 from supernet.layers.base import Supernet
-from supernet.settings.quantities import Channels, Depths, Multiplier, Part, Widths
+from supernet.settings.quantities import Channels, Depths, Multiplier, Part, Sides, Widths
 from supernet.space import Architecture
 from supernet.spaces import ofa_units
 from supernet.spaces.chain_network import SAID, STEMS, Chain, ChainSizes, places, scaled
+from supernet.spaces.image_sizes import at_size, open_size
 from supernet.spaces.ofa_units import Kind, Unit, open_unit, units, units_of
 from supernet.spaces.published.once_for_all import CITATION, proxyless
 from supernet.spaces.record import Build, Space, headed
@@ -34,6 +35,7 @@ class Sizes(ChainSizes):
 
     ``widths``, ``depths``: channels of each unit, and its blocks at most; where there are fewer than six, the first of the six.
     ``first``: channels of the fixed block; ``head``: features of the last convolution; ``dropout``: of them (0.1 in the paper's code).
+    ``resolutions``: heights of images to choose from, which come in that of ``shape``, best the largest; None: no choice.
     """
 
     width: Multiplier = 1.3
@@ -43,6 +45,7 @@ class Sizes(ChainSizes):
     first: Channels = 16
     head: Channels = 1280
     dropout: Part = 0.0
+    resolutions: Sides | None = None
 
 
 NetworkSizes = partial(Sizes, stem="imagenet")
@@ -53,13 +56,16 @@ def supernet(**settings: Any) -> Supernet:
 
     Raises ``InputError`` for sizes that make no network.
     """
-    return Supernet(_chain(Sizes(**settings), open_unit))
+    sizes = Sizes(**settings)
+    return open_size(_chain(sizes, open_unit), sizes.resolutions)
 
 
-def network(architecture: Mapping[str, Any] | str, **settings: Any) -> Chain:
+def network(architecture: Mapping[str, Any] | str, **settings: Any) -> nn.Module:
     """The stand-alone network of an architecture or its notation; ``settings``: of ``NetworkSizes``."""
     chosen = parse(architecture) if isinstance(architecture, str) else architecture
-    return _chain(NetworkSizes(**settings), units_of(chosen, len(NetworkSizes(**settings).widths)))
+    sizes = NetworkSizes(**settings)
+    network = _chain(sizes, units_of(chosen, len(sizes.widths)))
+    return at_size(network, chosen, sizes.resolutions, sizes.ends["shape"])
 
 
 def _chain(sizes: Sizes, unit: Unit) -> Chain:

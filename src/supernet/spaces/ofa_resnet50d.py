@@ -16,10 +16,12 @@ from torch import Tensor, nn
 
 from supernet.errors import InputError
 from supernet.layers.base import Supernet
-from supernet.settings.quantities import Channels, Depths, Part, Widths
+from supernet.settings.quantities import Channels, Depths, Part, Sides, Widths
 from supernet.space import Architecture
+from supernet.spaces import image_sizes
 from supernet.spaces.cell_network import check_sizes
 from supernet.spaces.chain_network import SAID, STEMS, ChainSizes, divisible, scaled
+from supernet.spaces.image_sizes import at_size, open_size
 from supernet.spaces.ofa_resnet_blocks import EXPANSIONS, SHARES, Open, Residual, Sizing, Taken, bottleneck
 from supernet.spaces.published.once_for_all import CITATION
 from supernet.spaces.record import Build, Space, headed
@@ -35,12 +37,14 @@ class Sizes(ChainSizes):
 
     ``widths``, ``depths``: channels and blocks of each stage at most; where there are fewer than four, the first of the four.
     ``stem_channels``: what the stem gives at most; ``dropout``: of the features before the classifier.
+    ``resolutions``: heights of images to choose from, which come in that of ``shape``, best the largest; None: no choice.
     """
 
     widths: Widths = WIDTHS
     depths: Depths = DEPTHS
     stem_channels: Channels = 64
     dropout: Part = 0.0
+    resolutions: Sides | None = None
 
 
 NetworkSizes = partial(Sizes, stem="imagenet")
@@ -97,20 +101,23 @@ def supernet(**settings: Any) -> Supernet:
 
     Raises ``InputError`` for sizes that make no network.
     """
-    return Supernet(ResNet(Sizes(**settings), Open()))
+    sizes = Sizes(**settings)
+    return open_size(ResNet(sizes, Open()), sizes.resolutions)
 
 
-def network(architecture: Mapping[str, Any] | str, **settings: Any) -> ResNet:
+def network(architecture: Mapping[str, Any] | str, **settings: Any) -> nn.Module:
     """The stand-alone network of an architecture or its notation; ``settings``: of ``NetworkSizes``."""
-    return ResNet(NetworkSizes(**settings), Taken(parse(architecture) if isinstance(architecture, str) else architecture))
+    chosen, sizes = parse(architecture) if isinstance(architecture, str) else architecture, NetworkSizes(**settings)
+    return at_size(ResNet(sizes, Taken(chosen)), chosen, sizes.resolutions, sizes.ends["shape"])
 
 
 def parse(text: str) -> Architecture:
     """Read ``ofa-resnet50d: w0.65 w1 b | w0.8 e0.2 e0.35 | ...``; raises ``InputError``.
 
-    First the stem: the widths of its inside and of its outputs, and b where it has the third convolution. Then each stage: its width, and
-    the expansion of each block.
+    First, perhaps after a size of images, the stem: the widths of its inside and of its outputs, and b where it has the third convolution.
+    Then each stage: its width, and the expansion of each block.
     """
+    found, text = image_sizes.split(text)
     stem, *stages = (part.split() for part in text.partition(":")[2].split("|"))
     form = [("ww", "wwb"), *[("we" + "e" * (len(stage) - 2),) for stage in stages]]
     kinds = ["".join(token[0] for token in part) for part in (stem, *stages)]
@@ -119,7 +126,7 @@ def parse(text: str) -> Architecture:
         raise InputError(
             f"not a network of {NAME}: {' '.join(text.split())[:80]!r}; expected '{NAME}: w1 w1 b | w1 e0.35 e0.2 | ...', {what}"
         )
-    found: Architecture = {"width.middle": _number(stem[0], SHARES), "depth.stem": len(stem) - 2, "width.stem": _number(stem[1], SHARES)}
+    found |= {"width.middle": _number(stem[0], SHARES), "depth.stem": len(stem) - 2, "width.stem": _number(stem[1], SHARES)}
     for i, (width, *blocks) in enumerate(stages):
         found[f"width.{i}"], found[f"depth.{i}"] = _number(width, SHARES), len(blocks)
         found |= {f"block.{i}.{j}.expansion": _number(block, EXPANSIONS) for j, block in enumerate(blocks)}
@@ -143,7 +150,7 @@ def notation(architecture: Mapping[str, Any]) -> str:
             parts.append([f"w{architecture[f'width.{i}']:g}", *(f"e{block:g}" for block in blocks)])
     except KeyError as error:
         raise InputError(f"the architecture does not decide {error.args[0]}") from error
-    return f"{NAME}: " + " | ".join(map(" ".join, parts))
+    return f"{NAME}: {image_sizes.said(architecture)}" + " | ".join(map(" ".join, parts))
 
 
 OFA_RESNET50D = Space(

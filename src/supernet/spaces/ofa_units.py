@@ -23,6 +23,7 @@ from supernet.layers.elastic_kernel import ElasticKernel2d
 from supernet.layers.elastic_squeeze import ElasticSqueezeExcite
 from supernet.layers.up_to import UpTo
 from supernet.space import Architecture, Option
+from supernet.spaces import image_sizes
 from supernet.spaces.chain_network import Place, divisible
 from supernet.spaces.record import headed
 
@@ -108,12 +109,12 @@ def units(unit: Unit, at: Sequence[Place], depths: Sequence[int], kinds: Sequenc
 
 
 def parse(space: str, text: str) -> Architecture:
-    """Read ``<space>: k3e3 k5e4 | k7e6 k3e4 k3e3``, the blocks of each unit; raises ``InputError``."""
+    """Read ``<space>: k3e3 k5e4 | k7e6 k3e4 k3e3``, the blocks of each unit, perhaps after a size of images; raises ``InputError``."""
+    architecture, text = image_sizes.split(text)
     found = [unit.split() for unit in text.partition(":")[2].split("|")]
     if headed(text) != space or not all(found) or re.match(r"[^:]*\(", text):
         what = f"expected '{space}:' and the blocks of each unit ({', '.join(BLOCKS)}), with | between units"
         raise InputError(f"not a network of {space}: {' '.join(text.split())[:80]!r}; {what}")
-    architecture: Architecture = {}
     for i, options in enumerate(found):
         architecture[f"depth.{i}"] = len(options)
         for j, option in enumerate(options):
@@ -126,7 +127,7 @@ def parse(space: str, text: str) -> Architecture:
 
 def notation(space: str, architecture: Mapping[str, Any]) -> str:
     """The blocks in order, with ``|`` between units."""
-    return f"{space}: " + " | ".join(" ".join(unit) for unit in _taken(architecture))
+    return f"{space}: {image_sizes.said(architecture)}" + " | ".join(" ".join(unit) for unit in _taken(architecture))
 
 
 def _taken(architecture: Mapping[str, Any]) -> list[list[str]]:
