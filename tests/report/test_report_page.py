@@ -265,7 +265,7 @@ def test_a_comparison_tables_every_method_with_its_difference_from_random_search
         "120",
         "1 h 55 min",
     ]
-    assert "seconds, all seeds" in found.of("text")
+    assert "Validation over random (points)" in found.of("th") and "seconds, all seeds" in found.of("text")
 
 
 def test_a_comparison_shows_every_seed_where_its_results_are_there(tmp_path):

@@ -163,6 +163,13 @@ def test_where_breeding_finds_nothing_new_the_neighbours_of_the_best_are_tried_a
     assert pairs[0] == {"a": 9, "b": kept}  # what alone was beyond the bounds, beside the change that keeps most
 
 
+def test_choices_of_many_subsets_take_no_long_time():
+    space = SearchSpace([Choice("inputs", tuple(range(60)), pick=(1, 60))])
+    searcher = Genetic(space, population=10)
+    for _ in range(2):
+        assert len(generation(searcher, lambda architecture: (len(architecture["inputs"]),))) == 10
+
+
 @pytest.mark.parametrize(
     ("budget", "sizes"), [(None, (50, 10, 25, 25)), (1050, (50, 10, 25, 25)), (420, (20, 4, 10, 10)), (30, (10, 2, 5, 5))]
 )

@@ -54,7 +54,8 @@ def _table(
 ) -> Section:
     """Mean and deviation of every method, and its paired difference from random search."""
     differences = [s for s in scales if any(_over_random(m, s) for m in methods.values())]
-    header = ["Method", *(titled(replace(metric, name=s), scales[s]) for s in scales), *(f"{spoken(s)} over random" for s in differences)]
+    header = ["Method", *(titled(replace(metric, name=s), scales[s]) for s in scales)]
+    header += [f"{spoken(s)} over random{' (points)' if scales[s] == 100 else ''}" for s in differences]
     rows = []
     for name, m in methods.items():
         cells = [_spread(numbers(m.get(s)), scales[s], several) for s in scales]

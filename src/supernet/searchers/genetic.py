@@ -18,6 +18,7 @@ from supernet.space import Architecture, SearchSpace
 
 TRIES = 10  # draws for each place of a generation; the authors' number
 GENERATIONS = 21  # of the authors' search: a random one and 20 that are bred
+NEIGHBOURS = 10_000  # of the best that are looked at; a choice of a subset has twice as many for each further option
 KINDS = ("mutants", "crossings", "close", "random")  # what a generation is filled with, in this order
 
 
@@ -134,7 +135,7 @@ class Genetic:
     def _close(self) -> list[Architecture]:
         """What differs from the best in one choice, and is new; then in two, of which one alone leads beyond the bounds."""
         best = self.best[0][1]
-        around = [(self.known.get(self.space.key(one)), one) for one in self.space.neighbours(best)]
+        around = [(self.known.get(self.space.key(one)), one) for one in islice(self.space.neighbours(best), NEIGHBOURS)]
         new = [one for known, one in around if known is None]
         self.rng.shuffle(new)
         scored = sorted(((known, one) for known, one in around if isinstance(known, float)), key=lambda pair: -pair[0])
