@@ -95,6 +95,14 @@ def test_a_table_becomes_entries_and_is_found_again() -> None:
     assert [entry.spread for entry in cost.entries] == pytest.approx([0.0, 0.1, 0.05, 0.0, 0.0, 0.0, 0.0])
 
 
+def test_what_subtractions_leave_of_nothing_is_nothing_and_has_no_spread(tmp_path: Path) -> None:
+    values = {("block",): torch.tensor([0.25, 8.9e-13], dtype=torch.float64)}
+    cost = cost_of(SPACE, values, {("block",): torch.tensor([0.01, 0.001], dtype=torch.float64)})
+    assert [(entry.value, entry.spread) for entry in cost.entries] == [(0.25, 0.04), (0.0, 0.0)]
+    made(costs={"latency": cost}).write(tmp_path / "t.json")
+    assert LatencyTable.read(tmp_path / "t.json").costs["latency"] == cost
+
+
 def test_another_space_is_refused_with_what_differs() -> None:
     more = SearchSpace([*SPACE.values(), Choice("depth", (1, 2))])
     with pytest.raises(InputError, match=r"measured without the choice 'depth': it is of own on 3x8x8, 3 choices; measure one"):

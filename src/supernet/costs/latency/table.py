@@ -23,6 +23,7 @@ from supernet.space import Option, SearchSpace
 
 FORMAT, KIND = 1, "latency"
 UNITS = {"latency": "ms", "energy": "mJ"}
+DECIMALS = 9  # of a millisecond: what is less is left by subtractions, as of a skip-connection, and its relative spread would have no bound
 
 
 
@@ -169,7 +170,7 @@ def cost_of(space: SearchSpace, values: Table, spreads: Table | None = None, nam
     entries = []
     for names, tensor in values.items():
         for at in itertools.product(*map(range, tensor.shape)):
-            value = float(tensor[at])
+            value = round(float(tensor[at]), DECIMALS)
             spread = float(spreads[names][at]) / value if spreads and names in spreads and value else 0.0
             entries.append(Entry(names, tuple(space[n].options[i] for n, i in zip(names, at, strict=True)), short(value), short(spread)))
     return Cost(UNITS[name], tuple(entries))
