@@ -102,7 +102,7 @@ class Supernet(nn.Module):
 
     ``space`` lists the choices. Unnamed choices take their layer's path as name; layers that share a name share the
     choice. A choice nested in an option matters only where that option is taken.
-    ``outside``: choices that no layer acts on (an input size that the loader makes).
+    ``outside``: choices that no layer has, which layers may follow.
     ``share``: compute pure operations that several edges ask of one state once per forward pass (exact).
     Raises ``InputError`` for a model without choices, or whose choices share a name and differ.
     """
@@ -135,14 +135,14 @@ class Supernet(nn.Module):
     def blending(self, mixture: Mixture) -> Iterator[None]:
         """Set every layer's blend, and put the previous ones back."""
         before = [(layer.mix, layer.others) for layer in self.layers]
-        for layer in self.layers:
-            layer.mix = mixture[layer.choice.name] if layer.choice else None
-            layer.others = tuple(mixture[name] for name in layer.follows)
+        for layer in self.layers:  # by their dicts: torch looks at what is assigned to a module, which takes long
+            mix = mixture[layer.choice.name] if layer.choice else None
+            vars(layer).update(mix=mix, others=tuple(mixture[name] for name in layer.follows))
         try:
             yield
         finally:
             for layer, (mix, others) in zip(self.layers, before, strict=True):
-                layer.mix, layer.others = mix, others
+                vars(layer).update(mix=mix, others=others)
 
     def restrict(self, options: Mapping[str, Sequence[Option]]) -> Supernet:
         """A supernet in which the named choices keep only these options; this one is left as it is."""
