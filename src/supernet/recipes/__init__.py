@@ -35,7 +35,7 @@ PAPER: dict[str, Settings] = {
     "single-path": {"epochs": 8, "data": {"batch_size": 1024}, "weights": {"lr": 0.064}, "supernet": {"dropout": 0.2}},
     "densenas": {"epochs": 150, "data": {"batch_size": 352, "validation": 0.2}, "strategy": {"inner_steps": 4}},
     "spos": {
-        **{"epochs": 120, "data": {"batch_size": 1024}, "trials": 1050},
+        **{"epochs": 120, "data": {"batch_size": 1024}, "weights": {"lr": 0.5, "clip": None}, "trials": 1050},
         **{"searcher": {"name": "genetic"}, "estimator": {"calibration": 200}},
     },
     "fairnas": {"epochs": 150, "data": {"batch_size": 256}},
@@ -64,7 +64,6 @@ SHORT_METHODS: dict[str, Settings] = {
     "drnas": {"supernet": {"channels": 12}},  # a multiple of its partial channels
     "densenas": {"weights": {"lr": 0.025}},  # the paper's rate is for batches of 352
     "fbnet": {"weights": {"lr": 0.05}},
-    "spos": {"weights": {"lr": 0.05, "clip": 5.0}},  # the paper's rate is for batches of 1,024
     "bignas": {"weights": {"lr": 0.002}},  # the paper's is for batches of 4,096
     "attentive": {"weights": {"lr": 0.05}},
 }

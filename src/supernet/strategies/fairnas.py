@@ -29,7 +29,7 @@ class FairNAS(OneShot):
     ``objective``, ``weights``, ``seed``, ``reduce``: as of ``OneShot``.
     """
 
-    recipe: ClassVar[Mapping[str, Any]] = {"lr": 0.045, "lr_min": 0.0, "decay": 4e-5, "clip": None}
+    recipe: ClassVar[Mapping[str, Any]] = {"lr": 0.045, "lr_min": 0.0, "decay": 4e-5}
 
     def __init__(
         self,
