@@ -51,10 +51,13 @@ SMALL: dict[str, tuple[str, dict[str, Any]]] = {
     "ofa-mobilenetv3": ("ofa-mobilenetv3", {"width": 0.25, "widths": (16, 32), "depths": (2, 3), "shape": (3, 12, 12)}),
     "ofa-proxyless": ("ofa-proxyless", {"width": 0.25, "widths": (16, 32), "depths": (1, 3), "shape": (3, 12, 12)}),
     "ofa-resnet50d": ("ofa-resnet50d", {"width": 0.125, "widths": (64, 128), "depths": (2, 3), "shape": (3, 12, 12)}),
+    "enas-micro": ("enas-micro", {"channels": 4, "cells": 1, "nodes": 2, "shape": (3, 8, 8)}),
+    "enas-macro": ("enas-macro", {"channels": 4, "layers": 4, "shape": (3, 8, 8)}),
+    "nasnet": ("nasnet", {"channels": 4, "cells": 1, "nodes": 1, "shape": (3, 8, 8)}),
     "densenas": ("densenas", {"width": 0.25, "stem": "cifar", "shape": (3, 16, 16)}),
     "densenas, basic blocks": ("densenas", {"base": "resnet", "width": 0.25, "stem": "cifar", "shape": (3, 16, 16)}),
 }
-COVERED = {space for space, _ in SMALL.values()} | {"darts-rnn"}  # a recurrent network is left as it is
+COVERED = {space for space, _ in SMALL.values()} | {"darts-rnn", "enas-rnn"}  # a recurrent network is left as it is
 SMALL |= {name: (name, {}) for name in SPACES if name not in COVERED}  # every other space as it is searched by default
 
 

@@ -107,14 +107,15 @@ def test_at_the_end_the_best_draw_on_the_validation_data_counts_not_the_likelies
 
 
 def test_learning_rates_restart_as_in_the_official_search() -> None:
-    """T_0 10, T_mul 2 over 150 epochs: four cycles of 10, 20, 40 and 80."""
+    """T_0 10, T_mul 2 over 150 epochs (micro) and 310 (macro): cycles of 10, 20, 40, 80 and 160."""
     weights = Restarted(nn.Linear(1, 1), lr=0.05, lr_min=5e-4)
-    rates = []
-    for epoch in range(150):
-        weights.epoch(epoch, 150)
-        rates.append(weights.lr)
-    assert [i for i, rate in enumerate(rates) if rate == pytest.approx(0.05)] == [0, 10, 30, 70]
-    assert rates[20] == pytest.approx((0.05 + 5e-4) / 2) and rates[69] < 0.001 and rates[149] < 0.001
+    for of in (150, 310):
+        rates = []
+        for epoch in range(of):
+            weights.epoch(epoch, of)
+            rates.append(weights.lr)
+        assert [i for i, rate in enumerate(rates) if rate == pytest.approx(0.05)] == [0, 10, 30, 70, 150][: 4 + (of > 150)]
+        assert rates[20] == pytest.approx((0.05 + 5e-4) / 2) and rates[69] < 0.001 and rates[-1] < 0.001
 
 
 def test_a_short_search_has_as_many_cycles_as_whole_epochs_allow() -> None:

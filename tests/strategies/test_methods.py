@@ -10,7 +10,7 @@ import torch
 from supernet.costs.count import params
 from supernet.errors import InputError
 from supernet.mixture import one_hot
-from supernet.settings.given import accepted
+from supernet.settings.given import accepted, keywords
 from supernet.spaces import SPACES
 from supernet.spaces import space as space_named
 from supernet.strategies import STRATEGIES, strategy
@@ -115,7 +115,7 @@ def test_what_a_method_needs_some_space_gives() -> None:
             assert space.supernet.accepted(serve(value))
 
 
-@pytest.mark.parametrize("name", [name for name, method in STRATEGIES.items() if method.load().decides])
+@pytest.mark.parametrize("name", [name for name, method in STRATEGIES.items() if "regularise" in keywords(method.load())])
 def test_regularisers_and_stopping_rules_can_be_named_in_the_settings_of_a_command(name: str) -> None:
     given = {"regularise": ["beta", ["zero-one", 0.5]], "warmup": 2, "alpha_clip": 5, "inner_steps": 2, "alphas_on": "train"}
     found = accepted(name, strategy(name).load(), given)

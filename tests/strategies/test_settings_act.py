@@ -38,6 +38,10 @@ OWN: dict[str, dict[str, Any]] = {
     "SPOS": {"least": 40.0, "most": 30.0, "cost": "params", "bins": 2},
     "Sandwiched": {"between": 1},
     "AttentiveNAS": {"candidates": 5, "take": "worst", "bins": 2},
+    "PolicySearch": {
+        **{"policy_steps": 1, "samples": 3, "policy_lr": 0.1, "policy_betas": (0.5, 0.9), "policy_eps": 0.5, "entropy": 0.5},
+        **{"remembered": 0.5, "penalty_weight": 1.0, "scale": 2.0, "candidates": 3, "calibration": 1},
+    },
     "DARTS": {"order": 2, "hessian": "exact", "epsilon": 0.5},
     "GDAS": {"temperature": (3.0, 0.5), "bare": True},
     "PDARTS": {"stages": ({"cells": 5}, {"cells": 11}), "keep": (3, 2), "dropout": (0.5, 0.5, 0.5), "cap": 0},
@@ -85,14 +89,15 @@ def batches(n: int, *shape: int) -> list[tuple[Tensor, Tensor]]:
 
 
 def outcome(name: str, **settings: Any) -> list[Tensor]:
-    """All that a search of a few steps, each an epoch, leaves: weights, alphas, rates, what it found, and where it stopped."""
+    """All that a search of a few steps, each an epoch, leaves: weights, alphas or policy, rates, what it found, and where it stopped."""
     torch.manual_seed(0)
     shape = (3, 4, 4) if name == "single-path" else (4,)
     task, method = Task(batches(5, *shape), batches(3, *shape), loss=F.cross_entropy), STRATEGIES[name]
     build = {"build": lambda **more: supernet(name)} if "stages" in method.load().needs else {}
     strategy: Any = method.load()(supernet(name), task, **{**build, **settings})
     said: list[str] = []
-    epochs = 6 if build else 4
+    drawer = getattr(strategy, "drawer", None)  # of a policy, which learns after a pass of the training data
+    epochs = 8 if drawer else 6 if build else 4
     for done in range(epochs + 1):
         if strategy.epoch(done, epochs, {}) or done == epochs:
             break
@@ -102,6 +107,8 @@ def outcome(name: str, **settings: Any) -> list[Tensor]:
         strategy.finish(task.data)
     if hasattr(strategy, "architecture"):
         said.append(str(strategy.architecture()))
+    if drawer:
+        said += [str(strategy.evaluate()), *(str(p.tolist()) for p in drawer.policy.parameters()), str(drawer.rng.get_state().tolist())]
     return [*strategy.supernet.state_dict().values(), *getattr(strategy, "alphas", {}).values(), torch.tensor([*"".join(said).encode()])]
 
 

@@ -7,7 +7,7 @@ https://github.com/google-research/google-research/tree/master/enas_lm; a space 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Generator, Tensor, nn
@@ -53,8 +53,10 @@ class Controller(nn.Module):
     """The LSTM, which each policy has ``decide`` a path through a space with; calling it gives a ``Drawn``.
 
     ``spread``: first weights are uniform up to that. ``whole_entropy``: of every decision, all of its options count, else what was
-    taken alone, as in some of the official code.
+    taken alone, as in some of the official code. ``penalised``: whether there are habits that it pays for.
     """
+
+    penalised: ClassVar[bool] = False
 
     def __init__(self, space: SearchSpace, *, hidden: int = 64, spread: float = 0.1, whole_entropy: bool = True):
         super().__init__()

@@ -7,6 +7,8 @@ the probability sigmoid(2 q).
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -19,6 +21,8 @@ class LayerPolicy(Controller):
 
     Logits are kept within ``limit`` of 0. ``skips``: the share of skip connections that is aimed at.
     """
+
+    penalised: ClassVar[bool] = True
 
     def __init__(self, space: SearchSpace, *, hidden: int = 64, limit: float = 1.5, skips: float = 0.4):
         super().__init__(space, hidden=hidden, whole_entropy=False)

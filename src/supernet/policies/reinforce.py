@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Generator
 
+from supernet.errors import without_effect
 from supernet.policies.controller import Controller, Drawn, drawing, likeliest
 from supernet.settings.quantities import Amount, Betas, Count, Positive, Rate, Share
 from supernet.space import Architecture
@@ -24,6 +25,7 @@ class Reinforce:
     ``samples``: draws of one step. ``entropy``: how much of the policy's entropy is added to a reward. The baseline, which begins at 0,
     keeps ``remembered`` of itself at each draw and is renewed before it is subtracted. ``penalty_weight``: of what a policy pays for its
     habits, such as too many skip connections. ``policy_lr``, ``policy_betas``, ``policy_eps``: of Adam.
+    Raises ``InputError`` for a ``penalty_weight`` where the policy pays for none.
     """
 
     def __init__(
@@ -39,6 +41,8 @@ class Reinforce:
         penalty_weight: Amount = 0.0,
         seed: int = 0,
     ):
+        if penalty_weight and not policy.penalised:
+            raise without_effect("penalty_weight", "this policy pays for no habits")
         self.policy, self.rng = policy, Generator().manual_seed(seed)
         policy.begin(self.rng)
         self.optimiser = torch.optim.Adam(policy.parameters(), policy_lr, policy_betas, policy_eps)

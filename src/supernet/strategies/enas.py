@@ -7,7 +7,6 @@ clips is not what it applies), and its weights decay also where they do not run.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any, ClassVar
 
 from supernet.layers.base import Supernet
@@ -43,10 +42,9 @@ class MicroENAS(ENAS):
 
 
 class MacroENAS(ENAS):
-    """ENAS in its macro space, by the numbers of cifar10_macro_search.sh: five cycles of the learning rate in 310 epochs."""
+    """ENAS in its macro space, by the numbers of cifar10_macro_search.sh."""
 
     recipe: ClassVar[Mapping[str, Any]] = {**ENAS.recipe, "decay": 5e-4}
-    trainer: ClassVar[Callable[..., Weights]] = partial(Restarted, cycles=5)
     policy_of: ClassVar[Callable[[SearchSpace], Controller]] = LayerPolicy
 
     def __init__(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import islice
 from random import Random
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Generator, Tensor, nn
@@ -18,7 +18,7 @@ from torch import Generator, Tensor, nn
 from supernet.costs.price import FREE, Pricing
 from supernet.data.streams import Data
 from supernet.derive import recalibrate
-from supernet.errors import InputError
+from supernet.errors import InputError, without_effect
 from supernet.layers.base import Supernet
 from supernet.mixture import Mixture, one_hot
 from supernet.modules.modes import by_batch, kept_buffers
@@ -26,7 +26,7 @@ from supernet.policies.anything import AnyPolicy
 from supernet.policies.controller import Controller
 from supernet.policies.reinforce import Reinforce
 from supernet.randomness import drawing_apart
-from supernet.settings.quantities import Count, CountOrNone, Positive
+from supernet.settings.quantities import Amount, Betas, Count, CountOrNone, Positive, Rate, Share
 from supernet.space import Architecture, SearchSpace
 from supernet.strategies.lessons import Taught
 from supernet.strategies.one_shot import OneShot
@@ -39,7 +39,7 @@ TRIES = 200  # draws among which one that keeps the bounds is looked for
 
 
 class PolicySearch(OneShot):
-    """After each pass of the training data the policy learns in ``policy_steps``, as ``Reinforce`` says, whose settings are further ones.
+    """After each pass of the training data the policy learns in ``policy_steps``; ``samples`` to ``penalty_weight``: of ``Reinforce``.
 
     A reward is the share of right answers on one validation batch, whose own statistics batch norms take, or ``scale`` exp(-loss); priced,
     where a cost is. At the end ``candidates`` are drawn, and the best on the validation data is found; before, the architecture is
@@ -61,6 +61,13 @@ class PolicySearch(OneShot):
         *,
         weights: Callable[[nn.Module], Weights] | Mapping[str, Any] | None = None,
         policy_steps: Count = 30,
+        samples: Count = 10,
+        policy_lr: Rate = 3.5e-3,
+        policy_betas: Betas = (0.0, 0.999),
+        policy_eps: Positive = 1e-3,
+        entropy: Amount = 1e-4,
+        remembered: Share = 0.99,
+        penalty_weight: Amount = 0.0,
         scale: Positive = 1.0,
         candidates: Count = 10,
         calibration: CountOrNone = 20,
@@ -68,14 +75,17 @@ class PolicySearch(OneShot):
         within: Callable[[Architecture], float] = unbounded,
         seed: int = 0,
         reduce: Reduce = alone,
-        **learning: Annotated[Any, Reinforce],
     ):
         if not task.data.has("validation"):
             raise InputError("what a policy draws is rewarded by validation data, and the task has none: give Task a validation loader")
         if not penalty.fits(of_reward=True):
             raise InputError(f"{type(self).__name__} prices rewards: use the form 'reward'")
+        if scale != 1 and task.judged.counted:
+            raise without_effect("scale", "what is rewarded is a share of right answers")
         self.space, self.price, self.excess, self.seed = supernet.space, penalty, within, seed
-        self.drawer = Reinforce(type(self).policy_of(self.space), seed=seed, **learning)
+        adam: dict[str, Any] = {"policy_lr": policy_lr, "policy_betas": policy_betas, "policy_eps": policy_eps}
+        rewarded: dict[str, Any] = {"entropy": entropy, "remembered": remembered, "penalty_weight": penalty_weight}
+        self.drawer = Reinforce(type(self).policy_of(self.space), samples=samples, seed=seed, **adam, **rewarded)
         self.policy_steps, self.scale, self.candidates, self.calibration = policy_steps, scale, candidates, calibration
         self.at = 0  # steps since a pass of the training data began
         self.found: Architecture | None = None

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import Any
-
-from torch import nn
 
 from supernet.strategies.weights import Weights
 
+FIRST, FEWEST = 10, 4  # epochs of the first cycle, cycles of a shorter search
+
 
 class Restarted(Weights):
-    """The rate falls in ``cycles``, each twice as long as the one before, as far as the first of them has an epoch; see ``Weights``."""
+    """The rate falls in cycles, each twice as long as the one before: of 10, 20, 40, ... epochs; see ``Weights``.
 
-    def __init__(self, model: nn.Module, *, cycles: int = 4, **settings: Any):
-        super().__init__(model, **settings)
-        self.cycles = cycles
+    A search that is not as long as four of them has four that are shorter, as far as the first of these has an epoch.
+    """
 
     def epoch(self, done: float, of: float) -> None:
-        cycles = max(1, min(self.cycles, int(math.log2(of + 1))))
+        cycles = max(1, min(max(FEWEST, int(math.log2(of / FIRST + 1))), int(math.log2(of + 1))))
         first = of / (2**cycles - 1)
         passed = min(int(math.log2(done / first + 1) + 1e-9), cycles - 1)  # cycles that are over
         super().epoch(done - first * (2**passed - 1), first * 2**passed)
