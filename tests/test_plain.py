@@ -20,10 +20,13 @@ from supernet import (
     ElasticKernel2d,
     ElasticLinear,
     ElasticNorm,
+    ElasticSqueezeExcite,
+    InputSize,
     OneOf,
     SomeOf,
     Supernet,
     UpTo,
+    Width,
     derive,
     export,
 )
@@ -68,14 +71,18 @@ class Chain(nn.Sequential):
         def conv(k: int) -> nn.Module:
             return nn.Conv2d(8, 8, k, padding=k // 2)
 
+        width = Width((4, 8), name="width")
         super().__init__(
+            InputSize((7, 9)),
             nn.Conv2d(3, 8, 3),
             OneOf({"k3": conv(3), "deep": nn.Sequential(OneOf({"a": conv(1), "b": nn.Tanh()}), nn.ReLU()), "skip": nn.Identity()}),
             UpTo([conv(3), conv(5)], depths=(0, 1, 2)),
             ElasticKernel2d(8, (3, 5)),
             SuperKernelBlock(8, 8, name="block"),
-            ElasticConv2d(8, (4, 8), 3, padding=1),
+            ElasticConv2d(8, width, 3, padding=1),
             ElasticNorm(8),
+            ElasticSqueezeExcite(8, lambda channels: channels // 2),
+            ElasticConv2d(8, width.times((0.5, 1.0), name="ratio"), 1),
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),
             ElasticLinear(8, (5, 6)),

@@ -6,7 +6,7 @@ that read it. Which layers share channels, over residual sums too, is seen by a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -65,15 +65,25 @@ def sort_channels(supernet: Supernet, *example: Any, apart: int = 0) -> dict[str
     orders: dict[str, list[int]] = {}
     kept = {name: tensor.clone() for name, tensor in supernet.state_dict().items()}
     with evaluating(supernet):
-        before = _outputs(supernet, example)
-        for shared in _all_shared(supernet, example):
-            if shared.reads:
-                shared.permute(order := shared.order(apart))
-                orders |= dict.fromkeys(shared.givers, order.tolist())
-            if not _alike(before, _outputs(supernet, example)):
-                supernet.load_state_dict(kept)
-                raise _places(shared.givers[0])
+        before, groups = _outputs(supernet, example), _all_shared(supernet, example)
+        for shared in groups:
+            shared.permute(order := shared.order(apart))
+            orders |= dict.fromkeys(shared.givers, order.tolist())
+        if not _alike(before, _outputs(supernet, example)):
+            supernet.load_state_dict(kept)
+            wrong = _wrong(supernet, example, groups, before)
+            supernet.load_state_dict(kept)
+            raise _places(wrong.givers[0])
     return orders
+
+
+def _wrong(supernet: Supernet, example: Sequence[Any], groups: Sequence[_Shared], before: Sequence[Tensor]) -> _Shared:
+    """The first channels whose order changes what the network computes."""
+    for shared in groups:
+        shared.permute(shared.order(0))
+        if not _alike(before, _outputs(supernet, example)):
+            return shared
+    return groups[-1]
 
 
 def _outputs(supernet: Supernet, example: Sequence[Any]) -> list[Tensor]:
@@ -89,48 +99,60 @@ def _places(layer: str) -> InputError:
 
 
 def _all_shared(supernet: Supernet, example: Sequence[Any]) -> list[_Shared]:
-    """All channels that are shared, by a forward pass for each layer that gives some; then those inside of layers."""
+    """All channels that layers read, those inside of a layer last."""
     layers = {name: module for name, module in supernet.model.named_modules() if isinstance(module, ByChannel)}
     axes = {name: layer.axes() for name, layer in layers.items()}
     groups: list[tuple[set[str], set[str]]] = []  # the layers that give the same channels, and those that these arrive at
-    for giver in axes:
-        if axes[giver].gives:
-            arrives = _arrives(supernet, example, layers, giver)
+    for marks in _marks(axes):
+        for giver, arrives in _arrives(supernet, example, layers, marks).items():
             same = [group for group in groups if group[1] & arrives]
             groups = [group for group in groups if group not in same]
             groups.append(({giver}.union(*(g for g, _ in same)), arrives.union(*(a for _, a in same))))
     found = [_shared(axes, sorted(givers), sorted(arrives)) for givers, arrives in groups]
     inside = [(name, inner) for name, own in axes.items() for inner in own.inside]
-    return found + [_Shared(inner.sizes, [name], [*inner.gives], [*inner.reads]) for name, inner in inside]
+    found += [_Shared(inner.sizes, [name], [*inner.gives], [*inner.reads]) for name, inner in inside]
+    return [shared for shared in found if shared.reads]
+
+
+def _marks(axes: dict[str, Axes]) -> Iterator[dict[str, int]]:
+    """The layers that give channels, those of one pass together, each with a channel of its own; one channel at least is none's."""
+    wide: dict[int, list[str]] = {}
+    for name, own in axes.items():
+        if own.gives:
+            wide.setdefault(own.sizes[-1], []).append(name)
+    for channels, givers in wide.items():
+        most = max(channels - 1, 1)
+        for first in range(0, len(givers), most):
+            yield {name: i for i, name in enumerate(givers[first : first + most])}
 
 
 def _shared(axes: dict[str, Axes], givers: Sequence[str], arrives: Sequence[str]) -> _Shared:
     found = _Shared(axes[givers[0]].sizes, list(givers))
-    if any(axes[giver].sizes[-1] != found.sizes[-1] for giver in givers):
-        raise _places(givers[0])
     found.gives = [axis for giver in givers for axis in axes[giver].gives]
     found.reads = [axis for layer in arrives for axis in axes[layer].reads]
     found.keeps = [axis for layer in arrives for axis in axes[layer].keeps]
     return found
 
 
-def _arrives(supernet: Supernet, example: Sequence[Any], layers: dict[str, Any], giver: str) -> set[str]:
-    """The layers at which the channels that ``giver`` gives arrive, each in its place; raises ``InputError`` for other places."""
-    found: set[str] = set()
-    last = layers[giver].axes().sizes[-1] - 1
+def _arrives(supernet: Supernet, example: Sequence[Any], layers: dict[str, Any], marks: dict[str, int]) -> dict[str, set[str]]:
+    """Where the channels arrive that each layer of ``marks`` gives, by a mark in one: all in their places, else ``InputError``."""
+    found: dict[str, set[str]] = {giver: set() for giver in marks}
+    channels = layers[next(iter(marks))].axes().sizes[-1]  # of all of them
 
     def look(name: str, layer: Any, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
         arrived = inputs[0].isnan().movedim(layer.dimension, 0).flatten(1).any(1)
-        many, rest = divmod(len(arrived), last + 1)
         if arrived.any():
-            found.add(name)
-            if rest or int(arrived.sum()) != many or not arrived[last * many :].all():
-                raise _places(giver)
+            many = len(arrived) // channels  # features of each channel, where maps were flattened
+            givers = [giver for giver, i in marks.items() if many and arrived[i * many : (i + 1) * many].all()]
+            if many * channels != len(arrived) or int(arrived.sum()) != many * len(givers):
+                raise _places(next(iter(marks)))
+            for giver in givers:
+                found[giver].add(name)
         given = torch.zeros_like(output)
         if layer.axes().keeps:
             given.movedim(layer.dimension, 0)[arrived] = MARK
-        if name == giver:
-            given.movedim(layer.dimension, 0)[last] = MARK
+        if name in marks:
+            given.movedim(layer.dimension, 0)[marks[name]] = MARK
         return given
 
     hooks = [layer.register_forward_hook(partial(look, name)) for name, layer in layers.items()]
