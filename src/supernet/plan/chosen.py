@@ -8,7 +8,6 @@ from pathlib import Path
 
 from supernet.costs.latency.published import kind_of
 from supernet.errors import InputError, unknown
-from supernet.layers.base import Supernet
 from supernet.plan.bounds import bounds_of
 from supernet.plan.goals import priced_by
 from supernet.plan.recipe import Recipe, recipe_of
@@ -36,7 +35,7 @@ class Chosen:
 
     ``name``, ``method``: the method as it was named, and its class; None where a searcher alone scores single architectures.
     ``strategy``: settings of the method. ``asking``, ``scored``: what asks for architectures and what scores them.
-    ``sizes``, ``supernet``: what is searched, without storage, at the sizes that it has without data. ``priced``: whether costs count.
+    ``sizes``: those of the supernet that do not follow from data. ``priced``: whether costs count.
     """
 
     space: Space
@@ -47,7 +46,6 @@ class Chosen:
     asking: Asking
     scored: Scored
     sizes: Settings
-    supernet: Supernet
     judge: Judge | None
     priced: bool
 
@@ -70,19 +68,11 @@ def choose(settings: Search) -> Chosen:
     scored = scored_by(settings.estimator.name, "supernet" if method else "table" if settings.table.file else "data", name)
     lengths = {"steps": settings.steps, "seconds": settings.seconds, "weights": settings.weights}
     check_trains(scored, {**lengths, "estimator.epochs": settings.estimator.epochs != 1})
-    sizes = sizes_of(space, method, {}, settings.supernet)
-    supernet = sketch(space, sizes)
-    asking.check_parts(supernet.space, scored)
-    if settings.judge.file and method is None:
-        raise InputError(f"--judge scores a supernet while it trains, and {name} trains none; to search on a table give --table")
-    decides = method is not None and method.decides
-    if decides and settings.objective:
-        raise InputError(f"{name} decides by itself: --objective is for searchers, alone or after a method such as one-shot")
-    judge = judge_of(settings.judge, name, decides, supernet.space, settings.seed)
-    recipe = recipe_of(settings, space)
-    strategy = {**recipe.strategy, **settings.strategy} if decides else settings.strategy
+    sizes, recipe = sizes_of(space, method, {}, settings.supernet), recipe_of(settings, space)
+    strategy = {**recipe.strategy, **settings.strategy} if method and method.decides else settings.strategy
     check_acting(settings, method is not None)
-    return Chosen(space, name, method, strategy, recipe, asking, scored, sizes, supernet, judge, priced)
+    judge = judge_of(settings.judge, method, name, sketch(space, sizes).space, settings.seed) if method and settings.judge.file else None
+    return Chosen(space, name, method, strategy, recipe, asking, scored, sizes, judge, priced)
 
 
 def method_of(name: str, space: Space, strategy: Settings, weights: Settings, table: str | None) -> type[SupernetStrategy]:
@@ -115,6 +105,9 @@ def check_acting(settings: Search, trains_supernet: bool) -> None:
     """Refuse settings that exclude each other or that the method would take no notice of."""
     if settings.steps and settings.seconds:
         raise InputError("steps and seconds are both lengths of the search: give one of them")
+    if settings.judge.file and not trains_supernet:
+        alone = f"{settings.method} trains none"
+        raise InputError(f"--judge scores a supernet while it trains, and {alone}; to search on a table give --table")
     if settings.baseline.name and not trains_supernet:
         alone = f"{settings.method} tries single architectures"
         raise InputError(f"{alone}: --baseline random is for a method that trains a supernet; see compare")

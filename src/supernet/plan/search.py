@@ -62,10 +62,12 @@ def plan_search(settings: Search) -> SearchPlan:
     chosen, threads = choose(settings), use_threads(settings.threads)
     space, recipe = chosen.space, chosen.recipe
     task = None if settings.table.file else recipe.kind.read(recipe.data, settings)
-    sizes, supernet, network = chosen.sizes, chosen.supernet, settings.network
+    sizes, network = chosen.sizes, settings.network
     if task:
         sizes = sizes_of(space, chosen.method, task.sizes, settings.supernet)
-        supernet, network = sketch(space, sizes), network_sizes(space, sizes, task.sizes, settings.network)
+        network = network_sizes(space, sizes, task.sizes, settings.network)
+    supernet = sketch(space, sizes)
+    chosen.asking.check_parts(supernet.space, chosen.scored)
     check_network(space, supernet, network)
     known = bounded(settings.limits, chosen.priced, space, recipe.kind, network)
     if settings.initial:
@@ -73,7 +75,7 @@ def plan_search(settings: Search) -> SearchPlan:
     way: OverSupernet | OnData | OnTable
     decided: Settings = {}  # values of the method's settings
     if task is None:
-        way = on_table(settings, chosen, known)
+        way = on_table(settings, chosen, supernet.space, known)
     else:
         scorer = OnDataOf(space, task, sizes, recipe.weights, settings.seed)
         if chosen.method:
@@ -90,7 +92,7 @@ def plan_search(settings: Search) -> SearchPlan:
                 price=settings.price,
             )
             way = over_supernet(settings, chosen, trained, scorer)
-            decided = trained.tried().resolved
+            decided = trained.tried(supernet).resolved
         else:
             way = on_data(settings, chosen, scorer, supernet.space, known.limits)
     values = resolved(settings, chosen, task, supernet.space, sizes, space.network.sized(network), way.limits, decided)

@@ -77,11 +77,11 @@ class Trained:
         made: SupernetStrategy = self.task.paced(self.method(supernet, self.task, seed=self.seed, weights=self.weights, **own))
         return made
 
-    def tried(self) -> SupernetStrategy:
+    def tried(self, supernet: Supernet) -> SupernetStrategy:
         """It on a supernet without storage, so that it refuses what it would refuse. The streams of the task are as they were."""
         start = self.task.data.state_dict()
         self._check_stages()
-        strategy = self.on(sketch(self.space, self.sizes))
+        strategy = self.on(supernet)
         self.task.data.load_state_dict(start)
         return strategy
 

@@ -14,6 +14,7 @@ from supernet.search import Watch
 from supernet.settings.sections import AlarmSettings, JudgeSettings
 from supernet.space import SearchSpace
 from supernet.spaces.record import Space
+from supernet.strategies.base import SupernetStrategy
 from supernet.watch.alarm import Alarm, can_skip
 from supernet.watch.judge import Judge
 
@@ -51,17 +52,12 @@ class Watching:
         return watch
 
 
-def judge_of(given: JudgeSettings, method: str, decides: bool, space: SearchSpace, seed: int) -> Judge | None:
-    """The judge of a search by a method that trains a supernet; None where no table is given.
-
-    Raises ``InputError`` where it does not fit.
-    """
-    if not given.file:
-        return None
-    if not given.samples and not decides:
-        raise InputError(f"{method} has no architecture of its own to be judged while it trains: judge.samples must be above 0")
+def judge_of(given: JudgeSettings, method: type[SupernetStrategy], name: str, space: SearchSpace, seed: int) -> Judge:
+    """The judge of a search by a method of that ``name``, from the table in a file; raises ``InputError`` where it does not fit."""
+    if not given.samples and not method.decides:
+        raise InputError(f"{name} has no architecture of its own to be judged while it trains: judge.samples must be above 0")
     try:
-        table = Table.read(given.file, space=space, **given.model_dump(include={"search", "report", "dataset"}, exclude_none=True))
+        table = Table.read(str(given.file), space=space, **given.model_dump(include={"search", "report", "dataset"}, exclude_none=True))
     except InputError as error:
         raise InputError(f"--judge {given.file}: {error}") from error
     return Judge(table, space, seed=seed, **given.model_dump(include={"samples", "batches", "calibration"}))

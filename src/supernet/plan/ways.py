@@ -27,10 +27,10 @@ def over_supernet(settings: Search, chosen: Chosen, trained: Trained, scorer: On
     """Train a supernet on data."""
     limits, scratch = trained.limits, ESTIMATORS["scratch"]
     baseline = Baseline(settings.baseline.trials, lambda steps: scorer.by(scratch, epochs=1, steps=steps))
-    watching = Watching(chosen.space, trained.method.decides, settings.alarm, chosen.judge, settings.judge.every)
+    watching = Watching(trained.space, trained.method.decides, settings.alarm, chosen.judge, settings.judge.every)
     return OverSupernet(
         trained.task,
-        build=lambda: build_supernet(chosen.space, trained.sizes, settings.seed, settings.initial),
+        build=lambda: build_supernet(trained.space, trained.sizes, settings.seed, settings.initial),
         sizes=trained.sizes,
         strategy=trained.on,
         searcher=chosen.asking.on,
@@ -65,9 +65,8 @@ def on_data(settings: Search, chosen: Chosen, scorer: OnDataOf, space: SearchSpa
     )
 
 
-def on_table(settings: Search, chosen: Chosen, bounded: Bounded) -> OnTable:
+def on_table(settings: Search, chosen: Chosen, space: SearchSpace, bounded: Bounded) -> OnTable:
     """Look architectures up; what the table counts is bound by its own numbers."""
-    space = chosen.supernet.space
     table = table_of(settings.table, space)
     counted = {name: most for name, most in bounded.bounds.items() if name in COUNTED}
     limits = bounded.limits if {*bounded.bounds, *priced_by(settings.objective)} - {*COUNTED} else None
