@@ -75,7 +75,8 @@ def test_a_dry_run_prints_every_setting_of_every_method_with_its_value(method: s
     assert found["supernet"].keys() == keywords(space_named(space).supernet.sizes).keys()
     assert found["network"].keys() == keywords(space_named(space).network.sizes).keys()
     assert found["weights"].items() >= {k: v for k, v in strategy.recipe.items() if v is not None}.items()
-    assert found["weights"].keys() <= keywords(Weights, NOT_FOR_USERS["weights"]).keys() and found["weights"]["lr"] > 0
+    able = {*keywords(Weights, NOT_FOR_USERS["weights"]), *keywords(strategy.trainer)}
+    assert found["weights"].keys() <= able and found["weights"]["lr"] > 0
     assert found["data"]["crop"] is not None and found["data"]["flip"] is not None
     assert ("searcher" in found) == (not strategy.decides)
 
@@ -195,6 +196,8 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (("compare", "darts", *BENCH, "--budget", "1epochs", "--set", "final.weights.lr=-1"), "lr must be above 0"),
         (("compare", "darts", *BENCH, "--budget", "1epochs", "--set", "methods.dart.epochs=1"), "did you mean 'darts'"),
         (("compare", "random", *BENCH[:6], "--table", "{}/other.npz", "--budget", "3evals"), "the space has 6 choices"),
+        (("compare", "random", *BENCH[:6], "--table", "{}/other.npz", "--set", "limits.storage=1"), "on params and macs, not on storage"),
+        (("profile", "--space", "nasbench201", "--out", "l.json", "--collect", "{}/nowhere.csv"), "cannot be read"),
         (("profile", "--space", "nasbench201", "--out", "{}/file/l.json"), "cannot be written"),
         (("profile", "--space", "nasbench201", "--out", "l.json", "--backend", "tensorrt"), "unknown backend"),
         (("profile", "--space", "nasbench201", "--out", "l.json", "--channels", 0), "channels must be at least 1"),

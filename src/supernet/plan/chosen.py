@@ -24,7 +24,6 @@ from supernet.strategies import STRATEGIES
 from supernet.strategies.base import SupernetStrategy
 from supernet.strategies.weights import Weights
 from supernet.task import usable
-from supernet.tasks import kind_for
 from supernet.tasks.kind import Kind
 from supernet.watch.judge import Judge
 
@@ -35,7 +34,8 @@ class Chosen:
 
     ``name``, ``method``: the method as it was named, and its class; None where a searcher alone scores single architectures.
     ``strategy``: settings of the method. ``asking``, ``scored``: what asks for architectures and what scores them.
-    ``sizes``: those of the supernet that do not follow from data. ``priced``: whether costs count.
+    ``sizes``: those of the supernet that do not follow from data. ``judge``: what scores it while it trains, where one was asked for.
+    ``priced``: whether costs count.
     """
 
     space: Space
@@ -62,15 +62,17 @@ def choose(settings: Search) -> Chosen:
     asking = Asking(settings.searcher.name if method else name, dict(settings.searcher.model_extra or {}), settings.seed, settings.trials)
     accepted(asking.name, searcher_class(asking.name), asking.settings, fixed=NOT_FOR_USERS["searcher"])
     space.network.accepted(settings.network)
-    goals = priced_by(settings.objective)
+    goals, recipe = priced_by(settings.objective), recipe_of(settings, space)
     priced = bool(bounds_of(settings.limits) or settings.price.cost or goals)
-    check_limits(settings.limits, settings.price, space, kind_for(space.name, settings.task), priced, goals)
+    check_limits(settings.limits, settings.price, space, recipe.kind, priced, goals)
     scored = scored_by(settings.estimator.name, "supernet" if method else "table" if settings.table.file else "data", name)
     lengths = {"steps": settings.steps, "seconds": settings.seconds, "weights": settings.weights}
     check_trains(scored, {**lengths, "estimator.epochs": settings.estimator.epochs != 1})
-    sizes, recipe = sizes_of(space, method, {}, settings.supernet), recipe_of(settings, space)
+    sizes = sizes_of(space, method, {}, settings.supernet)
     strategy = {**recipe.strategy, **settings.strategy} if method and method.decides else settings.strategy
-    check_acting(settings, method is not None)
+    check_acting(settings, method)
+    if scored.known.cheaper is None:
+        asking.check_parts(sketch(space, sizes).space, scored)
     judge = judge_of(settings.judge, method, name, sketch(space, sizes).space, settings.seed) if method and settings.judge.file else None
     return Chosen(space, name, method, strategy, recipe, asking, scored, sizes, judge, priced)
 
@@ -101,19 +103,20 @@ def check_limits(
         raise InputError("nothing is priced: give a bound, for example --max-latency 12ms, or --set price.cost=macs")
 
 
-def check_acting(settings: Search, trains_supernet: bool) -> None:
+def check_acting(settings: Search, method: type[SupernetStrategy] | None) -> None:
     """Refuse settings that exclude each other or that the method would take no notice of."""
+    name = settings.method
     if settings.steps and settings.seconds:
         raise InputError("steps and seconds are both lengths of the search: give one of them")
-    if settings.judge.file and not trains_supernet:
-        alone = f"{settings.method} trains none"
-        raise InputError(f"--judge scores a supernet while it trains, and {alone}; to search on a table give --table")
-    if settings.baseline.name and not trains_supernet:
-        alone = f"{settings.method} tries single architectures"
-        raise InputError(f"{alone}: --baseline random is for a method that trains a supernet; see compare")
+    if settings.judge.file and method is None:
+        raise InputError(f"--judge scores a supernet while it trains, and {name} trains none; to search on a table give --table")
+    if settings.objective and method and method.decides:
+        raise InputError(f"{name} decides by itself: --objective is for searchers, alone or after a method such as one-shot")
+    if settings.baseline.name and method is None:
+        raise InputError(f"{name} tries single architectures: --baseline random is for a method that trains a supernet; see compare")
     if settings.table.file:
         idle = {"steps": settings.steps, "seconds": settings.seconds, "initial": settings.initial}
-        for name in (name for name, value in idle.items() if value):
-            raise InputError(f"{name} would have no effect: on a table nothing is trained; set trials instead")
-    elif settings.initial and not trains_supernet:
-        raise InputError(f"initial would have no effect: {settings.method} trains each architecture from nothing")
+        for given in (given for given, value in idle.items() if value):
+            raise InputError(f"{given} would have no effect: on a table nothing is trained; set trials instead")
+    elif settings.initial and method is None:
+        raise InputError(f"initial would have no effect: {name} trains each architecture from nothing")

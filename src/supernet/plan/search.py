@@ -67,7 +67,6 @@ def plan_search(settings: Search) -> SearchPlan:
         sizes = sizes_of(space, chosen.method, task.sizes, settings.supernet)
         network = network_sizes(space, sizes, task.sizes, settings.network)
     supernet = sketch(space, sizes)
-    chosen.asking.check_parts(supernet.space, chosen.scored)
     check_network(space, supernet, network)
     known = bounded(settings.limits, chosen.priced, space, recipe.kind, network)
     if settings.initial:
