@@ -155,6 +155,11 @@ def test_options_may_have_other_names_than_their_sizes() -> None:
 def test_widths_that_make_no_sense_are_refused() -> None:
     with pytest.raises(InputError, match="whole numbers of at least 1"):
         Width((0, 4))
+    with pytest.raises(InputError, match="must differ"):
+        Width((4, 4))
+    with pytest.raises(InputError, match="needs a name"):
+        shared = Width((2, 4))
+        nn.Sequential(ElasticConv2d(1, shared, 1), ElasticConv2d(4, shared, 1))
     with pytest.raises(InputError, match="with a name"):
         Width((2, 4)).times((1, 2))
     with pytest.raises(InputError, match="name it there"):

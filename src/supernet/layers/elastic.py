@@ -27,15 +27,14 @@ Widths = int | Sequence[int] | Mapping[Option, int] | Width
 
 
 class _Elastic(Searchable, ByChannel):
-    """``plain``: the largest layer. ``widths``: how many outputs to choose from; a single int is no choice."""
+    """``plain``: the largest layer. ``width``: how many outputs to choose from; None: there is no choice."""
 
-    def __init__(self, plain: nn.Conv1d | nn.Conv2d | nn.Linear, widths: Widths, name: str | None, limits: Mapping[str, Any]):
-        self.width = None if isinstance(widths, int) else width_of(widths, name, limits)
-        if self.width is None:
-            super().__init__((), name)
+    def __init__(self, plain: nn.Conv1d | nn.Conv2d | nn.Linear, width: Width | None):
+        if width is None:
+            super().__init__(())
         else:
-            super().__init__(self.width.options, self.width.name, self.width.follows, **self.width.limits)
-        self.plain = plain
+            super().__init__(width.options, width.name, width.follows, **width.limits)
+        self.plain, self.width = plain, width
         self.seen = plain.weight.shape[1]
 
     @abstractmethod
@@ -70,9 +69,12 @@ class _Elastic(Searchable, ByChannel):
         """The plain layer of a size; ``width`` None: the only one."""
 
 
-def widest(widths: Widths) -> int:
-    """The most outputs."""
-    return widths if isinstance(widths, int) else width_of(widths, None, {}).largest
+def outputs(widths: Widths, name: str | None, limits: Mapping[str, Any]) -> tuple[Width | None, int]:
+    """What is chosen of the outputs of a layer, and the most; a single int is no choice."""
+    if isinstance(widths, int):
+        return None, widths
+    width = width_of(widths, name, limits)
+    return width, width.largest
 
 
 def with_weights(module: nn.Module, weight: Tensor, bias: Tensor | None) -> nn.Module:
@@ -110,8 +112,8 @@ class ElasticConv2d(_Elastic):
         if depthwise and widths != in_channels:
             raise InputError(f"a depthwise convolution is as wide as its input: widths must be {in_channels}, got {widths}")
         how: dict[str, Any] = {"stride": stride, "padding": padding, "dilation": dilation}
-        plain = self.Plain(in_channels, widest(widths), kernel_size, groups=in_channels if depthwise else 1, bias=bias, **how)
-        super().__init__(plain, widths, name, limits)
+        width, most = outputs(widths, name, limits)
+        super().__init__(self.Plain(in_channels, most, kernel_size, groups=in_channels if depthwise else 1, bias=bias, **how), width)
         self.how, self.depthwise = how, depthwise
 
     def _sliced(self, width: int | None) -> tuple[Tensor, Tensor | None]:
@@ -146,7 +148,8 @@ class ElasticLinear(_Elastic):
     dimension = -1
 
     def __init__(self, in_features: int, widths: Widths, bias: bool = True, name: str | None = None, **limits: Any):
-        super().__init__(nn.Linear(in_features, widest(widths), bias), widths, name, limits)
+        width, most = outputs(widths, name, limits)
+        super().__init__(nn.Linear(in_features, most, bias), width)
 
     def _run(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return F.linear(x, weight, bias)

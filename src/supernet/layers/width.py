@@ -25,18 +25,20 @@ class Width:
 
     ``sizes``: channels to choose from, or a dict from option to channels, such as {3: 72, 6: 144}. ``name``: of the choice, which all
     layers with this width share; None: the path of the one layer that has it. ``limits``: further fields of ``Choice``.
-    Raises ``InputError`` for channels that are no counts.
+    Raises ``InputError`` for channels that are no counts or twice the same, and where several layers are given one without a name.
     """
 
     def __init__(self, sizes: Sequence[int] | Mapping[Option, int], name: str | None = None, **limits: Any):
         by_option = sizes if isinstance(sizes, Mapping) else {size: size for size in sizes}
+        if len(by_option) < len(sizes):
+            raise InputError(f"the options of a choice must differ; got {tuple(sizes)}")
         self._set({(option,): size for option, size in by_option.items()}, name, (), limits)
 
     def _set(self, sizes: dict[tuple[Option, ...], int], name: str | None, follows: tuple[str, ...], limits: dict[str, Any]) -> None:
         if not sizes or any(isinstance(size, bool) or not isinstance(size, int) or size < 1 for size in sizes.values()):
             raise InputError(f"widths must be whole numbers of at least 1; got {tuple(sizes.values())}")
         self.sizes = dict(sorted(sizes.items(), key=lambda entry: entry[1]))  # so that an option comes after smaller ones
-        self.name, self.follows, self.limits = name, follows, limits
+        self.name, self.follows, self.limits, self.has = name, follows, limits, 0
         self.axes = [tuple(dict.fromkeys(column)) for column in zip(*self.sizes, strict=True)]  # the options of each choice, its own first
 
     @property
@@ -86,11 +88,14 @@ class Width:
 
 
 def width_of(widths: Width | Sequence[int] | Mapping[Option, int], name: str | None, limits: Mapping[str, Any]) -> Width:
-    """The width that a layer was given, whole or as sizes of its own."""
+    """The width of one more layer, which was given it whole, or as sizes of its own."""
     if not isinstance(widths, Width):
         return Width(widths, name, **limits)
     if name is not None or limits:
         raise InputError("a layer that is given a Width has its choice: name it there, Width(sizes, name=...)")
+    widths.has += 1
+    if widths.name is None and widths.has > 1:
+        raise InputError("a width that several layers have is one choice of all, which needs a name: Width(sizes, name=...)")
     return widths
 
 

@@ -17,7 +17,7 @@ from supernet.strategies.sandwiched import Sandwiched
 from supernet.strategies.weights import Schedule, Weights
 
 ENDING = 0.05  # share of the first rate at which the rate stays
-FALLS = 2 / 3  # share of the training after which it is there: the paper has steps of 0.97 every 2.4 epochs, whatever the length
+FALLS = 2 / 3  # share of the training after which it is there; our own number
 
 
 def constant_ending(done: float) -> float:
