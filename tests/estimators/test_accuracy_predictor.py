@@ -14,9 +14,15 @@ import pytest
 import torch
 from torch import nn
 
+from supernet.costs.latency.by_resolution import ByResolution
+from supernet.costs.latency.published import published_table
+from supernet.costs.objective import Objective
+from supernet.costs.parts import parts
 from supernet.errors import InputError
 from supernet.estimators.accuracy_predictor import FEATURES, AccuracyPredictor, features
 from supernet.estimators.predicted import Predicted
+from supernet.explore.loop import explore
+from supernet.searchers.genetic import Genetic
 from supernet.space import Choice, SearchSpace
 from supernet.spaces import space as space_named
 
@@ -72,6 +78,22 @@ def test_what_it_cannot_predict_and_what_is_no_predictor_is_refused(tmp_path: Pa
     for name in ("text.pth", "nowhere.npz"):
         with pytest.raises(InputError, match=f"{name} is not a predictor"):
             AccuracyPredictor.read(tmp_path / name)
+
+
+@pytest.mark.tables
+def test_a_search_over_the_authors_predictor_and_tables_finds_what_theirs_does() -> None:
+    folder, tables = Path(os.environ.get("SUPERNET_TABLES", ".")), {}
+    with torch.device("meta"):
+        net = space_named("ofa-mobilenetv3").supernet(stem="imagenet", width=1.2)
+    for pixels in (160, 192):
+        found = parts(net, torch.empty(1, 3, pixels, pixels, device="meta"))
+        tables[pixels] = published_table(folder / f"ofa_note10/{pixels}_lookup_table.yaml", net.space, found)
+    whole, latency = space((160, 192)), ByResolution(tables, net.space)
+    searcher = Genetic(whole, population=100, parents=25, mutants=50, crossings=50)
+    accuracy = Predicted(whole, {"accuracy": AccuracyPredictor.read(folder / "ofa_mbv3_acc_predictor.npz")})
+    cost = Predicted(whole, {"latency": latency})
+    best, *_ = explore(whole, searcher, accuracy, 2000, Objective(("accuracy",), limits={"latency": 30.0}), costs=cost, patience=100_000)
+    assert best.metrics["latency"] <= 30 and best.metrics["accuracy"] > 0.8244234919548035 - 0.001  # theirs, of 10,000
 
 
 @pytest.mark.tables

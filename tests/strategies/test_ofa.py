@@ -15,7 +15,7 @@ from supernet.layers.input_size import InputSize
 from supernet.mixture import Mixture, one_hot
 from supernet.modules.modes import by_batch
 from supernet.strategies.ofa import OFA
-from supernet.strategies.shrinking import PAPER, lasting
+from supernet.strategies.shrinking import PAPER, borders
 
 NAMES = ["largest", "kernel", "depth, two sizes", "depth", "width, two sizes", "width"]
 EPOCHS = 12
@@ -75,11 +75,11 @@ def lessons(strategy: OFA, task: Task) -> list[tuple[dict[str, Any], Any]]:
 
 
 def test_phases_last_as_in_the_paper_in_proportion_and_at_least_an_epoch() -> None:
-    assert lasting(PAPER, 590) == [180, 300, 325, 445, 470, 590]
-    assert lasting(PAPER, 6) == [1, 2, 3, 4, 5, 6]
-    assert lasting(PAPER, 59) == [18, 30, 32, 44, 47, 59]
+    assert borders(PAPER, 590) == [0, 180, 300, 325, 445, 470, 590]
+    assert borders(PAPER, 6) == [0, 1, 2, 3, 4, 5, 6]
+    assert borders(PAPER, 59) == [0, 18, 30, 32, 44, 47, 59]
     with pytest.raises(InputError, match="has 6 phases here: give it as many epochs; got 5"):
-        lasting(PAPER, 5)
+        borders(PAPER, 5)
 
 
 def test_each_phase_trains_as_many_networks_as_the_paper_of_the_sizes_that_are_open() -> None:
@@ -160,10 +160,10 @@ def test_channels_are_sorted_where_widths_open_and_again_apart_and_the_largest_s
 
 def test_the_teacher_stays_what_the_first_phase_has_left() -> None:
     strategy, task = made()
-    train(strategy, task, end=lasting(PAPER, EPOCHS)[0])
+    train(strategy, task, end=borders(PAPER, EPOCHS)[1])
     assert strategy.teacher is not None
     kept = {name: tensor.clone() for name, tensor in strategy.supernet.state_dict().items()}
-    for done in range(lasting(PAPER, EPOCHS)[0], EPOCHS):
+    for done in range(borders(PAPER, EPOCHS)[1], EPOCHS):
         strategy.step(task.data)
         strategy.epoch(done + 1, EPOCHS, {})
     assert all(torch.equal(tensor, kept[name]) for name, tensor in strategy.teacher.state_dict().items())

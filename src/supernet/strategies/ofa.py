@@ -1,8 +1,7 @@
 """Once-for-All: Cai et al. 2020, section 3.3, https://arxiv.org/abs/1908.09791; https://github.com/mit-han-lab/once-for-all
 
-Progressive shrinking: the largest network is trained first, then also networks with smaller kernels, fewer blocks and fewer channels, one
-after the other, by the labels and by what the largest had learnt. A searcher picks a network afterwards. The five epochs of warm-up
-in the longer phases are left out.
+Progressive shrinking: the largest network is trained first, then networks with smaller kernels, fewer blocks and fewer channels as well,
+by the labels and by what the largest had learnt. A searcher picks one afterwards. The warm-up of the longer phases is left out.
 """
 
 from __future__ import annotations
@@ -13,8 +12,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
 from supernet.errors import InputError, without_effect
 from supernet.layers.base import Supernet
@@ -23,28 +21,10 @@ from supernet.mixture import one_hot
 from supernet.modules.modes import by_batch
 from supernet.settings.quantities import Amount
 from supernet.strategies.lessons import Taught, uniform
-from supernet.strategies.one_shot import Objective, OneShot
-from supernet.strategies.shrinking import PAPER, Sizes, lasting
-from supernet.strategies.weights import Reduce, Weights, alone, over
+from supernet.strategies.one_shot import Objective, OneShot, taught_by_both
+from supernet.strategies.shrinking import PAPER, Sizes, borders
+from supernet.strategies.weights import Reduce, Weights, alone, matrices_decay, over
 from supernet.task import Task
-
-
-def taught_by_both(task: Task, outputs: Any, batch: Any, target: Any, distil: float) -> Tensor:
-    """The task's loss, and ``distil`` times the cross-entropy of logits (B, classes) with the softmax of the target's."""
-    loss = task.loss(outputs, batch)
-    return loss if target is None or not distil else loss + distil * F.cross_entropy(outputs, target.softmax(1))
-
-
-def matrices_decay(model: nn.Module, **settings: Any) -> Weights:
-    """``Weights`` whose decay leaves biases and batch norms out; ``settings``: of ``Weights``. An optimiser of one's own stays as it is."""
-    made = Weights(model, **settings)
-    if settings.get("optimiser") is None:
-        group = made.optimiser.param_groups[0]
-        parts = [[p for p in group["params"] if (p.dim() < 2) == small] for small in (False, True)]
-        group["params"] = parts[0]
-        made.optimiser.add_param_group({"params": parts[1], "lr": group["lr"], "weight_decay": 0.0})
-        made.full = [group["lr"]] * 2
-    return made
 
 
 def check_sortable(supernet: Supernet, *example: Any) -> None:
@@ -56,9 +36,8 @@ def check_sortable(supernet: Supernet, *example: Any) -> None:
 class OFA(OneShot):
     """The phases of the paper that open a size which the supernet has, as long and at such rates as there, in proportion to the run.
 
-    In each step as many networks as the phase says are run on one batch, and their gradients added up. Channels are sorted by importance
-    where widths are opened, and every phase has an optimiser of its own. From the second phase on the largest network, as the first has
-    left it, teaches beside the labels, with batch norms by each batch.
+    A step runs as many networks as the phase says on one batch and adds up their gradients. Channels are sorted by importance where widths
+    are opened, and every phase has its own optimiser. From the second on, the largest network as the first has left it teaches too.
 
     ``trained``: the supernet is given with trained weights of its largest network, and the first phase is left out. ``distil``: how much
     what the largest says counts beside the labels, by default 1. ``objective``: another loss in the place of both.
@@ -87,9 +66,8 @@ class OFA(OneShot):
         self.phases = self.sizes.of(PAPER)[int(trained) :]
         if not set(self.sizes.kinds.values()) - {"input"}:
             raise InputError("progressive shrinking needs sizes: a choice of a kernel, a depth or a width, whose options are numbers")
-        self.example = task.sample(1) if "width" in self.sizes.kinds.values() else ()
-        if self.example:
-            check_sortable(supernet, *self.example)
+        self.example = task.sample(1)
+        check_sortable(supernet, *self.example)
         self.teacher = deepcopy(supernet) if trained else None
         loss = objective or partial(taught_by_both, distil=1.0 if distil is None else distil)
         super().__init__(supernet, task, lessons=uniform, objective=loss, weights=self._weights, seed=seed, reduce=reduce)
@@ -111,11 +89,10 @@ class OFA(OneShot):
             yield one_hot(space, self.sizes.draw(phase, self.rng, inputs)), target
 
     def epoch(self, done: int, of: int, metrics: dict[str, Any]) -> bool:
-        stop, ends = super().epoch(done, of, metrics), lasting(self.phases, of)
-        while self.phase + 1 < len(self.phases) and done >= ends[self.phase]:
+        stop, starts = super().epoch(done, of, metrics), borders(self.phases, of)
+        while self.phase + 1 < len(self.phases) and done >= starts[self.phase + 1]:
             self.begin(self.phase + 1)
-        first = ends[self.phase - 1] if self.phase else 0
-        self.weights.epoch(done - first, ends[self.phase] - first)
+        self.weights.epoch(done - starts[self.phase], starts[self.phase + 1] - starts[self.phase])
         return stop
 
     def begin(self, phase: int) -> None:
@@ -131,8 +108,7 @@ class OFA(OneShot):
         return {**super().facts(), "phase": self.phases[self.phase].name}
 
     def state_dict(self) -> dict[str, Any]:
-        teacher = None if self.teacher is None else self.teacher.state_dict()
-        return {**super().state_dict(), "phase": self.phase, "teacher": teacher}
+        return {**super().state_dict(), "phase": self.phase, "teacher": self.teacher and self.teacher.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.phase = state["phase"]

@@ -35,6 +35,12 @@ def taught(task: Task, outputs: Any, batch: Any, target: Any) -> Tensor:
     return task.loss(outputs, batch) if target is None else F.cross_entropy(outputs, target.softmax(1))
 
 
+def taught_by_both(task: Task, outputs: Any, batch: Any, target: Any, distil: float) -> Tensor:
+    """The task's loss, and ``distil`` times the cross-entropy of logits (B, classes) with the softmax of the target's."""
+    loss = task.loss(outputs, batch)
+    return loss if target is None or not distil else loss + distil * F.cross_entropy(outputs, target.softmax(1))
+
+
 class OneShot(SupernetStrategy):
     """Each step runs the ``lessons`` on one batch, then updates the weights once.
 

@@ -92,8 +92,8 @@ def _takes(choice: Choice) -> Sequence[Any]:
     return sorted(choice.able) if choice.pick is None else range(choice.pick[0], choice.pick[1] + 1)
 
 
-def lasting(phases: Sequence[Phase], of: int) -> list[int]:
-    """The epochs, of so many, before which the phases end: in proportion to the paper's, each at least one.
+def borders(phases: Sequence[Phase], of: int) -> list[int]:
+    """The epochs, of so many, that the phases begin with, and ``of``: in proportion to the paper's, each phase at least one long.
 
     Raises ``InputError`` for fewer epochs than phases.
     """
@@ -103,4 +103,4 @@ def lasting(phases: Sequence[Phase], of: int) -> list[int]:
     for left, phase in zip(reversed(range(len(phases))), phases, strict=True):
         passed += phase.epochs
         found.append(min(max(round(of * passed / total), found[-1] + 1), of - left))
-    return found[1:]
+    return found

@@ -130,6 +130,18 @@ class Weights:
         self.optimiser.load_state_dict(state)
 
 
+def matrices_decay(model: nn.Module, **settings: Any) -> Weights:
+    """``Weights`` whose decay leaves biases and batch norms out; ``settings``: of ``Weights``. An optimiser of one's own stays as it is."""
+    made = Weights(model, **settings)
+    if settings.get("optimiser") is None:
+        group = made.optimiser.param_groups[0]
+        parts = [[p for p in group["params"] if (p.dim() < 2) == small] for small in (False, True)]
+        group["params"] = parts[0]
+        made.optimiser.add_param_group({"params": parts[1], "lr": group["lr"], "weight_decay": 0.0})
+        made.full = [group["lr"]] * 2
+    return made
+
+
 def check(how: Mapping[str, Any], clip: float | None, accumulate: int) -> None:
     """Refuse what SGD cannot use or what could not train; not a number is out of every range."""
     if not 0 < how["lr"] < math.inf or not 0 <= how["lr_min"] < math.inf:
