@@ -305,15 +305,15 @@ class SearchSpace(dict[str, Choice]):
         return found
 
 
-Chain = tuple[tuple[Pair, ...], ...]  # where a part runs: of each of these pairs ANY must be taken
+Nesting = tuple[tuple[Pair, ...], ...]  # where a part runs: of each of these pairs ANY must be taken
 
 
-def alternatives(chains: Iterable[Chain]) -> tuple[Pairs, ...]:
+def alternatives(chains: Iterable[Nesting]) -> tuple[Pairs, ...]:
     """The sets of pairs of which ANY is taken where one of ``chains`` holds."""
     return tuple(dict.fromkeys(frozenset(pairs) for chain in chains for pairs in itertools.product(*chain)))
 
 
-def shortened(chain: Chain, choices: Mapping[str, Choice]) -> Chain:
+def shortened(chain: Nesting, choices: Mapping[str, Choice]) -> Nesting:
     """``chain`` without the conditions that hold wherever the choices of a later one matter."""
 
     def implied(condition: tuple[Pair, ...], name: str) -> bool:
@@ -332,7 +332,7 @@ def shortened(chain: Chain, choices: Mapping[str, Choice]) -> Chain:
     )
 
 
-def nested(choices: Iterable[Choice], places: Mapping[str, Sequence[Chain]]) -> dict[str, Choice]:
+def nested(choices: Iterable[Choice], places: Mapping[str, Sequence[Nesting]]) -> dict[str, Choice]:
     """``choices`` by name, each with the conditions of the places where it stands; those with conditions of their own keep these.
 
     Raises ``InputError`` where choices depend on each other in a circle.

@@ -18,7 +18,7 @@ from supernet.errors import InputError
 from supernet.layers.base import Searchable, Supernet, everything, placed
 from supernet.mixture import Mix
 from supernet.modules.modes import evaluating
-from supernet.space import Chain
+from supernet.space import Nesting
 
 MOST = 32  # combinations of sizes that a block may have before its layers are taken apart
 MOST_OF_LAYER = 4096  # of sizes that a layer may have
@@ -31,7 +31,7 @@ class Unit:
 
     name: str
     module: nn.Module
-    chains: list[Chain]  # where it stands
+    chains: list[Nesting]  # where it stands
     sizes: tuple[str, ...] = ()
     own: bool = False  # its children are units of their own
 
@@ -99,9 +99,9 @@ class Apart:
     def units(self) -> list[Unit]:
         """The largest modules that hold no choice between parts, and not too many choices of sizes."""
         found: dict[int, Unit] = {}
-        seen: set[tuple[int, Chain]] = set()
+        seen: set[tuple[int, Nesting]] = set()
 
-        def walk(module: nn.Module, chain: Chain, path: str) -> None:
+        def walk(module: nn.Module, chain: Nesting, path: str) -> None:
             if (id(module), chain) in seen:
                 return
             seen.add((id(module), chain))

@@ -9,7 +9,7 @@ from torch.utils._pytree import tree_leaves
 
 from supernet.costs.count import Count, Work
 from supernet.layers.base import When, placed
-from supernet.space import Chain
+from supernet.space import Nesting
 
 NOTHING = Work(0, 0)
 
@@ -18,13 +18,13 @@ class Call(NamedTuple):
     """One call of a module: inside of which others (ids), where it ran, on what, and what it computed itself, not by modules inside."""
 
     inside: tuple[int, ...]
-    chain: Chain
+    chain: Nesting
     inputs: tuple[Any, ...]
     named: dict[str, Any]
     itself: Work
 
     @property
-    def way(self) -> tuple[Chain, str]:
+    def way(self) -> tuple[Nesting, str]:
         """Equal for calls in one place on inputs of the same shapes."""
         return self.chain, described((self.inputs, self.named))
 
@@ -37,7 +37,7 @@ class Frame(NamedTuple):
 
     module: int
     call: int
-    chain: Chain
+    chain: Nesting
     waiting: dict[int, list[When]]
     before: Work
     inner: list[Work]

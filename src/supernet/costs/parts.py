@@ -23,7 +23,7 @@ from supernet.costs.count import Work
 from supernet.derive import settle
 from supernet.layers.base import Searchable, Supernet
 from supernet.mixture import Table
-from supernet.space import Architecture, Chain, SearchSpace, alternatives, shortened
+from supernet.space import Architecture, Nesting, SearchSpace, alternatives, shortened
 
 
 class Place(NamedTuple):
@@ -188,11 +188,11 @@ def _held(name: str, tensors: Sequence[tuple[bool, Tensor]], places: tuple[Place
     return Part(name, module, (), 0, places)
 
 
-def _all_chains(units: Iterable[Unit]) -> list[Chain]:
+def _all_chains(units: Iterable[Unit]) -> list[Nesting]:
     return [chain for unit in units for chain in unit.chains]
 
 
-def _places(chains: Iterable[Chain], space: SearchSpace, sizes: Mapping[str, int]) -> tuple[Place, ...]:
+def _places(chains: Iterable[Nesting], space: SearchSpace, sizes: Mapping[str, int]) -> tuple[Place, ...]:
     """Where what runs in ANY of ``chains`` is added, at given sizes."""
     chains, found = list(chains), []
     if len(chains) == 1:
@@ -210,7 +210,7 @@ def _places(chains: Iterable[Chain], space: SearchSpace, sizes: Mapping[str, int
     return tuple(found)
 
 
-def _apart(chain: Chain, space: SearchSpace) -> bool:
+def _apart(chain: Nesting, space: SearchSpace) -> bool:
     """Whether each condition of ``chain`` is of a choice of its own, which always matters and takes one option."""
     names = [{name for name, _ in pairs} for pairs in chain]
     known = [space[name] for several in names for name in several]

@@ -15,7 +15,7 @@ from supernet.layers.blend import keep_input
 from supernet.mixture import Mix, Mixture
 from supernet.modules.convolutions import routed, strided
 from supernet.modules.memo import memo
-from supernet.space import Chain, Choice, Option, SearchSpace, Taken, nested
+from supernet.space import Choice, Nesting, Option, SearchSpace, Taken, nested
 
 When = tuple[tuple[str, Option], ...]
 
@@ -114,7 +114,7 @@ class Supernet(nn.Module):
         for path, module in model.named_modules():
             if isinstance(module, Searchable) and module.choice and not module.choice.name:
                 module.choice = replace(module.choice, name=path or "choice")
-        places: dict[str, list[Chain]] = {}
+        places: dict[str, list[Nesting]] = {}
         _note_places(model, (), places, set())
         choices = nested([*(layer.choice for layer in self.layers if layer.choice), *outside], places)
         for layer in self.layers:
@@ -185,7 +185,7 @@ def _conditions_of_parts(module: nn.Module) -> dict[int, list[When]]:
     return places
 
 
-def _note_places(module: nn.Module, chain: Chain, places: dict[str, list[Chain]], seen: set[tuple[int, Chain]]) -> None:
+def _note_places(module: nn.Module, chain: Nesting, places: dict[str, list[Nesting]], seen: set[tuple[int, Nesting]]) -> None:
     """Note where each choice occurs: below which (choice, option) pairs, from the outside in."""
     if (id(module), chain) in seen:
         return
