@@ -118,5 +118,5 @@ FAIRNAS = Space(
     published={
         name: Published(text, CITATION, {"squeeze": squeeze} if squeeze else {}, REPOSITORY) for name, (text, squeeze) in NETWORKS.items()
     },
-    recipes={"short": {"supernet": {"width": 0.5, "depths": (1, 2, 2, 2, 2, 1)}}},
+    recipes={"short": {"supernet": {"width": 0.5, "depths": (1, 1, 1, 1, 1, 1)}}},
 )

@@ -118,5 +118,5 @@ SPOS = Space(
     notation=notation,
     recognises=lambda text: headed(text) == NAME,
     published={name: Published(text, CITATION, {}, REPOSITORY) for name, text in NETWORKS.items()},
-    recipes={"short": {"supernet": {"width": 0.5, "depths": (2, 2, 4, 2)}}},
+    recipes={"short": {"supernet": {"width": 0.5, "depths": (1, 1, 2, 1)}}},
 )

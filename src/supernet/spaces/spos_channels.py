@@ -108,5 +108,5 @@ SPOS_CHANNELS = Space(
     notation=notation,
     recognises=lambda text: headed(text) == NAME,
     published={"spos-328m": Published(FOUND, spos.CITATION, {}, spos.REPOSITORY)},
-    recipes={"short": {"supernet": {"width": 0.5, "depths": (2, 2, 4, 2)}}},
+    recipes={"short": {"supernet": {"width": 0.5, "depths": (1, 1, 2, 1)}}},
 )
