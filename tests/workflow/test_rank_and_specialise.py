@@ -28,6 +28,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_the_weights_of_a_search_score_what_the_search_says(trained: Path) -> None:
+    said = json.loads((trained / "architecture.json").read_text())["scores"]
+    scored = document("evaluate", trained, "--split", "validation")
+    assert (scored["accuracy"], scored["loss"]) == pytest.approx((said["validation_accuracy"], said["validation_loss"]), rel=1e-5)
+
+
 def test_networks_for_several_bounds_have_weights_that_score_what_is_said(trained: Path, tmp_path: Path) -> None:
     asked = ("specialise", trained, "--max-macs", 45000, "--max-macs", 70000, "--max-params", 30000, "--trials", 6, "--out", tmp_path / "n")
     with mock.patch("supernet.workflow.specialising.export_run", return_value={"onnx": {"path": "model.onnx"}}):

@@ -12,7 +12,7 @@ from itertools import islice
 
 from torch import nn
 
-from supernet.derive import recalibrate
+from supernet.derive import derive, recalibrate
 from supernet.estimators import part
 from supernet.layers.base import Supernet
 from supernet.metrics import Pass
@@ -54,6 +54,13 @@ class SharedWeights:
             for norm, buffers in zip(norms, before, strict=True):
                 for name, buffer in norm.named_buffers():
                     buffer.copy_(buffers[name])
+
+    def network(self, architecture: Architecture) -> nn.Module:
+        """The derived network of an architecture, with the batch statistics that it is scored by."""
+        derived = derive(self.supernet, architecture, *self.task.example)
+        if self.calibration:
+            recalibrate(derived, partial(self.task.predict, derived), self.calibration)
+        return derived
 
     @property
     def of(self) -> str:

@@ -7,16 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-
-from torch import nn
 
 from supernet.costs.latency.predictor import Predictor
 from supernet.costs.latency.table import LatencyTable
 from supernet.costs.limits import Limits
 from supernet.costs.objective import Objective
-from supernet.derive import derive, recalibrate
 from supernet.errors import InputError
 from supernet.estimators.kept import Kept
 from supernet.estimators.shared import SharedWeights
@@ -25,7 +21,6 @@ from supernet.layers.base import Supernet
 from supernet.search import Found, best_of, default_objective, limits_of, try_architectures
 from supernet.searchers import Searcher, make_searcher
 from supernet.searchers.assured import Assured
-from supernet.space import Architecture
 from supernet.task import Task
 
 
@@ -77,16 +72,7 @@ def _best(tried: Sequence[Trial], limits: Limits, objective: Objective, estimate
     priced = [replace(trial, costs=limits.costs(trial.architecture)) for trial in tried]
     able = [trial for trial in priced if all(trial.costs[name] <= aim for name, aim in limits.aims.items())]
     found = best_of(ranked(able), estimate.supernet.space, objective, estimate.task)
-    network = calibrated(estimate, found.architecture)
+    network = estimate.network(found.architecture)
     costs = limits.costs(estimate.supernet.space.check(found.architecture))
     scores = estimate.task.evaluate(network, estimate.stream)
     return replace(found, scores=scores, supernet=estimate.supernet, network=network, costs=costs, limits=limits.judged(costs))
-
-
-def calibrated(estimate: SharedWeights, architecture: Architecture) -> nn.Module:
-    """The derived network of an architecture with the batch statistics by which ``estimate`` scores it."""
-    task = estimate.task
-    network = derive(estimate.supernet, architecture, *task.example)
-    if estimate.calibration:
-        recalibrate(network, partial(task.predict, network), estimate.calibration)
-    return network

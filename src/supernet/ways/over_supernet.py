@@ -11,6 +11,7 @@ from supernet.costs.limits import Limits
 from supernet.costs.objective import Objective
 from supernet.decided import Verdict, by_difference
 from supernet.estimators.scratch import FromScratch
+from supernet.estimators.shared import SharedWeights
 from supernet.layers.base import Supernet
 from supernet.randomness import seed_everything
 from supernet.run import Run
@@ -83,6 +84,9 @@ class OverSupernet:
             watch=self.watch(run, supernet),
             count=self.baseline is not None,
         )
+        assert found.supernet
+        found.network = SharedWeights(found.supernet, task, batches=self.calibration).network(found.architecture)
+        run.write_weights(found.network, *task.example)  # so that what is delivered scores what is said
         found.data = {"preprocessing": task.preprocessing, **task.about}
         found.built = {**self.sizes, **strategy.built}
         if self.baseline:
