@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
@@ -8,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from supernet.data.streams import Data
-from supernet.data.text import END, OTHER, SETS, Text, is_text, load
+from supernet.data.text import END, LEVELS, OTHER, SETS, Text, is_text, load
 from supernet.data.text_streams import Chunk, TextStream
 from supernet.errors import InputError
+from supernet.settings.sections import TextData
 
 LINES = {"train": " the cat sat \n\n the dog ran \n", "valid": " the cat ran \n", "test": " a <unk> sat \n"}
 
@@ -24,6 +26,10 @@ def layout(folder: Path, pattern: str) -> Path:
 
 def said(text: Text, tokens: torch.Tensor) -> str:
     return " ".join(text.vocabulary[i] for i in tokens)
+
+
+def test_the_setting_names_every_level_that_a_text_is_read_by() -> None:
+    assert get_args(get_args(TextData.model_fields["level"].annotation)[0]) == LEVELS
 
 
 @pytest.mark.parametrize("pattern", ["ptb.{}.txt", "wiki.{}.tokens", "{}.txt"])

@@ -70,6 +70,7 @@ def test_a_search_reads_the_embedded_text_by_the_papers_recipe(tmp_path: Path, m
     assert result["params"] == stored["costs"]["params"] == design(str(tmp_path / "s")).describe()["params"]
     line = history(tmp_path / "s")[-1]
     assert line["learning_rate"] == 20.0 and set(line["validation"]) == {"loss", "perplexity"}
+    assert "tokens" not in result.get("counted", "")  # both networks have the vocabulary of the text
     tokens = json.loads((tmp_path / "s" / "vocabulary.json").read_text())
     network = load(tmp_path / "s")
     assert network(torch.tensor([[tokens.index("t")], [tokens.index("h")]])).logits.shape == (2, 1, len(tokens))

@@ -29,8 +29,8 @@ from supernet.ways.over_supernet import OverSupernet
 class SearchPlan:
     """A search whose parts go together.
 
-    ``way``: what finds the architecture. ``kind``: of task. ``supernet``: what is searched, without storage; ``sizes``: its settings that
-    do not follow from data. ``network``: those of the network that the search is for. ``found_by``: what is said of how it was found.
+    ``way``: what finds the architecture. ``kind``: of task. ``supernet``: what is searched, without storage; ``sizes``: its settings.
+    ``network``: those of the network that the search is for. ``found_by``: what is said of how it was found.
     ``config``: what config.yaml of its run holds, every setting with its value; ``data``: of these, what the task reads.
     """
 
@@ -101,7 +101,7 @@ def plan_search(settings: Search) -> SearchPlan:
         space=space,
         kind=recipe.kind,
         supernet=supernet,
-        sizes=chosen.sizes,
+        sizes=sizes,
         network=network,
         bounded=known,
         found_by={"method": chosen.name, "seed": settings.seed, "epochs": settings.epochs},

@@ -68,7 +68,7 @@ class Machine(Section):
 class TextData(Section):
     """How a text is read and trained on."""
 
-    level: Literal["word", "char"] | None = Field(default=None, description="what a token is: word or char; none: by the source")
+    level: Literal["word", "character"] | None = Field(default=None, description="what a token is: word or character; none: by the source")
     min_count: Count = Field(default=1, description="how often a word must occur to be one of the vocabulary")
     steps: BatchSize = Field(default=35, description="tokens of a chunk")
     evaluation_batch: BatchSize = Field(default=10, description="strands in evaluation")
