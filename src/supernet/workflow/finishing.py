@@ -36,11 +36,12 @@ def finish(plan: SearchPlan, run: Run, found: Found, seconds: float) -> dict[str
     limits = {k: {"bound": bound, "holds": bool(costs[k] <= bound)} for k, bound in bounded.bounds.items()}
     for sentence in missed(limits, costs):
         print(f"warning: {sentence}", file=sys.stderr)
-    latency = None
+    latency, where = None, []
     if "latency" in costs:
+        where = milliseconds_by_part(bounded, kind, there, costs["latency"])
         whole = found.network if found.network is not None and holds_weights(there, found) else there.network()
         latency = measured_latency(bounded, kind, there, whole, costs["latency"])
-    measured, where = {"latency": latency} if latency else {}, milliseconds_by_part(bounded, kind, there)
+    measured = {"latency": latency} if latency else {}
     if latency and not latency.get("holds", True):
         print(f"warning: measured, the network takes {latency['ms']:.4g} ms, {latency['over']:.1%} over the limit", file=sys.stderr)
         limits["latency"]["holds"] = False

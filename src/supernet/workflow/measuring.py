@@ -71,8 +71,8 @@ def exported(run: Run, kind: type[Kind], data: Settings, there: Design, found: F
         return None
 
 
-def milliseconds_by_part(bounded: Bounded, kind: type[Kind], there: Design) -> list[tuple[str, float]]:
-    """The parts that an architecture takes, in order, with the share that each has of the ms that the table predicts."""
+def milliseconds_by_part(bounded: Bounded, kind: type[Kind], there: Design, predicted: float) -> list[tuple[str, float]]:
+    """The parts that an architecture takes, in order, with the share that each has of the ms that the table ``predicted``."""
     table = bounded.latencies
     if not isinstance(table, LatencyTable):
         return []
@@ -80,5 +80,4 @@ def milliseconds_by_part(bounded: Bounded, kind: type[Kind], there: Design) -> l
     found = taken(supernet.space, parts(supernet, kind.drawn(sized, 1).to("meta")), there.plan)
     alone = [(part.name, table.parts[part.name]) for part in found if table.parts.get(part.name)]
     total = sum(ms for _, ms in alone)
-    whole = table.fit.offset + table.fit.scale * total
-    return [(name, ms / total * whole) for name, ms in alone]
+    return [(name, ms / total * predicted) for name, ms in alone]
