@@ -69,7 +69,7 @@ def flag_of(setting: Setting) -> Flag:
 
 
 def parameter_of(setting: Setting) -> str:
-    """What a flag is called in Python: batch_size of --batch-size, from_ of --from, run of what is given by its place."""
+    """What a flag is called in Python: ``batch_size`` of --batch-size, ``from_`` of --from, ``run`` of what is given by its place."""
     name = flag_of(setting).name.lstrip("-").replace("-", "_") or setting.name
     return f"{name}_" if iskeyword(name) else name
 

@@ -69,7 +69,7 @@ class NetworkSizes:
 
 
 class MicroNetwork(nn.Module):
-    """Stem, cells, global average pool, linear classifier without a bias: images (batch, *shape) -> logits (batch, classes).
+    """Stem, cells, global average pool, linear classifier without a bias: images ``(batch, *shape)`` -> logits (batch, classes).
 
     ``steps``: each gives the next of the states, from the last two. ``sizes``: of ``Sizes`` or ``NetworkSizes``.
     Raises ``InputError`` for sizes that make no network.
@@ -163,7 +163,7 @@ def network(architecture: Mapping[str, Any] | str, **settings: Any) -> MicroNetw
 
 
 def parse(text: str) -> Architecture:
-    """Read ``enas-micro: 0 2 0 0 ... | 1 0 1 0 ...``: of each node (state, operation, state, operation); raises ``InputError``."""
+    """Read ``enas-micro: 0 2 0 0 | 1 0 1 0``, of each node state, operation, state and operation; raises ``InputError``."""
     cells = [whole_numbers(cell) or [] for cell in text.partition(":")[2].split("|")]
     if len(cells) != 2 or len(cells[0]) != len(cells[1]) or not cells[0] or len(cells[0]) % 4:
         example = f"{NAME}: 0 2 0 0 | 1 0 1 0"

@@ -22,18 +22,18 @@ from supernet.spaces import ofa_units
 from supernet.spaces.cell_network import check_sizes
 from supernet.spaces.chain_network import SAID, STEMS, ChainSizes, places, scaled
 from supernet.spaces.image_sizes import at_size, open_size
-from supernet.spaces.ofa_units import Kind, Unit, open_unit, units, units_of
+from supernet.spaces.ofa_units import Unit, UnitKind, open_unit, units, units_of
 from supernet.spaces.published.once_for_all import CITATION, mobilenetv3
 from supernet.spaces.record import Build, Space, headed
 
 NAME = "ofa-mobilenetv3"
 WIDTHS, DEPTHS, STRIDES = (24, 40, 80, 112, 160), (4, 4, 4, 4, 4), (2, 2, 2, 1, 2)
 KINDS = (
-    Kind(nn.ReLU),
-    Kind(nn.ReLU, squeeze=True),
-    Kind(nn.Hardswish),
-    Kind(nn.Hardswish, squeeze=True),
-    Kind(nn.Hardswish, squeeze=True),
+    UnitKind(nn.ReLU),
+    UnitKind(nn.ReLU, squeeze=True),
+    UnitKind(nn.Hardswish),
+    UnitKind(nn.Hardswish, squeeze=True),
+    UnitKind(nn.Hardswish, squeeze=True),
 )
 
 

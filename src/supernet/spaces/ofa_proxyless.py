@@ -20,7 +20,7 @@ from supernet.space import Architecture
 from supernet.spaces import ofa_units
 from supernet.spaces.chain_network import SAID, STEMS, Chain, ChainSizes, places, scaled
 from supernet.spaces.image_sizes import at_size, open_size
-from supernet.spaces.ofa_units import Kind, Unit, open_unit, units, units_of
+from supernet.spaces.ofa_units import Unit, UnitKind, open_unit, units, units_of
 from supernet.spaces.published.once_for_all import CITATION, proxyless
 from supernet.spaces.record import Build, Space, headed
 
@@ -75,7 +75,7 @@ def _chain(sizes: Sizes, unit: Unit) -> Chain:
     outer, inner, head = (scaled(channels, sizes.width) for channels in (sizes.stem_channels, sizes.first, sizes.head))
     widths = [scaled(w, sizes.width) for w in sizes.widths]
     at = places(inner, widths, sizes.depths, STRIDES[:count], sizes.stem)
-    layers = [ops.InvertedResidual(outer, inner, 3, 1, **HOW), *units(unit, at, sizes.depths, [Kind(**HOW)] * count)]
+    layers = [ops.InvertedResidual(outer, inner, 3, 1, **HOW), *units(unit, at, sizes.depths, [UnitKind(**HOW)] * count)]
     return Chain(layers, stem_channels=outer, last=widths[-1], head=head, dropout=sizes.dropout, **sizes.ends, **HOW)
 
 

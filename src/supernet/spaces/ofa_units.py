@@ -29,11 +29,11 @@ from supernet.spaces.record import headed
 
 KERNELS, EXPANSIONS, SHALLOWEST = (3, 5, 7), (3, 4, 6), 2
 BLOCKS = {f"k{kernel}e{expansion}": (kernel, expansion) for kernel in KERNELS for expansion in EXPANSIONS}
-Unit = Callable[[int, Sequence[Place], "Kind"], nn.Module]  # its number, where its blocks stand, their kind -> the unit
+Unit = Callable[[int, Sequence[Place], "UnitKind"], nn.Module]  # its number, where its blocks stand, their kind -> the unit
 
 
 @dataclass(frozen=True)
-class Kind:
+class UnitKind:
     """What the blocks of a unit have in common: activation, squeeze-and-excitation or not, settings of batch norms."""
 
     activation: type[nn.Module]
@@ -51,7 +51,7 @@ def squeezed(channels: int) -> int:
     return divisible(channels // 4)
 
 
-def block(place: Place, kernel: int, expansion: int, kind: Kind) -> ops.InvertedResidual:
+def block(place: Place, kernel: int, expansion: int, kind: UnitKind) -> ops.InvertedResidual:
     """The block of one kernel and one expansion."""
     hidden = expanded(place.inputs, expansion)
     squeeze = squeezed(hidden) if kind.squeeze else 0
@@ -59,7 +59,7 @@ def block(place: Place, kernel: int, expansion: int, kind: Kind) -> ops.Inverted
     return ops.InvertedResidual(*sizes, activation=kind.activation, norm=kind.norm, squeeze=squeeze)
 
 
-def elastic_block(place: Place, kind: Kind, name: str) -> nn.Module:
+def elastic_block(place: Place, kind: UnitKind, name: str) -> nn.Module:
     """The block whose choices are ``name.expansion`` and ``name.kernel``."""
     widths: dict[Option, int] = {expansion: expanded(place.inputs, expansion) for expansion in EXPANSIONS}
     hidden, norm, outputs = max(widths.values()), dict(kind.norm), place.outputs
@@ -78,7 +78,7 @@ def elastic_block(place: Place, kind: Kind, name: str) -> nn.Module:
     return found
 
 
-def open_unit(i: int, at: Sequence[Place], kind: Kind) -> nn.Module:
+def open_unit(i: int, at: Sequence[Place], kind: UnitKind) -> nn.Module:
     """Unit ``i`` with its choices open: ``depth.i``, and of block j ``block.i.j.expansion`` and ``block.i.j.kernel``."""
     blocks = [elastic_block(place, kind, f"block.{i}.{j}") for j, place in enumerate(at)]
     return UpTo(blocks, range(min(SHALLOWEST, len(at)), len(at) + 1), name=f"depth.{i}")
@@ -93,7 +93,7 @@ def units_of(architecture: Mapping[str, Any], count: int) -> Unit:
     if len(taken) != count:
         raise InputError(f"the architecture decides {len(taken)} units, and the network has {count}: set network.widths, network.depths")
 
-    def unit(i: int, at: Sequence[Place], kind: Kind) -> nn.Module:
+    def unit(i: int, at: Sequence[Place], kind: UnitKind) -> nn.Module:
         depth, least = len(taken[i]), min(SHALLOWEST, len(at))
         if not least <= depth <= len(at):
             raise InputError(f"unit {i} has {depth} blocks; with these depths it has {least} to {len(at)}: set network.depths")
@@ -102,7 +102,7 @@ def units_of(architecture: Mapping[str, Any], count: int) -> Unit:
     return unit
 
 
-def units(unit: Unit, at: Sequence[Place], depths: Sequence[int], kinds: Sequence[Kind]) -> list[nn.Module]:
+def units(unit: Unit, at: Sequence[Place], depths: Sequence[int], kinds: Sequence[UnitKind]) -> list[nn.Module]:
     """All units of a network; ``at``: where the blocks of all stand, at their largest ``depths``."""
     rest = iter(at)
     return [unit(i, [next(rest) for _ in range(depth)], kind) for i, (depth, kind) in enumerate(zip(depths, kinds, strict=True))]
