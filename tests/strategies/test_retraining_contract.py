@@ -31,7 +31,7 @@ from supernet.tasks.language import LanguageModelling
 from supernet.train import fit
 
 SMALL: dict[str, Any] = {
-    **{"channels": 8, "cells": 3, "shape": (3, 16, 16), "classes": 3, "stem": "cifar", "width": 0.25, "auxiliary": True, "dropout": 0.3},
+    **{"channels": 8, "cells": 3, "shape": (3, 20, 20), "classes": 3, "stem": "cifar", "width": 0.25, "auxiliary": True, "dropout": 0.3},
     **{"tokens": 20, "hidden": 6, "embedding": 6},
 }
 
@@ -63,7 +63,7 @@ def network(space: str) -> nn.Module:
 def pictures() -> Task:
     """Batches that are cropped, flipped and cut out, smoothed labels, mixed precision."""
     g = torch.Generator().manual_seed(0)
-    x, y = torch.randint(0, 256, (16, 3, 16, 16), dtype=torch.uint8, generator=g), torch.randint(3, (16,), generator=g)
+    x, y = torch.randint(0, 256, (16, 3, 20, 20), dtype=torch.uint8, generator=g), torch.randint(3, (16,), generator=g)
     make = partial(Batches, x, y, 4, mean=(0.5,) * 3, std=(0.25,) * 3)
     loss = partial(F.cross_entropy, label_smoothing=0.1)
     return Task(make(seed=1, augment=Augment(4, True, 8)), make(train=False), loss=loss, autocast=torch.bfloat16)
@@ -78,7 +78,7 @@ def text() -> LanguageModelling:
 def made(space: str) -> tuple[Any, Task, nn.Module]:
     seed_everything(0)
     model = network(space)
-    if space in ("lstm", "darts-rnn"):
+    if space == "lstm" or "language" in space_named(space).tasks:
         task = text()
         averaged = Averaged(model, task, patience=1, weights=lambda m: Weights(m, lr=20.0, lr_min=20.0, momentum=0.5, accumulate=2))
         return ByLength(averaged, task.streams["train"]), task, model

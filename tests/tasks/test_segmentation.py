@@ -133,6 +133,7 @@ def test_levels_that_leave_nothing_of_an_image_are_refused() -> None:
     assert odd(torch.zeros(2, 3, 45, 60)).shape == (2, 4, 45, 60)
 
 
-def test_a_network_of_levels_is_drawn_as_choices_and_not_as_a_chain() -> None:
-    choices = unet.parse("unet: down(k3e2 k3e2) across(pass) up(skip)")
-    assert "across.0" in draw("unet", choices, unet.notation(choices))
+def test_a_network_of_levels_is_drawn_level_by_level() -> None:
+    choices = unet.parse("unet: down(k3e2 k5e4) across(pass) up(skip)")
+    drawn = draw("unet", choices, unet.notation(choices))
+    assert 'aria-label="Levels' in drawn and all(option in drawn for option in ("k3e2", "k5e4", "pass", "skip"))
