@@ -50,6 +50,7 @@ SMALL = {
     "ofa-mobilenetv3": "--set supernet.width=0.25 --set supernet.widths=[16,24] --set supernet.depths=[2,3] --set supernet.last=32",
     "mobile-small": "--set supernet.width=0.25",
     "enas-micro": CELLS.replace("nodes=1", "nodes=2") + " --set strategy.policy_steps=4 --set strategy.samples=3",
+    "one-shot-cell": "--channels 4 --cells 3",
     "spos": f"{NARROW} --set supernet.depths=[1,1,1,1]",
     "fairnas": f"{NARROW} --set supernet.depths=[1,1,1,1,1,1]",
 }

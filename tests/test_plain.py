@@ -56,6 +56,7 @@ SMALL: dict[str, tuple[str, dict[str, Any]]] = {
     "ofa-resnet50d": ("ofa-resnet50d", {"width": 0.125, "widths": (64, 128), "depths": (2, 3), "shape": (3, 12, 12)}),
     "enas-micro": ("enas-micro", {"channels": 4, "cells": 1, "nodes": 2, "shape": (3, 8, 8)}),
     "enas-macro": ("enas-macro", {"channels": 4, "layers": 4, "shape": (3, 8, 8)}),
+    "one-shot-cell": ("one-shot-cell", {"channels": 4, "cells": 3, "shape": (3, 9, 8)}),
     "nasnet": ("nasnet", {"channels": 4, "cells": 1, "nodes": 1, "shape": (3, 8, 8)}),
     "densenas": ("densenas", {"width": 0.25, "stem": "cifar", "shape": (3, 16, 16)}),
     "densenas, basic blocks": ("densenas", {"base": "resnet", "width": 0.25, "stem": "cifar", "shape": (3, 16, 16)}),

@@ -34,6 +34,7 @@ COMMON = {
 }
 OWN: dict[str, dict[str, Any]] = {
     "OneShot": {"lessons": "path-dropout"},
+    "PathDropout": {"rate": 0.9, "ghost": 3},
     "OFA": {"trained": True, "distil": 0.5},
     "SPOS": {"least": 40.0, "most": 30.0, "cost": "params", "bins": 2},
     "Sandwiched": {"between": 1},

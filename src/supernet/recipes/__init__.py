@@ -51,6 +51,7 @@ HOME = {
     "densenas": ("densenas",),
     "spos": ("spos",),
     "fairnas": ("fairnas",),
+    "path-dropout": ("one-shot-cell",),
     "bignas": ("mobile-small",),
     "attentive": ("mobile-small",),
     "ofa": ("ofa-mobilenetv3", "ofa-proxyless", "ofa-resnet50d"),

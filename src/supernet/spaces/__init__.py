@@ -28,6 +28,7 @@ SPACES = {  # name -> module:record
     "enas-rnn": "supernet.spaces.enas_recurrent:ENAS_RNN",
     "nasnet": "supernet.spaces.nasnet:NASNET",
     "enas-macro": "supernet.spaces.enas_macro:ENAS_MACRO",
+    "one-shot-cell": "supernet.spaces.one_shot_cell:ONE_SHOT_CELL",
 }
 
 
