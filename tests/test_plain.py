@@ -57,6 +57,8 @@ SMALL: dict[str, tuple[str, dict[str, Any]]] = {
     "enas-micro": ("enas-micro", {"channels": 4, "cells": 1, "nodes": 2, "shape": (3, 8, 8)}),
     "enas-macro": ("enas-macro", {"channels": 4, "layers": 4, "shape": (3, 8, 8)}),
     "one-shot-cell": ("one-shot-cell", {"channels": 4, "cells": 3, "shape": (3, 9, 8)}),
+    "smash": ("smash", {"channels": 2, "widening": 1, "layers": 2, "shape": (3, 8, 8)}),
+    "smash, generated weights": ("smash", {"channels": 2, "widening": 1, "layers": 2, "generated": True, "shape": (3, 8, 8)}),
     "nasnet": ("nasnet", {"channels": 4, "cells": 1, "nodes": 1, "shape": (3, 8, 8)}),
     "densenas": ("densenas", {"width": 0.25, "stem": "cifar", "shape": (3, 16, 16)}),
     "densenas, basic blocks": ("densenas", {"base": "resnet", "width": 0.25, "stem": "cifar", "shape": (3, 16, 16)}),

@@ -30,7 +30,7 @@ def test_the_papers_recipe_is_accepted_and_has_its_length(method: str) -> None:
     settings = settled(Search, flags={"method": method, "space": home}, recipe=recipe("paper", method, home))
     choose(settings)
     chains = {"fbnet": 90, "proxyless": 160, "proxyless-rl": 160, "single-path": 8, "densenas": 150}
-    chains |= {"spos": 120, "fairnas": 150, "ofa": 590, "enas": 150}
+    chains |= {"spos": 120, "fairnas": 150, "ofa": 590, "enas": 150, "smash": 100}
     assert settings.epochs == {"gdas": 250, "gdas-frc": 250, "p-darts": 75, **chains}.get(method, 50)
     assert settings.data.limit is None and not settings.supernet.keys() - {"dropout"}
 

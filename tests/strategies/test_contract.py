@@ -19,7 +19,7 @@ from supernet.costs.price import Price
 from supernet.layers.base import searchable
 from supernet.mixture import Table, expected, one_hot
 from supernet.space import Architecture, SearchSpace
-from supernet.spaces import cell, single_path
+from supernet.spaces import cell, single_path, smash
 from supernet.spaces.cell import DARTS
 from supernet.strategies import STRATEGIES
 from supernet.strategies.early_stopping import STOPS
@@ -27,7 +27,11 @@ from supernet.strategies.regularisers import REGULARISERS
 
 SIZES = {"channels": 12, "cells": 3, "nodes": 1, "shape": (3, 8, 8), "classes": 3}
 CHAIN = {"stem": "cifar", "shape": (3, 8, 8), "classes": 3, "widths": (4, 8, 8, 8, 8), "depths": (2, 1, 1, 1, 1), "last": 8, "head": 8}
-ONLY = {"single-path": lambda: single_path.supernet(**CHAIN)}  # methods of one space; the rest run on cells too
+BANKS = {"channels": 1, "widening": 1, "layers": 2, "shape": (3, 8, 8), "classes": 3, "generated": True}
+ONLY = {  # methods of one space; the rest run on cells too
+    "single-path": lambda: single_path.supernet(**CHAIN),
+    "smash": lambda: smash.supernet(**BANKS),
+}
 EPOCHS = 6  # of two steps
 
 

@@ -15,7 +15,7 @@ from supernet.layers.auxiliary_skip import AuxiliarySkip
 from supernet.layers.some_of import SomeOf
 from supernet.ops import SkipDropout
 from supernet.settings.given import NOT_FOR_USERS, keywords
-from supernet.spaces import single_path
+from supernet.spaces import single_path, smash
 from supernet.strategies import STRATEGIES
 from supernet.strategies.early_stopping import SkipConnects
 
@@ -64,6 +64,9 @@ OTHER = {  # where the value above is the strategy's own
 }
 CHAIN = {"stem": "cifar", "shape": (3, 4, 4), "classes": 3, "widths": (2, 4, 4, 4, 4), "depths": (1, 1, 1, 1, 1), "last": 4, "head": 4}
 
+BANKS = {"channels": 1, "widening": 1, "layers": 1, "shape": (3, 4, 4), "classes": 3, "generated": True}
+IMAGES = {"single-path": lambda: single_path.supernet(**CHAIN), "smash": lambda: smash.supernet(**BANKS)}  # methods of one space
+
 
 class Net(nn.Module):
     """Features (B, 4): what every method can search but Single-Path NAS, whose choices are kernels."""
@@ -81,7 +84,7 @@ class Net(nn.Module):
 
 
 def supernet(name: str, **settings: Any) -> Supernet:
-    return single_path.supernet(**CHAIN) if name == "single-path" else Supernet(Net())
+    return IMAGES[name]() if name in IMAGES else Supernet(Net())
 
 
 def batches(n: int, *shape: int) -> list[tuple[Tensor, Tensor]]:
@@ -92,7 +95,7 @@ def batches(n: int, *shape: int) -> list[tuple[Tensor, Tensor]]:
 def outcome(name: str, **settings: Any) -> list[Tensor]:
     """All that a search of a few steps, each an epoch, leaves: weights, alphas or policy, rates, what it found, and where it stopped."""
     torch.manual_seed(0)
-    shape = (3, 4, 4) if name == "single-path" else (4,)
+    shape = (3, 4, 4) if name in IMAGES else (4,)
     task, method = Task(batches(5, *shape), batches(3, *shape), loss=F.cross_entropy), STRATEGIES[name]
     build = {"build": lambda **more: supernet(name)} if "stages" in method.load().needs else {}
     strategy: Any = method.load()(supernet(name), task, **{**build, **settings})

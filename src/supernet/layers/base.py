@@ -26,11 +26,12 @@ class Searchable(nn.Module):
     ``options``: of its own choice; empty: it has none. ``name``: of the choice; None: the layer's path in the model.
     ``follows``: names of choices owned elsewhere that this layer reads too. ``limits``: further fields of ``Choice``.
     ``whole``: its options cost what they cost together, not each for itself. ``sizes_of``: where its options are sizes, of what: "input",
-    "kernel", "depth" or "width".
+    "kernel", "depth" or "width". ``generates``: whether it makes weights of other parts.
     """
 
     whole = False
     sizes_of: ClassVar[str] = "width"
+    generates: ClassVar[bool] = False
 
     def __init__(self, options: Sequence[Option], name: str | None = None, follows: tuple[str, ...] = (), **limits: Any):
         super().__init__()

@@ -40,6 +40,7 @@ PAPER: dict[str, Settings] = {
     },
     "fairnas": {"epochs": 150, "data": {"batch_size": 256}},
     "ofa": {"epochs": 590, "data": {"batch_size": 64}, "supernet": {"dropout": 0.1}},  # on each of 32 GPUs
+    "smash": {"epochs": 100, "data": {"batch_size": 50}, "trials": 500, "searcher": {"name": "random"}},
     "enas": {},  # its spaces have the numbers
 }
 CELLS = ("darts", "nasbench201")
@@ -55,6 +56,7 @@ HOME = {
     "bignas": ("mobile-small",),
     "attentive": ("mobile-small",),
     "ofa": ("ofa-mobilenetv3", "ofa-proxyless", "ofa-resnet50d"),
+    "smash": ("smash",),
     "enas": ("enas-micro", "enas-macro", "enas-rnn"),
 }
 

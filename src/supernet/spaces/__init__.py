@@ -29,6 +29,7 @@ SPACES = {  # name -> module:record
     "nasnet": "supernet.spaces.nasnet:NASNET",
     "enas-macro": "supernet.spaces.enas_macro:ENAS_MACRO",
     "one-shot-cell": "supernet.spaces.one_shot_cell:ONE_SHOT_CELL",
+    "smash": "supernet.spaces.smash:SMASH",
 }
 
 

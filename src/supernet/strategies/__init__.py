@@ -69,6 +69,8 @@ _DENSE_NAS = (
 _ENAS = "Pham et al. 2018: Efficient Neural Architecture Search via Parameter Sharing, https://arxiv.org/abs/1802.03268"
 
 _BENDER = "Bender et al. 2018: Understanding and Simplifying One-Shot Architecture Search, https://proceedings.mlr.press/v80/bender18a.html"
+_SMASH = "Brock et al. 2018: SMASH: One-Shot Model Architecture Search through HyperNetworks, https://arxiv.org/abs/1708.05344"
+
 _BIG_NAS = "Yu et al. 2020: BigNAS: Scaling Up Neural Architecture Search with Big Single-Stage Models, https://arxiv.org/abs/2003.11142"
 _ATTENTIVE = "Wang et al. 2021: AttentiveNAS: Improving Neural Architecture Search via Attentive Sampling, https://arxiv.org/abs/2011.09011"
 
@@ -99,6 +101,7 @@ STRATEGIES = {
     "one-shot": Method("supernet.strategies.one_shot:OneShot", _SPOS),
     "path-dropout": Method("supernet.strategies.path_dropout:PathDropout", _BENDER),
     "ofa": Method("supernet.strategies.ofa:OFA", _OFA),
+    "smash": Method("supernet.strategies.smash:SMASH", _SMASH),
     "spos": Method("supernet.strategies.spos:SPOS", _SPOS),
     "fairnas": Method("supernet.strategies.fairnas:FairNAS", _FAIRNAS),
     "bignas": Method("supernet.strategies.big_nas:BigNAS", _BIG_NAS),
