@@ -51,7 +51,7 @@ SMALL = {
     "mobile-small": "--set supernet.width=0.25",
     "enas-micro": CELLS.replace("nodes=1", "nodes=2") + " --set strategy.policy_steps=4 --set strategy.samples=3",
     "one-shot-cell": "--channels 4 --cells 3",
-    "smash": "--channels 1 --set supernet.widening=1 --set supernet.layers=2",
+    "smash": "--channels 1 --set supernet.widening=1 --set supernet.layers=2 --set network.widening=1 --set network.channels=2",
     "spos": f"{NARROW} --set supernet.depths=[1,1,1,1]",
     "fairnas": f"{NARROW} --set supernet.depths=[1,1,1,1,1,1]",
 }

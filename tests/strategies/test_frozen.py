@@ -7,14 +7,29 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from supernet import OneOf, Supernet, Task, UpTo, search
+from supernet import OneOf, SomeOf, Supernet, Task, UpTo, search
 from supernet.errors import InputError
 from supernet.layers.auxiliary_skip import AuxiliarySkip
+from supernet.layers.hypernetwork import Generated, GeneratedConv2d, HyperNetwork
 from supernet.layers.superkernel import SuperKernelBlock
 from supernet.ops import SkipDropout
 from supernet.strategies import STRATEGIES
 
 KINDS = ("one that takes no part", "a frozen layer", "all frozen")
+
+
+class Made(nn.Module):
+    """One or two convolutions whose weights are generated."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        edges = [GeneratedConv2d(4, 4) for _ in range(2)]
+        self.read = SomeOf(edges, pick=(1, 2), name="block")
+        self.maker = HyperNetwork([Generated("block", frozenset((0, 1)), "block", edges, {}, ())], 2, 2, 2, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.maker(x)
+        return self.read([x, x])
 
 
 class Net(nn.Module):
@@ -28,6 +43,8 @@ class Net(nn.Module):
             edge = AuxiliarySkip(edge)
         elif method == "single-path":
             edge = SuperKernelBlock(4, 4, name="block")
+        elif method == "smash":
+            edge = Made()
         elif method in ("bignas", "attentive", "ofa"):
             edge = UpTo([edge, nn.Identity()], (1, 2), name="depth")
         self.block, self.head = edge, nn.Linear(4, 2)

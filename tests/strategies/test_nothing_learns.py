@@ -13,7 +13,7 @@ from supernet import InputError, OneOf, SomeOf, Supernet, Task, search
 from supernet.strategies import STRATEGIES
 
 SINGLE_LEVEL = ("darts", "gdas", "snas")
-LAYERS_OF_THEIR_OWN = {"single-path", "p-darts", "darts-minus", "bignas", "attentive", "ofa"}  # which they need
+LAYERS_OF_THEIR_OWN = {"single-path", "p-darts", "darts-minus", "bignas", "attentive", "ofa", "smash"}  # which they need
 
 
 class Net(nn.Module):

@@ -24,7 +24,7 @@ from supernet.plan.search import plan_search
 from supernet.searchers import SEARCHERS
 from supernet.settings.commands import Search
 from supernet.settings.given import settled
-from supernet.spaces import cell, ofa_proxyless, single_path
+from supernet.spaces import cell, ofa_proxyless, single_path, smash
 from supernet.spaces.cell import DARTS
 from supernet.strategies import STRATEGIES, ofa
 from supernet.strategies.one_shot import OneShot
@@ -75,6 +75,8 @@ def batches(n: int) -> list[tuple[Tensor, Tensor]]:
 def cells(name: str, **settings: Any) -> Supernet:
     if name in ("single-path", "bignas", "attentive"):
         return single_path.supernet(**CHAIN)
+    if name == "smash":
+        return smash.supernet(channels=1, widening=1, layers=2, shape=SIZES["shape"], classes=SIZES["classes"], generated=True)
     if name == "ofa":
         return ofa_proxyless.supernet(**SHRINKING)
     own = {k: v for k, v in DARTS.served(STRATEGIES[name].load().needs).items() if k not in SIZES}

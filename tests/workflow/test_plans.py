@@ -59,6 +59,8 @@ def home(method: str) -> tuple[object, ...]:
         return ("--space", method, "--set", "supernet.width=0.25", "--limit-data", 64, "--batch-size", 16, "--threads", 1)
     if method in ("bignas", "attentive"):  # which need sizes
         return ("--space", "mobile-small", "--set", "supernet.width=0.25", "--limit-data", 64, "--batch-size", 16, "--threads", 1)
+    if method == "smash":
+        return ("--space", "smash", "--set", "supernet.layers=2", "--limit-data", 64, "--batch-size", 16, "--threads", 1)
     if method == "ofa":
         return ("--space", "ofa-proxyless", "--set", "supernet.width=0.25", "--limit-data", 64, "--batch-size", 16, "--threads", 1)
     return CELLS

@@ -36,7 +36,7 @@ RECIPES: dict[str, Any] = {"short": {"supernet": {"channels": 2, "layers": 4}, "
 class NetworkSizes:
     """Settings of the network, which has as many operations as its architecture. ``channels``: N, half of what a bank has.
 
-    ``widening``: how many banks the first block is given, by which all widths go.
+    ``widening``: how many banks the first block is given, by which all widths go; a supernet and its networks have the same.
     """
 
     classes: Classes = 10
@@ -73,7 +73,11 @@ def network(architecture: Mapping[str, Any] | str, **settings: Any) -> nn.Module
     depths = [len(block) for block in operations_of(taken)]
     whole = opened(NetworkSizes(**settings), [range(1, depth + 1) for depth in depths], generated=False)
     given = {name: taken[name] for name in whole.space if name in taken}  # not the operations beyond the depth
-    return settle(whole.model, whole.space.matters(whole.space.check(given))).train()
+    try:
+        checked = whole.space.check(given)
+    except InputError as error:
+        raise InputError(f"{error}; of a supernet with another widening, set network.widening to it as well") from error
+    return settle(whole.model, whole.space.matters(checked)).train()
 
 
 def opened(sizes: NetworkSizes, depths: Sequence[Sequence[int]], generated: bool) -> Supernet:
