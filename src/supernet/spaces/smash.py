@@ -108,7 +108,10 @@ def operations_of(architecture: Mapping[str, Any]) -> list[list[tuple[tuple[int,
 
 
 def parse(text: str) -> Architecture:
-    """Read ``smash: 0.1-k3d1g1-2.3 ... | ... | ...``, of each operation what it reads, does and writes; raises ``InputError``."""
+    """Read ``smash: 0.1-k3d1g1-2.3 | 0-k3d1g1-1``: of each operation what it reads, does and writes, a bar between blocks.
+
+    Raises ``InputError``.
+    """
     blocks = [block.split() for block in text.partition(":")[2].split("|")]
     if len(blocks) != BLOCKS or not all(blocks):
         raise InputError(f"a network of {NAME} has {BLOCKS} blocks parted by |, each of one operation at least; got {text!r}")
