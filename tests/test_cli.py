@@ -6,46 +6,19 @@ import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy
 import pytest
 from typer.testing import CliRunner
 
+from command_line import called, document
 from supernet import load
-from supernet.cli import app, main
+from supernet.cli import app
 from supernet.costs.limits import Limits
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 CELL = "Genotype(normal=[('sep_conv_3x3', 0), ('skip_connect', 1)], normal_concat=[2], reduce=None, reduce_concat=[2])"
 SMALL = ("--limit-data", 120, "--channels", 4, "--cells", 3, "--batch-size", 32, "--threads", 1)
-
-
-def called(*arguments: object) -> tuple[int, str, str]:
-    """Exit code, standard output and error of a command, run in this process."""
-    import contextlib
-    import io
-    import sys
-    from unittest import mock
-
-    out, err = io.StringIO(), io.StringIO()
-    with (
-        mock.patch.object(sys, "argv", ["supernet", *map(str, arguments)]),
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-    ):
-        try:
-            main()
-            code = 0
-        except SystemExit as error:
-            code = int(error.code or 0)
-    return code, out.getvalue(), err.getvalue()
-
-
-def document(*arguments: object) -> Any:
-    code, out, err = called(*arguments, "--json")
-    assert code == 0, err
-    return json.loads(out)
 
 
 @pytest.mark.parametrize(

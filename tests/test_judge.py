@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from command_line import called
 from supernet import InputError, OneOf, Supernet, Task, search
-from supernet.cli import main
 from supernet.estimators.tabular import Table
 from supernet.space import Choice, SearchSpace
 from supernet.spaces import nasbench201, nasbench_macro
@@ -132,19 +131,8 @@ def table(folder: Path, space: Any, names: tuple[str, ...], choices: int) -> Pat
     return folder / "t.npz"
 
 
-def called(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    with mock.patch.object(sys, "argv", ["supernet", *map(str, arguments)]):
-        try:
-            main()
-            code = 0
-        except SystemExit as error:
-            code = int(error.code or 0)
-    out, err = capsys.readouterr()
-    return code, out, err
-
-
 @pytest.mark.parametrize(("method", "name"), [("darts", "nasbench201"), ("gdas", "nasbench201"), ("one-shot", "nasbench-macro")])
-def test_judging_is_one_flag_and_drawn_in_the_report(tmp_path: Path, capsys: pytest.CaptureFixture[str], method: str, name: str) -> None:
+def test_judging_is_one_flag_and_drawn_in_the_report(tmp_path: Path, method: str, name: str) -> None:
     module = nasbench201 if name == "nasbench201" else nasbench_macro
     with torch.device("meta"):
         space = module.supernet().space
@@ -152,7 +140,7 @@ def test_judging_is_one_flag_and_drawn_in_the_report(tmp_path: Path, capsys: pyt
     cells = ("--cells", 1) if name == "nasbench201" else ("--trials", 2)
     few = ("--set", "judge.samples=4", "--set", "judge.batches=1", "--set", "judge.every=2")
     run = ("search", method, "--space", name, *SMALL, *cells, "--judge", path, *few, "--epochs", 3, "--out", tmp_path / "r")
-    code, _, err = called(capsys, *run)
+    code, _, err = called(*run)
     assert code == 0, err
     lines = [json.loads(line) for line in (tmp_path / "r" / "history.jsonl").read_text().splitlines()]
     judged = [line["judge"] for line in lines if "epoch" in line and "judge" in line]
@@ -180,10 +168,10 @@ def test_judging_is_one_flag_and_drawn_in_the_report(tmp_path: Path, capsys: pyt
     ],
 )
 def test_a_judge_that_cannot_work_is_refused_before_any_work(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[object, ...], message: str
+    tmp_path: Path, arguments: tuple[object, ...], message: str
 ) -> None:
     with torch.device("meta"):
         path = table(tmp_path, nasbench_macro.supernet().space, nasbench_macro.OPERATIONS, 8)
-    code, out, err = called(capsys, "search", "--judge", path, *arguments, "--out", tmp_path / "r")
+    code, out, err = called("search", "--judge", path, *arguments, "--out", tmp_path / "r")
     assert code == 2 and out == "" and message in err and err.count("\n") == 1
     assert not (tmp_path / "r").exists()

@@ -6,10 +6,8 @@ import json
 import math
 import statistics
 import time
-from collections.abc import Callable
 from pathlib import Path
 from random import Random
-from subprocess import CompletedProcess
 from typing import Any
 
 import numpy
@@ -17,6 +15,7 @@ import onnxruntime
 import pytest
 import torch
 
+from command_line import called
 from supernet import load, time_network
 from supernet.commands import export
 from supernet.costs.latency.onnx import onnx_bytes
@@ -37,8 +36,6 @@ from supernet.tasks import kind_for
 from supernet.workflow.profiling import profile_run
 from supernet.workflow.retraining import retrain_run
 from supernet.workflow.searching import search_run
-
-Run = Callable[..., CompletedProcess[str]]
 
 SMALL: dict[str, dict[str, Any]] = {
     "fbnet": {"width": 0.5, "depths": [1] * 7},
@@ -236,7 +233,8 @@ def test_latencies_are_read_with_their_unit() -> None:
             milliseconds(text)
 
 
-def test_mistakes_are_one_line(cli: Run, tables: dict[str, Path], tmp_path: Path) -> None:
+def test_mistakes_are_one_line(tables: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     start = ("search", "fbnet", "--space", "fbnet", "--data", "digits", "--epochs", "1")
     other = (*start, "--max-latency", "2ms", "--latency-table", tables["fbnet"], "--set", "supernet.width=1")
     (tmp_path / "broken.json").write_text("{}")
@@ -251,9 +249,9 @@ def test_mistakes_are_one_line(cli: Run, tables: dict[str, Path], tmp_path: Path
         (("profile", "--space", "darts-rnn", "--out", "x.json"), "latencies choose nothing in darts-rnn"),
         (("profile", "--space", "fbnet", "--backend", "onnx", "--out", "x.json"), "did you mean 'onnxruntime'"),
     ):
-        done = cli(*arguments)
-        lines = [line for line in done.stderr.splitlines() if not line.startswith("note: ")]
-        assert done.returncode == 2 and len(lines) == 1 and message in lines[0], (arguments, done.stderr)
+        code, _, said = called(*arguments)
+        lines = [line for line in said.splitlines() if not line.startswith("note: ")]
+        assert code == 2 and len(lines) == 1 and message in lines[0], (arguments, said)
 
 
 def test_a_table_of_another_machine_is_warned_of_and_measures_nothing(

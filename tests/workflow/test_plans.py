@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
-import sys
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy
 import pytest
@@ -17,7 +13,7 @@ import yaml
 from pydantic import BaseModel
 from safetensors.torch import save_file
 
-from supernet.cli import main
+from command_line import called, document
 from supernet.settings.commands import Compare, Profile, Retrain, Search
 from supernet.settings.given import NOT_FOR_USERS, defaults, keywords
 from supernet.spaces import space as space_named
@@ -29,26 +25,8 @@ CELLS = ("--space", "darts", "--channels", 12, "--cells", 5, "--limit-data", 64,
 TEXT = ("--space", "darts-rnn", "--limit-data", 4000, "--batch-size", 4, "--set", "supernet.hidden=8", "--set", "network.hidden=8")
 
 
-def called(*words: object) -> tuple[int, str, str]:
-    """Exit code, standard output and error of a command, run in this process."""
-    out, err = io.StringIO(), io.StringIO()
-    with (
-        mock.patch.object(sys, "argv", ["supernet", *map(str, words)]),
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-    ):
-        try:
-            main()
-            code = 0
-        except SystemExit as error:
-            code = int(error.code or 0)
-    return code, out.getvalue(), err.getvalue()
-
-
 def plan(*words: object) -> Any:
-    code, out, err = called(*words, "--dry-run", "--json")
-    assert code == 0, err
-    return json.loads(out)
+    return document(*words, "--dry-run")
 
 
 def home(method: str) -> tuple[object, ...]:

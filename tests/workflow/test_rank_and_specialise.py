@@ -12,9 +12,9 @@ import pytest
 import torch
 import yaml
 
+from command_line import called, document
 from supernet import load
 from supernet.costs.objective import covered
-from test_cli import called, document
 
 DATA = ("--data", "digits", "--limit-data", 160, "--batch-size", 40, "--threads", 1)
 SMALL = ("--space", "mobile-small", "--set", "supernet.width=0.125", *DATA)

@@ -14,10 +14,10 @@ from typing import Any, Literal
 from supernet.errors import InputError
 from supernet.genotype import Genotype
 from supernet.layers.base import Supernet
-from supernet.settings.quantities import Channels, Classes, Layers, Nodes, Part, Shape
+from supernet.settings.quantities import Channels, Classes, Layers, Part, Shape
 from supernet.space import Architecture
 from supernet.spaces.enas_cell import SIDES, unread
-from supernet.spaces.enas_micro import open_network
+from supernet.spaces.enas_micro import Sizes, open_network
 from supernet.spaces.nasnet_network import Cell, NASNet, State
 from supernet.spaces.record import Build, Plans, Published, Space, following, headed
 
@@ -64,18 +64,6 @@ PUBLISHED = {
         "mobile_imagenet_config of pnasnet.py",
     ),
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sizes:
-    """Settings of the supernet, as in ``enas-micro``."""
-
-    classes: Classes = 10
-    channels: Channels = 20
-    cells: Layers = 6
-    nodes: Nodes = 5
-    shape: Shape = (3, 32, 32)
-    dropout: Part = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
