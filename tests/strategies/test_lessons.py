@@ -125,9 +125,19 @@ def test_in_a_sandwich_the_largest_learns_from_the_labels_and_teaches_the_others
         assert torch.allclose(q, p if p.grad is None else p - 0.1 * p.grad, atol=1e-6), name
 
 
-def test_a_space_without_sizes_has_no_sandwich() -> None:
-    net = Supernet(nn.Sequential(OneOf({"linear": nn.Linear(4, 4), "skip": nn.Identity()}), nn.Linear(4, 3)))
-    with pytest.raises(InputError, match="a sandwich is of sizes: it needs a choice whose options are numbers"):
+def test_in_a_space_without_numbers_the_largest_multiplies_most_and_equal_options_are_drawn() -> None:
+    options = {"two": nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4)), "skip": nn.Identity(), "one": nn.Linear(4, 4), "relu": nn.ReLU()}
+    net = Supernet(nn.Sequential(OneOf(options, name="op"), OneOf({"a": nn.ReLU(), "b": nn.Tanh()}, name="act"), nn.Linear(4, 3)))
+    strategy = OneShot(net, Task(batches(2), loss=F.cross_entropy), lessons="sandwich")
+    drawn = [blends(strategy.lessons, net.space, rng=Random(seed)) for seed in range(30)]
+    assert all(step[0]["op"] == (0,) for step in drawn)
+    assert {step[-1]["op"] for step in drawn} == {(1,), (3,)}
+    assert {step[0]["act"] for step in drawn} == {(0,), (1,)}
+
+
+def test_a_space_in_which_nothing_is_larger_has_no_sandwich() -> None:
+    net = Supernet(nn.Sequential(OneOf({"tanh": nn.Tanh(), "skip": nn.Identity()}), nn.Linear(4, 3)))
+    with pytest.raises(InputError, match="a sandwich is of sizes: it needs options that are numbers, or cost unequally"):
         OneShot(net, Task(batches(2), loss=F.cross_entropy), lessons="sandwich")
 
 

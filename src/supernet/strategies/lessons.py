@@ -7,17 +7,22 @@ by the sum of their losses. All that is drawn comes from ``rng``; ``progress`` i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
+from functools import partial
 from random import Random
 from typing import Any
 
+from supernet.costs.table import count_tables
 from supernet.errors import InputError, unknown
+from supernet.layers.base import Supernet
 from supernet.mixture import Mix, Mixture, one_hot
 from supernet.space import Architecture, Choice, SearchSpace, Taken
+from supernet.task import Task
 
 Lesson = tuple[Mixture, Any]  # the blend that runs, and the outputs that it is to give; None: the labels of the batch
 Taught = Generator[Lesson, Any, None]
 Lessons = Callable[[SearchSpace, Random, float], Taught]
+OptionSizes = Mapping[str, Mapping[Any, float]]  # choice -> option -> its size
 
 
 def uniform(space: SearchSpace, rng: Random, progress: float) -> Taught:
@@ -48,22 +53,29 @@ def shuffled(choice: Choice, count: int, rng: Random) -> list[Taken]:
 
 
 def sandwich(
-    space: SearchSpace, rng: Random, progress: float, between: int = 2, draw: Callable[[], Architecture] | None = None
+    space: SearchSpace,
+    rng: Random,
+    progress: float,
+    between: int = 2,
+    draw: Callable[[], Architecture] | None = None,
+    sizes: OptionSizes | None = None,
 ) -> Taught:
     """The largest architecture by the labels; ``between`` random ones and the smallest by the outputs of the largest.
 
-    ``draw``: where those between come from, one after the other; by default every option is equally likely.
+    ``draw``: where those between come from, one after the other; by default every option is equally likely. ``sizes``: of the options
+    of a choice that has no sizes of its own.
 
     Yu, Huang 2019 (Universally Slimmable Networks), sections 3.2 and 3.3, https://arxiv.org/abs/1903.05134; Yu et al. 2020 (BigNAS),
     https://arxiv.org/abs/2003.11142. Sizes are options that are numbers, and how many of a subset are kept; what has no size is drawn.
     Raises ``InputError`` for a space without sizes.
     """
-    if not any(sized(choice) for choice in space.values()):
-        raise InputError("a sandwich is of sizes: it needs a choice whose options are numbers, or that keeps more or fewer of them")
-    teacher = yield one_hot(space, extreme(space, rng, largest=True)), None
+    sizes = sizes or {}
+    if not any(sized(choice) or name in sizes for name, choice in space.items()):
+        raise InputError("a sandwich is of sizes: it needs options that are numbers, or cost unequally, or that are kept in unequal number")
+    teacher = yield one_hot(space, extreme(space, rng, sizes, largest=True)), None
     for _ in range(between):
         yield one_hot(space, draw() if draw else space.sample(rng)), teacher
-    yield one_hot(space, extreme(space, rng, largest=False)), teacher
+    yield one_hot(space, extreme(space, rng, sizes, largest=False)), teacher
 
 
 def sized(choice: Choice) -> bool:
@@ -73,16 +85,37 @@ def sized(choice: Choice) -> bool:
     return len(choice.able) > 1 and not any(isinstance(option, str) for option in choice.able)
 
 
-def extreme(space: SearchSpace, rng: Random, largest: bool) -> Architecture:
-    """The largest, or the smallest, architecture; choices without sizes are drawn."""
+def extreme(space: SearchSpace, rng: Random, sizes: OptionSizes, largest: bool) -> Architecture:
+    """The largest, or the smallest, architecture; among options of one size, and where a choice has no sizes, it is drawn."""
 
-    def take(choice: Choice) -> Taken:
+    def take(name: str, choice: Choice) -> Taken:
         if choice.pick is not None:
             count = choice.pick[1 if largest else 0]
             return tuple(choice.able[i] for i in sorted(rng.sample(range(len(choice.able)), count)))
-        return (max if largest else min)(choice.able) if sized(choice) else choice.draw(rng)
+        if name not in sizes:
+            return (max if largest else min)(choice.able) if sized(choice) else choice.draw(rng)
+        end = (max if largest else min)(sizes[name][option] for option in choice.able)
+        return rng.choice([option for option in choice.able if sizes[name][option] == end])
 
-    return {name: take(choice) for name, choice in space.items()}
+    return {name: take(name, choice) for name, choice in space.items()}
+
+
+def sizes_by_macs(supernet: Supernet, task: Task) -> dict[str, dict[Any, float]]:
+    """In a space without sizes of its own: choice -> option -> the multiply-adds that it adds at most; where these differ.
+
+    Raises ``InputError`` where a block's cost depends on too many choices at once.
+    """
+    space = supernet.space
+    if any(map(sized, space.values())):
+        return {}
+    table = count_tables(supernet, *task.sample(1))["macs"]
+    found = {name: dict.fromkeys(choice.options, 0.0) for name, choice in space.items() if choice.pick is None}
+    for names, values in table.items():
+        for axis, name in enumerate(names):
+            if name in found:
+                most = values.movedim(axis, 0).reshape(len(space[name].options), -1).amax(1)
+                found[name] = {option: size + float(m) for (option, size), m in zip(found[name].items(), most, strict=True)}
+    return {name: sizes for name, sizes in found.items() if len({sizes[option] for option in space[name].able}) > 1}
 
 
 def path_dropout(space: SearchSpace, rng: Random, progress: float, rate: float = 0.05) -> Taught:
@@ -133,11 +166,12 @@ def by_cost(
 LESSONS: dict[str, Lessons] = {"uniform": uniform, "fair": fair, "sandwich": sandwich, "path-dropout": path_dropout}
 
 
-def lessons_of(given: Lessons | str, space: SearchSpace) -> Lessons:
-    """The lessons themselves, or those of a name in ``LESSONS``; raises ``InputError`` for another name, and where ``space`` has none."""
+def lessons_of(given: Lessons | str, supernet: Supernet, task: Task) -> Lessons:
+    """The lessons themselves, or those of a name in ``LESSONS``; raises ``InputError`` for another name, and where the space has none."""
     if isinstance(given, str):
         if given not in LESSONS:
             raise unknown("kind of lessons", given, LESSONS)
         given = LESSONS[given]
-    next(given(space, Random(0), 0.0))
-    return given
+    lessons = partial(sandwich, sizes=sizes_by_macs(supernet, task)) if given is sandwich else given
+    next(lessons(supernet.space, Random(0), 0.0))
+    return lessons

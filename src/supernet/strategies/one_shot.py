@@ -64,7 +64,7 @@ class OneShot(SupernetStrategy):
         reduce: Reduce = alone,
     ):
         self.supernet, self.task, self.objective, self.reduce = supernet, task, objective, reduce
-        self.lessons, self.rng, self.progress = lessons_of(lessons, supernet.space), Random(seed), 0.0
+        self.lessons, self.rng, self.progress = lessons_of(lessons, supernet, task), Random(seed), 0.0
         self.weights = weights(supernet) if callable(weights) else self.trainer(supernet, **over(self.recipe, weights))
 
     @property

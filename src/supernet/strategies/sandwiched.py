@@ -20,7 +20,7 @@ from supernet.modules.modes import evaluating
 from supernet.ops import DropPath
 from supernet.settings.quantities import Count
 from supernet.space import Architecture
-from supernet.strategies.lessons import Taught, sandwich
+from supernet.strategies.lessons import Taught, sandwich, sizes_by_macs
 from supernet.strategies.one_shot import Objective, OneShot, taught
 from supernet.strategies.weights import Reduce, Weights, alone
 from supernet.task import Task
@@ -29,7 +29,8 @@ from supernet.task import Task
 class Sandwiched(OneShot):
     """Each step runs the largest architecture, ``between`` that ``draw`` gives, and the smallest, on one batch.
 
-    ``objective``, ``weights``, ``seed``, ``reduce``: as of ``OneShot``. Raises ``InputError`` for a space without sizes.
+    ``objective``, ``weights``, ``seed``, ``reduce``: as of ``OneShot``. In a space without sizes options are larger that
+    multiply and add more. Raises ``InputError`` for a space in which nothing is larger.
     """
 
     def __init__(
@@ -43,7 +44,8 @@ class Sandwiched(OneShot):
         seed: int = 0,
         reduce: Reduce = alone,
     ):
-        lessons = partial(sandwich, between=between)
+        self.sizes = sizes_by_macs(supernet, task)
+        lessons = partial(sandwich, between=between, sizes=self.sizes)
         super().__init__(supernet, task, lessons=lessons, objective=objective, weights=weights, seed=seed, reduce=reduce)
         self.between = between
         self.dropouts = [m for m in supernet.modules() if isinstance(m, _DropoutNd | DropPath)]
@@ -53,7 +55,7 @@ class Sandwiched(OneShot):
         return self.supernet.space.sample(self.rng)
 
     def lessons_on(self, batch: Any) -> Taught:
-        return sandwich(self.supernet.space, self.rng, self.progress, self.between, partial(self.draw, batch))
+        return sandwich(self.supernet.space, self.rng, self.progress, self.between, partial(self.draw, batch), self.sizes)
 
     def outputs(self, mixture: Mixture, batch: Any, target: Any) -> Any:
         with ExitStack() as whole:
