@@ -21,6 +21,7 @@ SPACE = SearchSpace(
 SETTINGS = {
     "evolution": {"population": 5, "tournament": 3, "crossover": 0.3},
     "genetic": {"population": 12, "parents": 4},
+    "large-scale": {"population": 12},
     "nsga2": {"population": 5},
 }
 

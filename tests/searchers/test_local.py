@@ -1,5 +1,8 @@
 from random import Random
 
+import pytest
+
+from supernet.errors import InputError
 from supernet.searchers.local import LocalSearch
 from supernet.space import Choice, SearchSpace
 
@@ -80,3 +83,22 @@ def test_a_better_stranger_is_moved_to():
     searcher.tell(77, {"x": 5, "y": 5, "z": "p"}, (0.9,))
     around = {SPACE.key(n) for n in SPACE.neighbours({"x": 5, "y": 5, "z": "p"})}
     assert SPACE.key(searcher.ask()[1]) in around
+
+
+def test_what_is_better_by_no_more_than_the_noise_is_not_moved_to():
+    def starts(noise, score):
+        begun = []
+        searcher = LocalSearch(SPACE, noise=noise, sample=lambda rng: begun.append(1) or {"x": 1, "y": 1, "z": "p"})
+        searcher.tell(*searcher.ask(), (0.5,))
+        for _ in range(10):
+            searcher.tell(*searcher.ask(), (score,))
+        searcher.ask()
+        return len(begun)
+
+    assert starts(0.0, 0.55) == 1 and starts(0.1, 0.65) == 1  # it went on from a neighbour
+    assert starts(0.1, 0.55) == 2  # an optimum: it began again
+
+
+def test_less_than_no_noise_is_refused():
+    with pytest.raises(InputError, match="noise is how much scores vary by chance, at least 0, not -1"):
+        LocalSearch(SPACE, noise=-1)

@@ -43,9 +43,11 @@ SEARCHERS = {
     "grid": "supernet.searchers.grid:Grid",
     "evolution": "supernet.searchers.evolution:Evolution",
     "genetic": "supernet.searchers.genetic:Genetic",
+    "large-scale": "supernet.searchers.large_scale:LargeScale",
     "local": "supernet.searchers.local:LocalSearch",
     "nsga2": "supernet.searchers.nsga2:Nsga2",
     "successive-halving": "supernet.searchers.halving:SuccessiveHalving",
+    "hyperband": "supernet.searchers.hyperband:Hyperband",
 }
 
 

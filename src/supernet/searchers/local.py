@@ -1,6 +1,7 @@
 """Local search: look at every neighbour, move to the best, start anew where none is better.
 
-White et al. 2021, "Exploring the loss landscape in neural architecture search", algorithm 1, https://arxiv.org/abs/2005.02960
+White et al. 2021, "Exploring the loss landscape in neural architecture search", algorithm 1, https://arxiv.org/abs/2005.02960: noise in
+what is estimated makes local optima of places that are none, or keeps the search climbing on chance.
 """
 
 from __future__ import annotations
@@ -9,14 +10,18 @@ from collections.abc import Callable, Iterable
 from random import Random
 from typing import Any
 
+from supernet.errors import InputError
 from supernet.searchers import Outcome
 from supernet.searchers.state import from_plain, plain, random_state, restore_random
+from supernet.settings.quantities import Amount
 from supernet.space import Architecture, SearchSpace
 
 
 class LocalSearch:
     """Ask for all neighbours of the current architecture, in random order, then move to the best one told if it is better.
 
+    noise: by how much a neighbour has to be better than the architecture that it is a neighbour of, in units of the score, such as the
+    standard deviation between two trainings. Less is taken for chance: the search does not move there.
     sample: where to start; neighbours: where one can go from an architecture. Default: the space's.
     Where the last neighbours are asked for and not told yet, it moves to the best so far, or asks for a random start meanwhile; a neighbour
     that is told late counts where it beats the architecture that it is a neighbour of, and where the search is by now. So the order of
@@ -28,10 +33,13 @@ class LocalSearch:
         space: SearchSpace,
         seed: int = 0,
         *,
+        noise: Amount = 0.0,
         sample: Callable[[Random], Architecture] | None = None,
         neighbours: Callable[[Architecture], Iterable[Architecture]] | None = None,
     ) -> None:
-        self.rng = Random(seed)
+        if noise < 0:
+            raise InputError(f"noise is how much scores vary by chance, at least 0, not {noise}")
+        self.rng, self.noise = Random(seed), noise
         self.sample, self.neighbours = sample or space.sample, neighbours or space.neighbours
         self.current: float | None = None  # the score to beat; None: at a start
         self.better: tuple[float, Architecture] | None = None  # the best told that beats it
@@ -54,9 +62,9 @@ class LocalSearch:
         return self.asked, self.queue.pop()
 
     def tell(self, number: int, architecture: Architecture, outcome: Outcome) -> None:
-        """Whatever beats the current architecture, asked for here or not, is where to move next."""
+        """Whatever beats the current architecture by more than the noise, asked for here or not, is where to move next."""
         bars = (self.to_beat.pop(number, None), self.current)
-        if isinstance(outcome, str) or any(bar is not None and outcome[0] <= bar for bar in bars):
+        if isinstance(outcome, str) or any(bar is not None and outcome[0] <= bar + self.noise for bar in bars):
             return
         if self.better is None or outcome[0] > self.better[0]:
             self.better = (outcome[0], architecture)
