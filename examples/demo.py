@@ -25,7 +25,7 @@ def supernet(*arguments: object) -> Any:
     """Run a command of supernet, said first; its JSON."""
     words = [str(a) for a in arguments]
     print(f"$ supernet {shlex.join(words)}", flush=True)
-    done = subprocess.run([sys.executable, "-m", "supernet.cli", *words, "--json"], stdout=subprocess.PIPE, text=True)
+    done = subprocess.run([sys.executable, "-m", "supernet", *words, "--json"], stdout=subprocess.PIPE, text=True)
     if done.returncode:
         sys.exit(done.returncode)
     return json.loads(done.stdout)

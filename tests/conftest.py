@@ -29,7 +29,7 @@ def cli(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs ``supernet`` with arguments in a process of its own, in an empty folder."""
 
     def call(*arguments: object, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "supernet.cli", *map(str, arguments)]
+        command = [sys.executable, "-m", "supernet", *map(str, arguments)]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(supernet.__file__).parents[1])}
         return subprocess.run(command, capture_output=True, text=True, timeout=timeout, cwd=tmp_path, env=environment)
 

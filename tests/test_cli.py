@@ -79,7 +79,9 @@ def test_the_path_from_search_to_an_exported_model(tmp_path: Path) -> None:
     assert (described["params"], described["macs"]) == (found["params"], found["macs"])
     retrain = ("--epochs", 1, "--channels", 4, "--cells", 3, "--limit-data", 120, "--threads", 1, "--auxiliary")
     final = document("retrain", tmp_path / "s", *retrain, "--out", tmp_path / "r")
-    scored = document("evaluate", tmp_path / "r")
+    code, out, said = called("evaluate", tmp_path / "r", "--json")
+    assert code == 0 and "batch size" not in said  # nothing is trained
+    scored = json.loads(out)
     assert scored["split"] == "test" and scored["n"] == 359 and scored["accuracy"] == pytest.approx(final["test"]["accuracy"], abs=1e-6)
     network = load(tmp_path / "r")
     assert not network.training and sum(p.numel() for p in network.parameters()) == final["params"]
@@ -229,10 +231,10 @@ def test_every_command_has_help_with_an_example() -> None:
 
 
 def test_json_is_all_there_is_on_standard_output(cli: Cli) -> None:
-    done = cli("search", "darts", "--space", "darts", *SMALL, "--epochs", 1, "--out", "r", "--json")
+    done = cli("search", "darts", "--space", "darts", *SMALL, "--batch-size", 500, "--epochs", 1, "--out", "r", "--json")
     assert done.returncode == 0, done.stderr
     json.loads(done.stdout)
-    assert "note: digits has no test split" in done.stderr
+    assert "note: digits has no test split" in done.stderr and "note: the batch size 500 is above the" in done.stderr
     again = cli("search", "darts", "--space", "darts", *SMALL, "--epochs", 1, "--out", "r")
     assert again.returncode == 2 and "already holds a run" in again.stderr and "Traceback" not in again.stderr
 

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 import supernet
 from supernet import OneOf, RunError, Supernet, Task, search
 from supernet.run import Run
-from supernet.stopping import AtOnce, Interrupted, interruptible, one_at_a_time
+from supernet.stopping import AtOnce, Interrupted, interruptible, one_at_a_time, starting
 from supernet.strategies.retrain import Retrain
 from supernet.train import fit
 
@@ -66,6 +66,16 @@ def python(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
 def test_ctrl_c_while_the_command_is_loaded_is_one_line(module: str) -> None:
     done = python(COMMAND, module, "SIGINT", "list", "methods")
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "stopped\n")
+
+
+@pytest.mark.parametrize(("words", "ends"), [(["-m", "supernet", "list"], SystemExit), (["own.py", "supernet"], KeyboardInterrupt)])
+def test_ctrl_c_while_the_package_is_loaded_is_one_line_of_the_command_alone(
+    words: list[str], ends: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["-m", *words[2:]])
+    monkeypatch.setattr(sys, "orig_argv", ["python", *words])
+    with pytest.raises(ends), starting():
+        raise KeyboardInterrupt
 
 
 def test_a_program_that_imports_the_package_gets_its_keyboard_interrupt() -> None:

@@ -177,7 +177,7 @@ def command(out: Path, *more: object) -> list[str]:
     return [
         sys.executable,
         "-m",
-        "supernet.cli",
+        "supernet",
         *map(str, [*words, "--out", out, "--threads", 1, "--set", "save_every=0", "--json", *more]),
     ]
 

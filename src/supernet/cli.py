@@ -68,7 +68,3 @@ def main() -> None:
     except OSError as error:
         print(f"error: {error.filename or ''}: {error.strerror or error}".replace("error: : ", "error: "), file=sys.stderr)
         sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()

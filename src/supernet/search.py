@@ -100,7 +100,7 @@ def search(
     out: str | Path | Run | None = None,
     resume: bool = False,
     seed: int = 0,
-    searcher: str | Searcher = "evolution",
+    searcher: str | Searcher | None = None,
     trials: int = 200,
     objective: Objective | None = None,
     limits: Mapping[str, float] | Limits | None = None,
@@ -115,9 +115,9 @@ def search(
     """Train ``supernet`` on ``task`` by ``method`` and return the architecture it finds.
 
     ``method``: a strategy's name, made with ``settings``, or a strategy, see ``SupernetStrategy``. One that ``decides`` is
-    asked for its architecture; after another, ``searcher`` tries ``trials`` architectures by the shared weights, batch norms
-    recalibrated on ``calibration`` batches each, and the best by ``objective`` (default: the task's first metric, else the
-    loss) within its limits on ``costs`` is taken.
+    asked for its architecture; after another, ``searcher`` (None: the method's own) tries ``trials`` architectures by
+    the shared weights, batch norms recalibrated on ``calibration`` batches each, and the best by ``objective`` (default: the task's first
+    metric, else the loss) within its limits on ``costs`` is taken.
     ``limits``: the most that the derived network may have of "params", "macs", "activations" or "storage" (bytes), "bit_operations",
     "latency" (ms) or "energy" (mJ); the last two by ``latency_table``, which ``profile`` measures (latency less the table's
     ``underestimate``). A gradient method pays for what it expects to cost, ever more until the bound is kept, and derives within it; a
@@ -154,7 +154,8 @@ def search(
     if not opinion:
         if not task.data.has("validation"):
             raise InputError("architectures are compared on validation data, and the task has none: give Task a validation loader")
-        asker = make_searcher(searcher, supernet.space, seed, budget=trials) if isinstance(searcher, str) else searcher
+        asked = searcher or strategy.searched_by
+        asker = make_searcher(asked, supernet.space, seed, budget=trials) if isinstance(asked, str) else asked
         objective = objective or default_objective(task)
         if limits:
             objective, costs = replace(objective, limits={**limits.aims, **objective.limits}), costs or limits.costs

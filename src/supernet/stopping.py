@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from types import FrameType
 
@@ -78,7 +79,7 @@ def starting() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        if Path(sys.argv[0]).name != "supernet" and "supernet.cli" not in sys.orig_argv:
+        if Path(sys.argv[0]).name != "supernet" and ("-m", "supernet") not in pairwise(sys.orig_argv):
             raise
         print("stopped", file=sys.stderr)
         raise SystemExit(130) from None

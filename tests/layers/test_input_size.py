@@ -14,6 +14,7 @@ from supernet.costs.count import macs, params
 from supernet.costs.parts import parts, taken
 from supernet.costs.table import count_tables
 from supernet.mixture import Mix, expected, one_hot
+from supernet.strategies import strategy
 
 
 def made() -> Supernet:
@@ -65,8 +66,10 @@ def test_a_sandwich_trains_all_sizes_and_gradient_methods_are_refused() -> None:
     task = Task(batches, batches, loss=F.cross_entropy)
     found = search(made(), task, "one-shot", epochs=1, lessons="sandwich", searcher="random", trials=3, weights={"lr": 0.01})
     assert found.architecture["size"] in (8, 12, 16)
-    with pytest.raises(InputError, match="the sizes of 'size' cannot be blended"):
-        search(made(), task, "darts", epochs=1)
+    for method in ("darts", "gdas", "proxyless"):
+        with pytest.raises(InputError, match="the sizes of 'size' cannot be blended"):
+            strategy(method).load()(made(), task)
+    assert strategy("proxyless-rl").load()(made(), task).architecture()["size"] in (8, 12, 16)
     with pytest.raises(InputError, match="whole numbers"):
         InputSize((0, 8))
     with pytest.raises(InputError, match="cannot be blended"):

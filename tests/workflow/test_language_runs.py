@@ -31,6 +31,7 @@ from supernet.strategies import strategy
 from supernet.strategies.by_length import ByLength
 from supernet.strategies.clipped_darts import ClippedDARTS
 from supernet.strategies.retrain import Retrain as Retraining
+from supernet.tasks.language import LanguageModelling
 from supernet.workflow.comparing import compare_run
 from supernet.workflow.delivery import draw_design
 from supernet.workflow.retraining import retrain_run
@@ -146,6 +147,12 @@ def test_the_lstm_does_not_depend_on_the_cell_that_was_trained_before(tmp_path: 
     other = CELL.replace("relu", "sigmoid").replace("tanh", "identity")
     first, second = (retrain_run(plan_retrain(retraining(cell)), tmp_path / str(i)) for i, cell in enumerate((CELL, other)))
     assert first["lstm"] == second["lstm"] and first["test"] != second["test"]
+
+
+def test_a_batch_size_of_an_evaluation_is_refused_of_text() -> None:
+    with pytest.raises(InputError, match="--batch-size would have no effect: a language model reads as many strands"):
+        LanguageModelling.evaluated({}, 64)
+    assert LanguageModelling.evaluated({"batch_size": 8}, None) == {"batch_size": 8}
 
 
 def test_a_network_is_not_evaluated_on_a_text_of_other_tokens(tmp_path: Path) -> None:

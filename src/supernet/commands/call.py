@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Protocol, TypeVar
 
@@ -17,13 +18,16 @@ from supernet.settings.given import Model, Settings, settled
 
 
 class Promised(Protocol):
-    """A plan: ``document``, what a dry run prints of it; ``config``, what config.yaml of its run holds."""
+    """A plan: ``document``, what a dry run prints of it; ``config``, what config.yaml of its run holds; ``remarks``, said before it."""
 
     @property
     def config(self) -> Settings: ...
 
     @property
     def document(self) -> dict[str, Any]: ...
+
+    @property
+    def remarks(self) -> Sequence[str]: ...
 
 
 Plan = TypeVar("Plan", bound=Promised)
@@ -95,6 +99,8 @@ class Resumable(Planned):
 
         check_folder(folder, {}, self.resume)
         made = plan()
+        for remark in made.remarks:
+            print(f"note: {remark}", file=sys.stderr)
         if not self.dry_run:
             return run(made, folder, self.resume)
         check_folder(folder, made.config, self.resume)

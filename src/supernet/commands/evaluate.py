@@ -21,7 +21,9 @@ class Evaluate(Call):
     run: Annotated[Path, Flag(required=True)] = Field(description="the folder of a run with weights")
     data: Annotated[Text | None, Flag("--data")] = Field(default=None, description="a data set's name (supernet list data) or path")
     split: Annotated[Literal["test", "validation"], Flag("--split")] = Field(default="test", description="the split: test or validation")
-    batch_size: Annotated[BatchSize, Flag("--batch-size")] = Field(default=256, description="images a batch")
+    batch_size: Annotated[BatchSize | None, Flag("--batch-size")] = Field(
+        default=None, description="examples a batch, not of text; none: 256"
+    )
     device: Annotated[Device, Flag("--device")] = Field(default="cpu", description="where it runs: cpu, cuda, cuda:1, mps")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -41,16 +42,25 @@ def run(call: SearchCall) -> dict[str, Any]:
 
 
 def check_flags(call: SearchCall, method: str) -> None:
-    """Refuse flags of data beside a table, and the name of a searcher beside a method that leaves none anything to do."""
+    """Refuse flags of data beside a table, of a supernet beside a searcher alone, and of a searcher beside a method that needs none."""
     from supernet.searchers import SEARCHERS
     from supernet.strategies import STRATEGIES
 
     if method in SEARCHERS:
         call.check_table()
-    if call.flags["searcher.name"] and method in SEARCHERS:
-        raise without_effect("--searcher", f"{method} is a searcher itself")
-    if call.flags["searcher.name"] and method in STRATEGIES and STRATEGIES[method].load(call.flags["space"]).decides:
-        raise without_effect("--searcher", f"{method} decides on an architecture by itself")
+        alone = {"searcher.name": f"{method} is a searcher itself"}
+        alone["epochs"] = f"{method} trains no supernet; --set estimator.epochs=N says how long each architecture is trained"
+        refuse(call, alone)
+    elif method in STRATEGIES and STRATEGIES[method].load(call.flags["space"]).decides:
+        itself = f"{method} decides on an architecture by itself"
+        refuse(call, {"searcher.name": itself, "trials": itself})
+
+
+def refuse(call: SearchCall, idle: Mapping[str, str]) -> None:
+    """Refuse the flags of settings that would change nothing; ``idle``: why not, by setting."""
+    for name, reason in idle.items():
+        if call.flags[name] is not None:
+            raise without_effect(f"--{name.removesuffix('.name')}", reason)
 
 
 def holds(result: dict[str, Any]) -> bool:

@@ -26,12 +26,14 @@ class Searchable(nn.Module):
     ``options``: of its own choice; empty: it has none. ``name``: of the choice; None: the layer's path in the model.
     ``follows``: names of choices owned elsewhere that this layer reads too. ``limits``: further fields of ``Choice``.
     ``whole``: its options cost what they cost together, not each for itself. ``sizes_of``: where its options are sizes, of what: "input",
-    "kernel", "depth" or "width". ``generates``: whether it makes weights of other parts.
+    "kernel", "depth" or "width". ``generates``: whether it makes weights of other parts. ``blends``: whether several of its options can
+    run at once.
     """
 
     whole = False
     sizes_of: ClassVar[str] = "width"
     generates: ClassVar[bool] = False
+    blends: ClassVar[bool] = True
 
     def __init__(self, options: Sequence[Option], name: str | None = None, follows: tuple[str, ...] = (), **limits: Any):
         super().__init__()

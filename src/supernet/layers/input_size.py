@@ -28,6 +28,7 @@ class InputSize(Searchable):
     """
 
     sizes_of = "input"
+    blends = False
 
     def __init__(self, sizes: Sequence[int], name: str | None = None, **limits: Any):
         if any(isinstance(size, bool) or not isinstance(size, int) or size < 1 for size in sizes):

@@ -59,7 +59,8 @@ def choose(settings: Search) -> Chosen:
     method = method_of(name, space, settings.strategy, settings.weights, settings.table.file) if name in STRATEGIES else None
     if method is None and name not in SEARCHERS:
         raise unknown("method", name, [*STRATEGIES, *SEARCHERS])
-    asking = Asking(settings.searcher.name if method else name, dict(settings.searcher.model_extra or {}), settings.seed, settings.trials)
+    searcher = settings.searcher.name or method.searched_by if method else name
+    asking = Asking(searcher, dict(settings.searcher.model_extra or {}), settings.seed, settings.trials)
     accepted(asking.name, searcher_class(asking.name), asking.settings, fixed=NOT_FOR_USERS["searcher"])
     space.network.accepted(settings.network)
     goals, recipe = priced_by(settings.objective), recipe_of(settings, space)

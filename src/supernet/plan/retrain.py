@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -63,6 +63,11 @@ class RetrainPlan:
         """What ``--dry-run`` prints: all settings with their values, the network and its costs, the number of examples."""
         described = self.there.describe(self.sizes)
         return {"settings": self.config, **{k: described[k] for k in ("params", "macs", "genotype")}, "examples": self.task.counts}
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What is said before the retraining begins."""
+        return self.task.before_training
 
 
 def plan_retrain(settings: Retrain) -> RetrainPlan:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,7 @@ class SearchPlan:
     ``way``: what finds the architecture. ``kind``: of task. ``supernet``: what is searched, without storage; ``sizes``: its settings.
     ``network``: those of the network that the search is for. ``found_by``: what is said of how it was found.
     ``config``: what config.yaml of its run holds, every setting with its value; ``data``: of these, what the task reads.
+    ``task``: None on a table.
     """
 
     way: OverSupernet | OnData | OnTable
@@ -45,13 +46,18 @@ class SearchPlan:
     device: str
     data: Settings
     config: Settings
-    examples: Mapping[str, int] | None = None
+    task: Kind | None = None
 
     @property
     def document(self) -> dict[str, Any]:
         """What ``--dry-run`` prints: all settings with their values, and the sizes of what would be searched."""
         sizes = {"supernet_params": sum(p.numel() for p in self.supernet.parameters()), "size": self.supernet.space.size()}
-        return {"settings": self.config, **sizes, **({"examples": self.examples} if self.examples is not None else {})}
+        return {"settings": self.config, **sizes, **({"examples": self.task.counts} if self.task else {})}
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What is said before the search begins."""
+        return self.task.before_training if self.task else ()
 
 
 def plan_search(settings: Search) -> SearchPlan:
@@ -108,5 +114,5 @@ def plan_search(settings: Search) -> SearchPlan:
         device=settings.device,
         data=recipe.data,
         config=config_of(settings, own, values),
-        examples=task.counts if task else None,
+        task=task,
     )

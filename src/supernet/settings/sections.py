@@ -122,8 +122,8 @@ class SearcherSettings(Section):
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
-    name: Annotated[Text, Flag("--searcher")] = Field(
-        default="evolution", description="what searches the trained supernet (supernet list searchers)"
+    name: Annotated[Text | None, Flag("--searcher")] = Field(
+        default=None, description="what searches the trained supernet (supernet list searchers); none: evolution, after spos genetic"
     )
 
 

@@ -19,6 +19,7 @@ class SupernetStrategy:
 
     ``needs``: what the method asks of a space that can give it: the name of the need -> a value, see ``supernet.spaces.record.Space``.
     ``recipe``: the paper's settings of ``trainer``, by which the weights are trained; ``pricing``: its settings of ``Price``.
+    ``searched_by``: the searcher that picks an architecture by the shared weights where nobody names one.
     """
 
     needs: ClassVar[Mapping[str, Any]] = {}
@@ -26,6 +27,7 @@ class SupernetStrategy:
     recipe: ClassVar[Mapping[str, Any]] = {}
     pricing: ClassVar[Mapping[str, Any]] = {"form": "hinge", "weight": 1.0}
     decides: ClassVar[bool] = False  # whether the architecture is its own; else a searcher picks one by the shared weights
+    searched_by: ClassVar[str] = "evolution"
     by_alphas: ClassVar[bool] = False  # whether it is read off the alphas
 
     supernet: Supernet

@@ -44,6 +44,7 @@ class Gradient(SupernetStrategy):
 
     decides: ClassVar[bool] = True
     by_alphas: ClassVar[bool] = True
+    by_blends: ClassVar[bool] = True  # whether the alphas learn by the gradient of what is blended; else by the scores of what is drawn
     has_curvature: ClassVar[bool] = True  # whether the loss is smooth in the alphas
     stage: int | None = None  # of a search in stages, from 0
 
@@ -96,6 +97,9 @@ class Gradient(SupernetStrategy):
 
     def begin(self, supernet: Supernet) -> None:
         """Turn to ``supernet``: its alphas and both optimisers are made anew."""
+        sizes = [layer.choice.name for layer in supernet.layers if layer.choice and not layer.blends]
+        if sizes and self.by_blends:
+            raise InputError(f"the sizes of {sizes[0]!r} cannot be blended: take a method that draws architectures, such as one-shot")
         self.supernet = supernet
         self.weights = self.make_weights(supernet)
         like = next(supernet.parameters())

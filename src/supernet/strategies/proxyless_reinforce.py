@@ -32,6 +32,7 @@ class ProxylessREINFORCE(DrawnPaths):
     """
 
     pricing: ClassVar[Mapping[str, Any]] = {"form": "reward", "exponent": 0.1}
+    by_blends: ClassVar[bool] = False
 
     def __init__(self, supernet: Supernet, task: Task, *, samples: Count = 10, renewal: Share = 0.99, **settings: Any):
         if samples < 2:

@@ -1,6 +1,7 @@
 """Single Path One-Shot: Guo et al. 2020, https://arxiv.org/abs/1904.00420; https://github.com/megvii-model/SinglePathOneShot
 
-A path is drawn in every step, uniformly, or from those whose cost lies in a range; a searcher picks one afterwards, by default evolution.
+A path is drawn in every step, uniformly, or from those whose cost lies in a range; a searcher picks one
+afterwards, by default ``genetic``, the evolution of the paper.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class SPOS(OneShot):
 
     trainer: ClassVar[Callable[..., Weights]] = staticmethod(falling)
     recipe: ClassVar[Mapping[str, Any]] = {"lr": 0.05, "decay": 4e-5}
+    searched_by: ClassVar[str] = "genetic"
 
     def __init__(
         self,

@@ -60,7 +60,8 @@ class Images(Kind):
             autocast=autocast,
         )
         few = f"the batch size {settings['batch_size']} is above the {len(kept)} training examples: all of them are one batch"
-        say([*found.notes, *([few] if len(kept) < settings["batch_size"] else [])])
+        self.before_training = [few] if len(kept) < settings["batch_size"] else []
+        say(found.notes)
 
     @classmethod
     def read(cls, data: Settings, machine: Machine, testing: bool = False) -> Images:

@@ -45,7 +45,8 @@ class Kind(Task):
     fed, where examples are counted. ``unpriced``: why costs choose nothing among its networks; empty: they do.
     ``meant``: what of ``about`` is said of a delivered network.
     Of the data that was read: ``sizes``: what networks for it are built with. ``about``: what outputs stand for. ``preprocessing``: how
-    an input is made. ``decided``: settings of ``data`` that follow from it. ``counts``: examples by split.
+    an input is made. ``decided``: settings of ``data`` that follow from it. ``counts``: examples by split. ``before_training``: what
+    whoever trains on it should know.
     """
 
     name: ClassVar[str]
@@ -64,6 +65,7 @@ class Kind(Task):
     preprocessing: Settings
     decided: Settings
     counts: dict[str, int]
+    before_training: Sequence[str] = ()
 
     @classmethod
     def read(cls, data: Settings, machine: Machine, testing: bool = False) -> Kind:
@@ -86,9 +88,9 @@ class Kind(Task):
         return next(metric.score(name) for name, metric in cls.scored.items())
 
     @classmethod
-    def evaluated(cls, data: Settings, batch_size: int) -> Settings:
-        """The section ``data`` of an evaluation."""
-        return {**data, "batch_size": batch_size}
+    def evaluated(cls, data: Settings, batch_size: int | None) -> Settings:
+        """The section ``data`` of an evaluation; ``batch_size`` None: 256. Raises ``InputError`` where it would have no effect."""
+        return {**data, "batch_size": batch_size or 256}
 
     def paced(self, strategy: Any) -> Any:
         """A strategy, its steps adapted to the batches where that is part of the task."""

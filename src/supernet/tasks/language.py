@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from supernet.data import text
 from supernet.data.text import Text
 from supernet.data.text_streams import Chunk, TextStream
-from supernet.errors import InputError
+from supernet.errors import InputError, without_effect
 from supernet.files.records import read_vocabulary
 from supernet.metrics import PERPLEXITY
 from supernet.run import Run
@@ -130,8 +130,10 @@ class LanguageModelling(Kind):
         return torch.randint(sizes["tokens"], (steps, examples), generator=torch.Generator().manual_seed(0))
 
     @classmethod
-    def evaluated(cls, data: Settings, batch_size: int) -> Settings:
-        """As many strands at once as in the run, whatever the batch size."""
+    def evaluated(cls, data: Settings, batch_size: int | None) -> Settings:
+        """As many strands at once as in the run."""
+        if batch_size is not None:
+            raise without_effect("--batch-size", "a language model reads as many strands at once as its run did")
         return data
 
     def paced(self, strategy: Any) -> Any:

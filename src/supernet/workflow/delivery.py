@@ -58,9 +58,9 @@ def _derived(folder: Path, there: Design) -> nn.Module:
 
 
 def evaluate_run(
-    folder: Path, network: nn.Module, kind: type[Kind], data: Settings, split_name: str, batch_size: int, machine: Machine
+    folder: Path, network: nn.Module, kind: type[Kind], data: Settings, split_name: str, batch_size: int | None, machine: Machine
 ) -> dict[str, Any]:
-    """The metrics of a run's network on a split of ``data``; a language model reads as many strands at once as its run did."""
+    """The metrics of a run's network on a split of ``data``; ``batch_size`` None: what is usual of the task."""
     task = kind.read(kind.evaluated(data, batch_size), machine, testing=True)
     task.check_kept(folder)
     if not task.data.has(split_name):
