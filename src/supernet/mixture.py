@@ -29,7 +29,13 @@ Table = dict[tuple[str, ...], Tensor]  # choices -> cost of each combination of 
 
 
 class Costing(Protocol):
-    """What says what a blend costs and is no table."""
+    """What says what a blend costs and is no table.
+
+    ``opaque``: why it has no gradient, so that a loss cannot pay for it; empty: it has one.
+    """
+
+    @property
+    def opaque(self) -> str: ...
 
     def expected(self, space: SearchSpace, mixture: Mixture) -> Tensor:
         """The cost of a blend: ()."""

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -14,10 +13,6 @@ from supernet.costs.table import count_tables
 from supernet.errors import InputError
 from supernet.mixture import Mix, expected, one_hot
 from supernet.naming.lookup import design
-from supernet.plan.chosen import choose
-from supernet.plan.profile import plan_profile
-from supernet.settings.commands import Profile, Search
-from supernet.settings.given import settled
 from supernet.spaces import enas_micro, space
 from supernet.spaces.enas_cell import OPERATIONS, Unread
 
@@ -114,11 +109,3 @@ def test_paths_of_later_cells_are_dropped_more() -> None:
     ops.set_drop_path(network, 0.6)
     dropped = [m.p for m in network.modules() if isinstance(m, ops.DropPath)]
     assert dropped == pytest.approx([0.2, 0.2, 0.4, 0.4, 0.6, 0.6])
-
-
-@pytest.mark.parametrize("name", ["enas-micro", "enas-macro", "nasnet"])
-def test_bounds_and_latencies_of_networks_that_are_wired_otherwise_than_the_supernet_are_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=f"limits choose nothing in {name}: its networks are wired otherwise"):
-        choose(settled(Search, flags={"method": "enas", "space": name, "limits.params": 1e6}))
-    with pytest.raises(InputError, match=f"latencies choose nothing in {name}"):
-        plan_profile(settled(Profile, flags={"space": name}), tmp_path / "latency.json")

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from supernet.costs.latency.predictor import Predictor
 from supernet.costs.least import least
 from supernet.costs.objective import number
 from supernet.costs.price import Price, Prices
@@ -157,8 +156,10 @@ class Limits:
         forms = self.forms(pricing, chosen)
         if not forms:
             return {}
-        if any(isinstance(table, Predictor) and table.kind != "mlp" for table in self.tables.values()):
-            raise InputError("boosted trees have no gradient: fit a predictor with predictor=mlp for a gradient method")
+        for name, form in forms.items():
+            table = self.tables[name]
+            if form["form"] != "reward" and not isinstance(table, dict) and table.opaque:
+                raise InputError(table.opaque)
         prices = {name: Price(self.tables[name], bound=self.aims.get(name), **form) for name, form in forms.items()}
         return {"penalty": Prices(prices), **({"within": self.excess} if self.bounds else {})}
 

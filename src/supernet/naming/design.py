@@ -9,7 +9,6 @@ from typing import Any
 
 from torch import nn
 
-from supernet.costs.count import params
 from supernet.errors import InputError
 from supernet.modules.sketch import sketched
 from supernet.settings.given import defaults, json_ready
@@ -59,8 +58,7 @@ class Design:
         """Parameters, multiply-adds of one image (or token) in evaluation mode, choices and settings."""
         space, sized = space_named(self.space), self.sized(given or {})
         network = sketched(space.network.what, lambda: self.network(given))
-        counted = params(network, without=() if sized.get("auxiliary") else ("auxiliary",))
-        found = {"params": counted, "macs": space.macs(network, sized), "choices": self.choices}
+        found = {**space.costs(network, sized), "choices": self.choices}
         return {**found, "genotype": self.written(given), "settings": json_ready(sized)}
 
 

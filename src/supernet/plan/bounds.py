@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
+from supernet.costs.counted import Counts
 from supernet.costs.latency.machine import machine, processor
 from supernet.costs.latency.predictor import Predictor
 from supernet.costs.latency.published import kind_of, published_table
@@ -23,12 +24,12 @@ from supernet.mixture import Costing, Table
 from supernet.modules.sketch import sketched
 from supernet.settings.given import Settings
 from supernet.settings.sections import Bounds
-from supernet.space import Architecture
+from supernet.space import Architecture, SearchSpace
 from supernet.spaces.record import Space
 from supernet.tasks.kind import Kind
 
+COUNTED = ("params", "macs")  # costs that are known of whole networks
 HOW = ("backend", "threads", "batch", "device")  # of a machine, what a measurement chose
-
 
 Latencies = LatencyTable | Predictor  # what supernet profile writes
 
@@ -61,19 +62,31 @@ class Bounded:
             print(f"warning: {self.file} was measured elsewhere: {line}", file=sys.stderr)
 
 
-def bounded(asked: Bounds, priced: bool, space: Space, kind: type[Kind], network: Settings) -> Bounded:
+def bounded(
+    asked: Bounds, priced: bool, space: Space, kind: type[Kind], network: Settings, supernet: Settings, choices: SearchSpace
+) -> Bounded:
     """The bounds asked for on the evaluation network of a space with the settings ``network``; ``priced``: whether costs have a price.
 
+    ``supernet``, ``choices``: the settings of what is searched, and its choices.
     Raises ``InputError`` where a latency table is missing or is of other networks.
     """
     bounds, latencies = bounds_of(asked), latencies_in(asked.latency_table)
-    limits = limits_on(asked, space, kind, network, latencies) if bounds or priced else None
+    limits = None
+    if space.whole and (bounds or priced):
+        limits = Limits(bounds, counted(space, choices, space.network.sized(network)), choices)
+    elif bounds or priced:
+        limits = limits_on(asked, space, kind, network, latencies, supernet)
     return Bounded(bounds, limits, asked.latency_table, latencies)
 
 
-def limits_on(asked: Bounds, space: Space, kind: type[Kind], network: Settings, latencies: Latencies | None = None) -> Limits:
-    """What architectures cost as networks with the settings ``network``, and the bounds; ``latencies``: of ``latencies_in``."""
-    found, sized = open_network(space, network)
+def limits_on(
+    asked: Bounds, space: Space, kind: type[Kind], network: Settings, latencies: Latencies | None = None, supernet: Settings | None = None
+) -> Limits:
+    """What architectures cost as networks with the settings ``network``, and the bounds; ``latencies``: of ``latencies_in``.
+
+    ``supernet``: the settings of what is searched, where they say which choices there are.
+    """
+    found, sized = open_network(space, network, supernet)
     example, file = kind.drawn(sized, 1).to("meta"), asked.latency_table
     measured = {} if file is None else measured_tables(Path(file), latencies, space.name, sized, found, example)
     margin = asked.margin
@@ -82,10 +95,20 @@ def limits_on(asked: Bounds, space: Space, kind: type[Kind], network: Settings, 
     return Limits.of(found, [example], bounds_of(asked), measured, margin)
 
 
-def open_network(space: Space, network: Mapping[str, Any]) -> tuple[Supernet, Settings]:
-    """The evaluation network of a space with every choice open, without storage, and its settings in full."""
+def counted(space: Space, choices: SearchSpace, sized: Settings) -> Mapping[str, Costing]:
+    """What networks with the settings ``sized`` cost, where they are counted one by one."""
+
+    def count(architecture: Architecture) -> Mapping[str, float]:
+        return space.costs(sketched(space.network.what, lambda: space.network(architecture, **sized)), sized)
+
+    return Counts(choices, count).costs(*COUNTED)
+
+
+def open_network(space: Space, network: Mapping[str, Any], supernet: Settings | None = None) -> tuple[Supernet, Settings]:
+    """The evaluation network of a space with the choices of a ``supernet`` open, without storage, and its settings in full."""
     sized = space.network.sized(network)
-    given = space.supernet.taken({**sized, "affine": True})
+    opens = {name: value for name, value in (supernet or {}).items() if name in space.opens}
+    given = space.supernet.taken({**opens, **sized, "affine": True})
     found: Supernet = sketched(f"{space.network.what} with every choice open", lambda: space.supernet(**given))
     return found, sized
 

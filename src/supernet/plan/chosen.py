@@ -8,7 +8,7 @@ from pathlib import Path
 
 from supernet.costs.latency.published import kind_of
 from supernet.errors import InputError, unknown
-from supernet.plan.bounds import bounds_of
+from supernet.plan.bounds import COUNTED, bounds_of
 from supernet.plan.goals import priced_by
 from supernet.plan.recipe import Recipe, recipe_of
 from supernet.plan.scoring import Asking, Scored, check_trains, scored_by
@@ -92,9 +92,11 @@ def check_limits(
     limits: Bounds, price: PriceSettings, space: Space, kind: type[Kind], priced: bool, goals: Collection[str] = ()
 ) -> None:
     """Refuse bounds and prices that choose nothing, and a bound on latency, or ``goals`` of it, without latencies."""
-    file, unpriced = limits.latency_table, space.unpriced or kind.unpriced
-    if unpriced and priced:
-        raise InputError(f"limits choose nothing in {space.name}: {unpriced}")
+    file = limits.latency_table
+    if kind.unpriced and priced:
+        raise InputError(f"limits choose nothing in {space.name}: {kind.unpriced}")
+    if space.whole and priced:
+        check_counted({*bounds_of(limits), *goals, *filter(None, [price.cost])}, space.name)
     if {*bounds_of(limits), *goals} & {"latency", "energy"} and file is None:
         make = f"supernet profile --space {space.name} --out latency.json"
         raise InputError(f"a bound on latency needs latencies: give --latency-table FILE, which {make} writes")
@@ -102,6 +104,12 @@ def check_limits(
         raise InputError(f"{file} is not a latency table: supernet profile writes one")
     if price.model_dump(exclude={"cost"}, exclude_none=True) and not priced:
         raise InputError("nothing is priced: give a bound, for example --max-latency 12ms, or --set price.cost=macs")
+
+
+def check_counted(costs: Collection[str], space: str) -> None:
+    """Refuse costs that cannot be counted of whole networks."""
+    for name in sorted({*costs} - {*COUNTED}):
+        raise InputError(f"{name} is known of parts, and networks of {space} are counted whole: give bounds on {' and '.join(COUNTED)}")
 
 
 def check_acting(settings: Search, method: type[SupernetStrategy] | None) -> None:

@@ -59,8 +59,10 @@ def plan_profile(settings: Profile, out: Path | None, emitted: Path | None = Non
     if settings.space is None:
         raise InputError("no search space: give --space (supernet list spaces)")
     space, kind = space_named(settings.space), kind_for(settings.space, settings.task)
-    if unpriced := space.unpriced or kind.unpriced:
-        raise InputError(f"latencies choose nothing in {space.name}: {unpriced}")
+    if kind.unpriced:
+        raise InputError(f"latencies choose nothing in {space.name}: {kind.unpriced}")
+    if space.whole:
+        raise InputError(f"latencies are measured of parts, and networks of {space.name} are not put together from parts of its supernet")
     if out is None and (emitted is None or collected is not None):
         raise InputError("give the table to write: --out latency.json (or --emit DIR)")
     if collected is None and emitted is None:

@@ -74,7 +74,7 @@ def plan_search(settings: Search) -> SearchPlan:
         network = network_sizes(space, sizes, task.sizes, settings.network)
     supernet = sketch(space, sizes)
     check_network(space, supernet, network)
-    known = bounded(settings.limits, chosen.priced, space, recipe.kind, network)
+    known = bounded(settings.limits, chosen.priced, space, recipe.kind, network, sizes, supernet.space)
     if settings.initial:
         check_initial(supernet, settings.initial)
     way: OverSupernet | OnData | OnTable

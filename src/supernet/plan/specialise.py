@@ -41,7 +41,7 @@ def wanted(plan: SearchPlan, bounds: Mapping[str, Sequence[Any]]) -> list[Wanted
         said = dict(zip(kinds, values, strict=True))
         asked = Bounds(**said)
         check_limits(asked, PriceSettings(), plan.space, plan.kind, priced=bool(said.keys() - {TABLE}))
-        known = bounded(asked, True, plan.space, plan.kind, plan.network)
+        known = bounded(asked, True, plan.space, plan.kind, plan.network, plan.sizes, plan.supernet.space)
         if known.limits:
             known.limits.check()
         found.append(Wanted(asked, known, said, _name(said)))

@@ -7,7 +7,7 @@ from functools import partial
 
 from supernet.costs.limits import Limits
 from supernet.estimators import ESTIMATORS
-from supernet.plan.bounds import Bounded
+from supernet.plan.bounds import COUNTED, Bounded
 from supernet.plan.chosen import Chosen
 from supernet.plan.goals import goals_of, priced_by
 from supernet.plan.scoring import OnDataOf, table_of
@@ -19,8 +19,6 @@ from supernet.ways.on_data import OnData
 from supernet.ways.on_table import OnTable
 from supernet.ways.over_supernet import Baseline, OverSupernet
 from supernet.ways.pace import Length
-
-COUNTED = ("params", "macs")  # costs that a benchmark table knows
 
 
 def over_supernet(settings: Search, chosen: Chosen, trained: Trained, scorer: OnDataOf) -> OverSupernet:

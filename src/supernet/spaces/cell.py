@@ -191,5 +191,6 @@ DARTS = Space(
         "evaluation_size": lambda _: {name: STEMS["cifar"][name] for name in ("channels", "cells")},
         "stages": lambda stages: stages[0],
     },
+    opens=("nodes", "operations", "least_inputs", "fixed_reduction"),
     recipes={"short": {"supernet": {"channels": 8, "cells": 5}, "network": {"channels": 16, "cells": 8}}},
 )

@@ -220,5 +220,6 @@ ENAS_MACRO = Space(
     recognises=lambda text: headed(text) == NAME,
     published=PUBLISHED,
     recipes=RECIPES,
-    unpriced="its networks are wired otherwise than its supernet, whose costs a search knows; set network.channels",
+    opens=("layers",),
+    whole=True,
 )

@@ -204,5 +204,6 @@ ENAS_MICRO = Space(
     recognises=lambda text: headed(text) == NAME,
     published=PUBLISHED,
     recipes=RECIPES,
-    unpriced="its networks are wired otherwise than its supernet, whose costs a search knows; set network.channels and network.cells",
+    opens=("nodes",),
+    whole=True,
 )

@@ -164,5 +164,6 @@ NASNET = Space(
     recognises=lambda text: headed(text) == NAME,
     plans=Plans(to_genotype, to_architecture, Genotype.ordered),
     published=PUBLISHED,
-    unpriced="its networks are wired otherwise than its supernet, whose costs a search knows; set network.channels and network.cells",
+    opens=("nodes",),
+    whole=True,
 )

@@ -103,7 +103,8 @@ class Space:
     to be, a notation of this space.
     ``tasks``: what its networks are for. ``published``: networks by name. ``recipes``: settings of commands, by recipe.
     ``macs``: (network, settings) -> multiply-adds of one example. ``serves``: what methods may need of it, and how it is given.
-    ``unpriced``: why bounds on costs choose nothing among its networks; empty: they do.
+    ``opens``: the settings of the supernet, not of the network, that say which choices there are. ``whole``: its networks are not put
+    together from parts of the supernet, so that what they cost is counted of each, and latencies of parts say nothing.
     """
 
     name: str
@@ -120,12 +121,18 @@ class Space:
     recipes: Mapping[str, Settings] = field(default_factory=dict)
     macs: Callable[[nn.Module, Mapping[str, Any]], int] = image_macs
     serves: Serves = field(default_factory=dict)
-    unpriced: str = ""
+    opens: tuple[str, ...] = ()
+    whole: bool = False
 
     def served(self, needs: Mapping[str, Any]) -> Settings:
         """The settings of the supernet that give what the space can of ``needs``; a method does without the rest, or refuses."""
         able = [(self.serves[need], asked) for need, asked in needs.items() if need in self.serves]
         return {name: value for serve, asked in able for name, value in serve(asked).items()}
+
+    def costs(self, network: nn.Module, settings: Mapping[str, Any]) -> dict[str, int]:
+        """Parameters, those of an auxiliary head where ``settings`` ask for one, and multiply-adds of one example in evaluation mode."""
+        params = count.params(network, without=() if settings.get("auxiliary") else ("auxiliary",))
+        return {"params": params, "macs": self.macs(network, settings)}
 
     def builds_again(self, needs: Mapping[str, Any]) -> bool:
         """Whether a method that goes through stages can have the supernet of each built."""

@@ -148,5 +148,5 @@ SMASH = Space(
     recognises=lambda text: headed(text) == NAME,
     recipes=RECIPES,
     serves={"generated": setting("generated")},
-    unpriced="its networks have norms that its supernet may not have, whose costs a search knows; set network.channels",
+    opens=("layers",),
 )

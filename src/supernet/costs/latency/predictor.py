@@ -70,6 +70,11 @@ class Predictor:
     trees: tuple[Tree, ...] = ()
     machine: dict[str, Any] = field(default_factory=dict)  # see supernet.costs.latency.machine.machine
 
+    @property
+    def opaque(self) -> str:
+        """Boosted trees have no gradient."""
+        return "" if self.kind == "mlp" else "boosted trees have no gradient: fit a predictor with predictor=mlp for a gradient method"
+
     def differs(self, machine: Mapping[str, Any]) -> list[str]:
         """In what a machine differs from the one that was measured, one line each."""
         return differences(self.machine, machine)
