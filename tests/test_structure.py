@@ -133,6 +133,7 @@ def test_no_strategy_imports_another_methods_file() -> None:
         "strategies.restarted",
         "strategies.shrinking",
         "strategies.policy_search",
+        "strategies.worth",
     }
     for name, others in GRAPH.items():
         if name.startswith("strategies.") and name not in shared:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -11,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from supernet import OneOf, Supernet, Task
+from forks import plain
+from supernet import OneOf, Supernet, Task, search
 from supernet.data.text import Text
 from supernet.errors import InputError
 from supernet.mixture import Mix, one_hot
@@ -20,12 +23,16 @@ from supernet.policies.cells import CellPolicy
 from supernet.policies.controller import Controller
 from supernet.policies.layers import LayerPolicy
 from supernet.policies.recurrent import RecurrentPolicy
+from supernet.policies.reinforce import Reinforce
 from supernet.settings.given import defaults
 from supernet.spaces import enas_macro, enas_micro, enas_recurrent
+from supernet.stopping import Interrupted
 from supernet.strategies import STRATEGIES
 from supernet.strategies.enas import ENAS
+from supernet.strategies.one_shot import OneShot
 from supernet.strategies.restarted import Restarted
 from supernet.tasks.language import LanguageModelling
+from supernet.tree import mapped
 
 
 class Zeros(nn.Module):
@@ -79,7 +86,7 @@ def test_a_reward_is_the_accuracy_by_the_batchs_own_statistics_and_leaves_no_tra
     norm = strategy.supernet.model.head[0]
     x, y = next(iter(data.data.each("validation")))
     before = norm.running_mean.clone()
-    worth, measured = strategy.worth({"one": Mix(None, (1,))}, (x, y))
+    worth, measured = strategy.worth.on_batch({"one": Mix(None, (1,))}, (x, y))
     logits = strategy.supernet.model.head[1]((x - x.mean(0)) / (x.var(0, unbiased=False) + norm.eps).sqrt())
     assert float(worth) == pytest.approx(float((logits.argmax(1) == y).double().mean()))
     assert float(measured["loss"]) == pytest.approx(F.cross_entropy(logits, y).item(), abs=1e-6)
@@ -106,6 +113,17 @@ def test_at_the_end_the_best_draw_on_the_validation_data_counts_not_the_likelies
     assert strategy.architecture() == {"one": "all"}
 
 
+def test_under_bounds_as_many_candidates_are_drawn_as_keep_them() -> None:
+    strategy, data = made(candidates=4, within=lambda architecture: float(architecture["one"] == "all"))
+    with torch.no_grad():
+        strategy.drawer.policy.scores[0][:, 1] += 9 * strategy.drawer.policy(lambda x: x.argmax(-1)).log_p.abs()
+    drawn = strategy.drawer.within(strategy.excess, 4)
+    assert drawn == [{"one": "nothing"}] * 4 and len(strategy.drawer.within(lambda _: 0.0, 300)) == 300
+    assert strategy.drawer.within(lambda _: 1.0, 4) == []
+    strategy.finish(data.data)
+    assert strategy.found == {"one": "nothing"}
+
+
 def test_learning_rates_restart_as_in_the_official_search() -> None:
     """T_0 10, T_mul 2 over 150 epochs (micro) and 310 (macro): cycles of 10, 20, 40, 80 and 160."""
     weights = Restarted(nn.Linear(1, 1), lr=0.05, lr_min=5e-4)
@@ -125,6 +143,20 @@ def test_a_short_search_has_as_many_cycles_as_whole_epochs_allow() -> None:
         weights.epoch(epoch, 3)
         rates.append(round(weights.lr, 6))
     assert rates == [1.0, 1.0, 0.5, 0.0]
+
+
+def test_weights_that_a_step_does_not_run_go_on_by_momentum_and_decay_as_in_the_official_code() -> None:
+    """There every step has gradients of all weights, of zero where they do not run; numbers of Nesterov's momentum by hand."""
+    net = nn.ModuleList([nn.Linear(1, 1, bias=False) for _ in range(2)])
+    weights = Restarted(net, lr=0.1, lr_min=0.1, momentum=0.9, nesterov=True, decay=0.02, clip=None)
+    w, velocity = net[1].weight.item(), 0.0
+    for ran in (1, 0, 0, 1):
+        x = torch.full((1, 1), 2.0)
+        weights.step([net[ran](x).sum()])
+        slope = (2.0 if ran else 0.0) + 0.02 * w
+        velocity = 0.9 * velocity + slope
+        w -= 0.1 * (slope + 0.9 * velocity)
+        assert net[1].weight.item() == pytest.approx(w, abs=1e-6)
 
 
 SMALL = {"channels": 2, "shape": (2, 8, 8), "classes": 2}
@@ -167,7 +199,7 @@ def test_recurrent_cells_are_rewarded_by_80_over_their_perplexity() -> None:
     strategy: Any = STRATEGIES["enas"].load("enas-rnn")(net, data, policy_steps=2, samples=2)
     strategy.epoch(0, 1, {})
     chunk = next(iter(data.data.each("validation")))
-    worth, measured = strategy.worth(one_hot(net.space, net.space.sample(Random(0))), chunk)
+    worth, measured = strategy.worth.on_batch(one_hot(net.space, net.space.sample(Random(0))), chunk)
     assert float(worth) == pytest.approx(80 / float(measured["loss"].exp()))
     for _ in range(strategy.steps(data.data)):
         strategy.step(data.data)
@@ -177,3 +209,37 @@ def test_recurrent_cells_are_rewarded_by_80_over_their_perplexity() -> None:
 def test_without_validation_data_it_is_refused() -> None:
     with pytest.raises(InputError, match="give Task a validation loader"):
         ENAS(Supernet(Net()), task(validation=False))
+
+
+@pytest.mark.parametrize(
+    ("who", "calls"),
+    [(Reinforce, 1), (Reinforce, 4), (OneShot, 4)],
+    ids=["the policy learns", "the policy learns again", "the weights learn again"],
+)
+def test_a_search_that_is_killed_while_either_learns_goes_on_to_the_same_files(
+    who: type, calls: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(out: Path, resume: bool = False) -> list[Any]:
+        torch.manual_seed(0)
+        search(Supernet(Net()), task(), "enas", epochs=2, policy_steps=3, samples=2, out=out, resume=resume, save_every=0.0)
+        history = [plain(json.loads(line)) for line in (out / "history.jsonl").read_text().splitlines()]
+        state = torch.load(out / "checkpoint.pt", weights_only=True)["strategy"]
+        return [history, json.loads((out / "architecture.json").read_text()), json.dumps(mapped(listed, state), default=str)]
+
+    step, left = who.step, [calls]
+
+    def until(self: Any, *given: Any) -> Any:
+        if not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        return step(self, *given)
+
+    with monkeypatch.context() as patch, pytest.raises((KeyboardInterrupt, Interrupted)):
+        patch.setattr(who, "step", until)
+        run(tmp_path / "killed")
+    assert run(tmp_path / "killed", resume=True) == run(tmp_path / "whole")
+
+
+def listed(value: Any) -> Any:
+    """A tensor as its numbers; anything else as it is."""
+    return value.tolist() if isinstance(value, Tensor) else value

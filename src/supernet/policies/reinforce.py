@@ -6,6 +6,7 @@ As ENAS has it: Pham et al. 2018, section 2.2, https://arxiv.org/abs/1802.03268;
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from supernet.settings.quantities import Amount, Betas, Count, Positive, Rate, S
 from supernet.space import Architecture
 
 Reward = Callable[[Architecture], float]
+TRIES = 200  # draws among which those that keep bounds are looked for
 
 
 class Reinforce:
@@ -71,6 +73,20 @@ class Reinforce:
         """The architecture of the most probable decisions, one after the other."""
         drawn: Drawn = self.policy(likeliest)
         return drawn
+
+    def within(self, excess: Callable[[Architecture], float], number: int) -> list[Architecture]:
+        """``number`` draws whose ``excess`` is at most 0; fewer where ``TRIES`` draws have no more."""
+        draws = (self.draw() for _ in range(max(TRIES, number)))
+        return list(islice((drawn for drawn in draws if excess(drawn) <= 0), number))
+
+    def nearest(self, excess: Callable[[Architecture], float], seed: int) -> Architecture:
+        """The likeliest architecture; where its ``excess`` is above 0, the first of some draws whose is not, or that with the least."""
+        best, rng = self.likeliest().architecture, Generator().manual_seed(seed)
+        for _ in range(TRIES):
+            if excess(best) <= 0:
+                break
+            best = min(best, self.draw(rng), key=excess)
+        return best
 
     def state_dict(self) -> dict[str, Any]:
         """Policy, optimiser, generator and baseline."""

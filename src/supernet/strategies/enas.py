@@ -1,7 +1,7 @@
 """ENAS: Pham et al. 2018, https://arxiv.org/abs/1802.03268; numbers of the scripts of https://github.com/melodyguan/enas
 
 In its own spaces the policy is the paper's; in any other one that decides choice by choice. The official code clips no gradients (what it
-clips is not what it applies), and its weights decay also where they do not run.
+clips is not what it applies). In the recurrent space weights that a step does not run rest: they have no momentum, and next to no decay.
 """
 
 from __future__ import annotations

@@ -1,49 +1,42 @@
 """A policy and shared weights that learn by turns: Pham et al. 2018 (ENAS), section 2.2, https://arxiv.org/abs/1802.03268
 
 The weights learn under what the policy draws, for a pass of the training data; then the policy, by REINFORCE, from what its draws are
-worth on batches of validation data. Weights that a step does not run do not decay in it.
+worth on batches of validation data.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
-from itertools import islice
 from random import Random
 from typing import Any, ClassVar
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from supernet.costs.price import FREE, Pricing
 from supernet.data.streams import Data
-from supernet.derive import recalibrate
-from supernet.errors import InputError, without_effect
+from supernet.errors import InputError
 from supernet.layers.base import Supernet
-from supernet.mixture import Mixture, one_hot
-from supernet.modules.modes import by_batch, kept_buffers
+from supernet.mixture import one_hot
 from supernet.policies.anything import AnyPolicy
 from supernet.policies.controller import Controller
 from supernet.policies.reinforce import Reinforce
-from supernet.randomness import drawing_apart
 from supernet.settings.quantities import Amount, Betas, Count, CountOrNone, Positive, Rate, Share
 from supernet.space import Architecture, SearchSpace
+from supernet.strategies import rules
 from supernet.strategies.lessons import Taught
 from supernet.strategies.one_shot import OneShot
-from supernet.strategies.rules import unbounded
-from supernet.strategies.rules import within as changed_until
 from supernet.strategies.weights import Reduce, Weights, alone
+from supernet.strategies.worth import Worth
 from supernet.task import Task
-
-TRIES = 200  # draws among which one that keeps the bounds is looked for
 
 
 class PolicySearch(OneShot):
     """After each pass of the training data the policy learns in ``policy_steps``; ``samples`` to ``penalty_weight``: of ``Reinforce``.
 
     A reward is the share of right answers on one validation batch, whose own statistics batch norms take, or ``scale`` exp(-loss); priced,
-    where a cost is. At the end ``candidates`` are drawn, and the best on the validation data is found; before, the architecture is
-    the likeliest. Both are evaluated with batch norms recalibrated on ``calibration`` batches.
+    where a cost is. At the end ``candidates`` are drawn that keep the bounds, and the best on the validation data is found; before, the
+    architecture is the likeliest. Both are evaluated with batch norms recalibrated on ``calibration`` batches.
     ``weights``, ``seed``, ``reduce``: as for ``OneShot``; ``penalty``, ``within``: as for ``Gradient``.
     Raises ``InputError`` for a task without validation data.
     """
@@ -72,25 +65,22 @@ class PolicySearch(OneShot):
         candidates: Count = 10,
         calibration: CountOrNone = 20,
         penalty: Pricing = FREE,
-        within: Callable[[Architecture], float] = unbounded,
+        within: Callable[[Architecture], float] = rules.unbounded,
         seed: int = 0,
         reduce: Reduce = alone,
     ):
-        if not task.data.has("validation"):
-            raise InputError("what a policy draws is rewarded by validation data, and the task has none: give Task a validation loader")
         if not penalty.fits(of_reward=True):
             raise InputError(f"{type(self).__name__} prices rewards: use the form 'reward'")
-        if scale != 1 and task.judged.counted:
-            raise without_effect("scale", "what is rewarded is a share of right answers")
         self.space, self.price, self.excess, self.seed = supernet.space, penalty, within, seed
-        adam: dict[str, Any] = {"policy_lr": policy_lr, "policy_betas": policy_betas, "policy_eps": policy_eps}
-        rewarded: dict[str, Any] = {"entropy": entropy, "remembered": remembered, "penalty_weight": penalty_weight}
-        self.drawer = Reinforce(type(self).policy_of(self.space), samples=samples, seed=seed, **adam, **rewarded)
-        self.policy_steps, self.scale, self.candidates, self.calibration = policy_steps, scale, candidates, calibration
+        how: dict[str, Any] = {"policy_lr": policy_lr, "policy_betas": policy_betas, "policy_eps": policy_eps, "samples": samples}
+        how |= {"entropy": entropy, "remembered": remembered, "penalty_weight": penalty_weight}
+        self.drawer = Reinforce(type(self).policy_of(self.space), seed=seed, **how)
+        self.worth = Worth(supernet, task, scale=scale, calibration=calibration, reduce=reduce)
+        self.policy_steps, self.candidates = policy_steps, candidates
         self.at = 0  # steps since a pass of the training data began
         self.found: Architecture | None = None
-        super().__init__(supernet, task, lessons=self.lesson, weights=weights, seed=seed, reduce=reduce)
         self.device = next(supernet.parameters()).device
+        super().__init__(supernet, task, lessons=self.lesson, weights=weights, seed=seed, reduce=reduce)
 
     def lesson(self, space: SearchSpace, rng: Random, progress: float) -> Taught:
         """One architecture of the policy."""
@@ -112,23 +102,12 @@ class PolicySearch(OneShot):
 
         def reward(architecture: Architecture) -> float:
             mixture = one_hot(self.space, architecture)
-            worth, measured = self.worth(mixture, data.next("validation"))
+            worth, measured = self.worth.on_batch(mixture, data.next("validation"))
             every.append(measured)
             return float(self.price(worth, mixture, self.space))
 
         self.drawer.step(reward)
         return {name: torch.stack([measured[name] for measured in every]).mean() for name in every[0]}
-
-    @torch.no_grad()
-    def worth(self, mixture: Mixture, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
-        """What a batch says an architecture is worth: (), on the CPU, and all that is measured on it."""
-        with by_batch(self.supernet):
-            outputs = self.task.predict(partial(self.supernet, mixture), batch)
-        measured, judged = {"loss": self.task.loss(outputs, batch), **self.task.measure(outputs, batch)}, self.task.judged
-        worth = measured[judged.name] if judged.counted else self.scale * (-measured["loss"]).exp()
-        worth = worth.double().cpu()
-        self.reduce([worth])
-        return worth, measured
 
     def epoch(self, done: int, of: int, metrics: dict[str, Any]) -> bool:
         """Before the first epoch and after each: set the schedules, adapt the price. Never asks to stop."""
@@ -141,36 +120,17 @@ class PolicySearch(OneShot):
 
     def architecture(self) -> Architecture:
         """What was found; before the end the likeliest, or, where that passes bounds, the nearest to them of some draws, changed within."""
-        return self.found or changed_until(self.space, self.belief(), self.excess, lambda *_: self._nearest())
-
-    def _nearest(self) -> Architecture:
-        best, rng = self.drawer.likeliest().architecture, Generator().manual_seed(self.seed)
-        for _ in range(TRIES):
-            if self.excess(best) <= 0:
-                break
-            best = min(best, self.drawer.draw(rng), key=self.excess)
-        return best
+        return self.found or rules.within(self.space, self.belief(), self.excess, lambda *_: self.drawer.nearest(self.excess, self.seed))
 
     def evaluate(self, stream: str = "validation") -> dict[str, float]:
         """Loss and metrics of the supernet under the present architecture."""
-        return self.evaluated(self.architecture(), stream)
-
-    def evaluated(self, architecture: Architecture, stream: str = "validation") -> dict[str, float]:
-        """Loss and metrics under an architecture, by batch norms that are recalibrated for it; the supernet is left as it was."""
-        mixture = one_hot(self.space, architecture)
-        batches = list(islice(self.task.data.calibrating("train"), self.calibration))
-        with kept_buffers(self.supernet), drawing_apart(self.task.device):
-            if batches:
-                recalibrate(self.supernet, partial(self.task.predict, partial(self.supernet, mixture)), batches)
-            return self.task.evaluate(self.supernet, stream, mixture)
+        return self.worth.on_stream(self.architecture(), stream)
 
     def finish(self, data: Data) -> None:
-        """Draw candidates, and find the best of those that keep the bounds."""
-        drawn = [self.architecture(), *(self.drawer.draw() for _ in range(self.candidates))]
-        able = {self.space.key(a): a for a in drawn if self.excess(a) <= 0}
-        judged = self.task.judged
-        scores = {key: judged.worth(self.evaluated(a)[judged.name]) for key, a in able.items()}
-        self.found = able[max(scores, key=lambda key: scores[key])] if able else drawn[0]
+        """Draw candidates that keep the bounds, and find the best of them and the present architecture."""
+        present = self.architecture()
+        drawn = self.drawer.within(self.excess, self.candidates)
+        self.found = self.worth.best([present, *drawn] if self.excess(present) <= 0 else drawn or [present])
 
     def facts(self) -> dict[str, Any]:
         """What a history line records of this strategy."""
@@ -187,4 +147,3 @@ class PolicySearch(OneShot):
         self.drawer.load_state_dict(state["policy"])
         self.price.load_state_dict(state["price"])
         self.at, self.found = state["at"], state["found"]
-
