@@ -6,6 +6,7 @@ https://github.com/google-research/google-research/tree/master/enas_lm; a space 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import ClassVar, NamedTuple
 
@@ -49,7 +50,7 @@ class Attention(nn.Module):
         return torch.tanh(torch.cat(keys) + said @ self.query) @ self.score
 
 
-class Controller(nn.Module):
+class Controller(nn.Module, ABC):
     """The LSTM, which each policy has ``decide`` a path through a space with; calling it gives a ``Drawn``.
 
     ``spread``: first weights are uniform up to that. ``whole_entropy``: of every decision, all of its options count, else what was
@@ -69,9 +70,9 @@ class Controller(nn.Module):
             for parameter in self.parameters():
                 parameter.uniform_(-self.spread, self.spread, generator=rng)
 
+    @abstractmethod
     def decide(self, path: Path) -> None:
         """Decide every choice of the space that matters."""
-        raise NotImplementedError
 
     def forward(self, choose: Chooser) -> Drawn:
         path = Path(self, choose)

@@ -1,29 +1,33 @@
-"""What networks that are one chain of blocks share: stem, blocks, last convolution, global pooling, classifier; and their notation.
-
-The notation of a chain is the name of its space, a colon and the options of its layers in order, with ``|`` between stages.
-"""
+"""What networks that are one chain of blocks share: sizes, stem, blocks, last convolution, global pooling, classifier; and their record."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from supernet.errors import InputError, unknown
+from supernet.errors import InputError
 from supernet.ops import conv_norm_act
 from supernet.settings.quantities import Classes, Multiplier, Shape
 from supernet.space import Architecture
 from supernet.spaces.cell_network import check_sizes
-from supernet.spaces.record import following
+from supernet.spaces.record import Build, Space, following, headed
 
 STEMS: dict[str, dict[str, Any]] = {
     "imagenet": {"shape": (3, 224, 224), "classes": 1000},
     "cifar": {"shape": (3, 32, 32), "classes": 10},
 }
 SAID = ("stem", "shape", "classes")
+
+
+class Place(NamedTuple):
+    """Where a block stands: its channels, and whether it halves the size."""
+
+    inputs: int
+    outputs: int
+    stride: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,13 +49,17 @@ class ChainSizes:
         whole = following(self, STEMS)
         return {"stem": whole.stem, "shape": whole.shape, "classes": whole.classes}
 
+    def scaled(self, channels: int) -> int:
+        """``channels`` times ``width``."""
+        return scaled(channels, self.width)
 
-class Place(NamedTuple):
-    """Where a block stands: its channels, and whether it halves the size."""
+    def widened(self, channels: int) -> int:
+        """``channels`` times a ``width`` above 1; a smaller one leaves them as they are."""
+        return max(channels, self.scaled(channels))
 
-    inputs: int
-    outputs: int
-    stride: int
+    def places(self, inputs: int, widths: Sequence[int], depths: Sequence[int], strides: Sequence[int]) -> list[Place]:
+        """Where the blocks of all stages stand, ``widths`` times ``width``, behind ``inputs`` channels; see ``places``."""
+        return places(inputs, [self.scaled(channels) for channels in widths], depths, strides, self.stem)
 
 
 def places(inputs: int, widths: Sequence[int], depths: Sequence[int], strides: Sequence[int], stem: str = "imagenet") -> list[Place]:
@@ -89,43 +97,6 @@ def scaled(channels: int, width: float) -> int:
     return channels if width == 1 else divisible(channels * width)
 
 
-def parse_chain(space: str, options: Sequence[str], text: str) -> Architecture:
-    """Read the notation of a chain, any number of layers; raises ``InputError``."""
-    found = re.fullmatch(rf"\s*{re.escape(space)}\s*(\(.*?\))?\s*:(.+)", text, re.DOTALL)
-    if found and found[1]:
-        raise InputError(f"the settings {found[1][:80]} are not part of the choices: design(text).network() builds {space} with them")
-    taken = re.split(r"[\s|]+", found[2].strip(" |\t\r\n")) if found else []
-    if not any(taken):
-        what = f"expected '{space}:' and an option for each layer ({', '.join(options)}), with | between stages"
-        raise InputError(f"not a network of {space}: {' '.join(text.split())[:80]!r}; {what}")
-    for option in taken:
-        if option not in options:
-            raise unknown(f"option of {space}", option, options)
-    return {f"layer.{i}": option for i, option in enumerate(taken)}
-
-
-def chain_notation(space: str, architecture: Mapping[str, Any], depths: Sequence[int]) -> str:
-    """The notation of a chain with ``depths`` layers in its stages; without ``|`` where it has another number of layers."""
-    stages = list(depths) if sum(depths) == len(architecture) else [len(architecture)]
-    taken = iter([architecture.get(f"layer.{i}") for i in range(len(architecture))])
-    texts = [[next(taken) for _ in range(depth)] for depth in stages]
-    if any(option is None for stage in texts for option in stage):
-        raise InputError(f"the layers of {space} are layer.0 to layer.{len(architecture) - 1}; got {', '.join(architecture)[:80]}")
-    return f"{space}: " + " | ".join(" ".join(map(str, stage)) for stage in texts)
-
-
-def decided(architecture: Mapping[str, Any], options: Sequence[Sequence[str]]) -> list[str]:
-    """The option of each layer, in order, where layer i may take ``options[i]``; raises ``InputError``."""
-    names = [f"layer.{i}" for i in range(len(options))]
-    if set(architecture) != set(names):
-        say = "say the depths that it has, in brackets behind the space's name or as --set network.depths=[...]"
-        raise InputError(f"the architecture decides {len(architecture)} layers; with these depths there are {len(names)}: {say}")
-    for name, able in zip(names, options, strict=True):
-        if architecture[name] not in able:
-            raise InputError(f"{name} cannot take {architecture[name]!r}; its options: {', '.join(able)}")
-    return [architecture[name] for name in names]
-
-
 class Chain(nn.Module):
     """Images ``(batch, *shape)`` -> logits (batch, classes). ``layers``: the blocks after the stem, searchable or not.
 
@@ -161,3 +132,29 @@ class Chain(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         logits: Tensor = self.classifier(self.dropout(self.head(self.layers(self.stem(x))).mean((2, 3))))
         return logits
+
+
+Made = tuple[Callable[..., Any], Callable[..., Any]]  # what builds a network, and the dataclass of its settings
+Text = tuple[Callable[[str], Architecture], Callable[[Mapping[str, Any]], str]]  # what reads the notation, and what writes it
+Stems = Mapping[str, Mapping[str, Any]]  # stem -> the settings that go with it
+
+
+def chain_space(
+    name: str, citation: str, supernet: Made, network: Made, text: Text, said: tuple[str, ...] = SAID, stems: Stems = STEMS, **more: Any
+) -> Space:
+    """The record of a chain, whose network has the settings of its supernet.
+
+    ``said``: the settings that are said of every network; ``more``: further fields of ``Space``.
+    """
+    parse, notation = text
+    return Space(
+        name,
+        citation,
+        supernet=Build(f"the supernet of {name}", *supernet, said, stems),
+        network=Build(f"a network of {name}", *network, said, stems),
+        one_build=True,
+        parse=parse,
+        notation=notation,
+        recognises=lambda text: headed(text) == name,
+        **more,
+    )

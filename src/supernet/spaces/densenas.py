@@ -23,10 +23,10 @@ from supernet.ops import conv_norm_act
 from supernet.settings.quantities import Channels, CountOrNone, Layers, Widths
 from supernet.space import Architecture, Option
 from supernet.spaces import chain_network
-from supernet.spaces.chain_network import ChainSizes, scaled
+from supernet.spaces.chain_network import ChainSizes, chain_space, scaled
 from supernet.spaces.densenas_network import DenseNet, first, layer, routed
 from supernet.spaces.densenas_plan import BASIC, END, MBCONVS, SKIP, START, Plan, plan
-from supernet.spaces.record import Build, Published, Space, headed
+from supernet.spaces.record import Published
 
 NAME = "densenas"
 CITATION = "Fang et al. 2020: Densely Connected Search Space for More Flexible Neural Architecture Search, https://arxiv.org/abs/1906.09607"
@@ -178,15 +178,14 @@ def notation(architecture: Mapping[str, Any]) -> str:
     return f"{NAME}: " + " | ".join(" ".join([str(width), head, *stack]) for width, head, stack in _route(architecture))
 
 
-DENSENAS = Space(
+DENSENAS = chain_space(
     NAME,
     CITATION,
-    supernet=Build(f"the supernet of {NAME}", supernet, Sizes, SAID, STEMS),
-    network=Build(f"a network of {NAME}", network, NetworkSizes, SAID, STEMS),
-    one_build=True,
-    parse=parse,
-    notation=notation,
-    recognises=lambda text: headed(text) == NAME,
+    supernet=(supernet, Sizes),
+    network=(network, NetworkSizes),
+    said=SAID,
+    stems=STEMS,
+    text=(parse, notation),
     published={name: Published(text, CITATION, settings) for name, (text, settings) in NETWORKS.items()},
     recipes={"short": {"supernet": {"width": 0.5}}},
 )

@@ -6,7 +6,7 @@ networks with squeeze-and-excitation have as many features in it as the block ha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,11 +15,10 @@ from torch import nn
 
 from supernet import ops
 from supernet.layers.base import Supernet
-from supernet.layers.one_of import OneOf
 from supernet.settings.quantities import Channels, Depths, Part, Share, Widths
-from supernet.space import Architecture
-from supernet.spaces.chain_network import SAID, STEMS, Chain, ChainSizes, Place, chain_notation, decided, parse_chain, places, scaled
-from supernet.spaces.record import Build, Published, Space, headed
+from supernet.spaces.chain_layers import Layers, chain_notation, everywhere, open_layers, parse_chain, taken_layers
+from supernet.spaces.chain_network import Chain, ChainSizes, Place, chain_space
+from supernet.spaces.record import Published
 
 NAME = "fairnas"
 CITATION = (
@@ -69,52 +68,33 @@ def build(option: str, place: Place, squeeze: float = 0.0) -> nn.Module:
 def supernet(**settings: Any) -> Supernet:
     """The network that is searched: images ``(batch, *shape)`` -> logits (batch, classes); ``settings``: of ``Sizes``."""
     sizes = Sizes(**settings)
-
-    def layers(at: Sequence[Place]) -> list[nn.Module]:
-        return [OneOf({option: build(option, place, sizes.squeeze) for option in OPTIONS}, name=f"layer.{i}") for i, place in enumerate(at)]
-
-    return Supernet(_chain(sizes, layers))
+    return Supernet(_chain(sizes, open_layers(everywhere(OPTIONS), partial(build, squeeze=sizes.squeeze))))
 
 
 def network(architecture: Mapping[str, Any] | str, **settings: Any) -> Chain:
     """The stand-alone network of an architecture or its notation; ``settings``: of ``NetworkSizes``."""
     chosen, sizes = parse(architecture) if isinstance(architecture, str) else architecture, NetworkSizes(**settings)
-
-    def layers(at: Sequence[Place]) -> list[nn.Module]:
-        taken = decided(chosen, [OPTIONS] * len(at))
-        return [build(option, place, sizes.squeeze) for option, place in zip(taken, at, strict=True)]
-
-    return _chain(sizes, layers)
+    return _chain(sizes, taken_layers(chosen, everywhere(OPTIONS), partial(build, squeeze=sizes.squeeze)))
 
 
-def _chain(sizes: Sizes, layers: Callable[[Sequence[Place]], list[nn.Module]]) -> Chain:
-    width, head = sizes.width, max(sizes.head, scaled(sizes.head, sizes.width))
-    outer, inner = scaled(sizes.stem_channels, width), scaled(sizes.first, width)
-    at = places(inner, [scaled(w, width) for w in sizes.widths], sizes.depths, STRIDES, sizes.stem)
+def _chain(sizes: Sizes, layers: Layers) -> Chain:
+    outer, inner = sizes.scaled(sizes.stem_channels), sizes.scaled(sizes.first)
+    at = sizes.places(inner, sizes.widths, sizes.depths, STRIDES)
     first = ops.InvertedResidual(outer, inner, 3, 1, activation=nn.ReLU6)
-    how: dict[str, Any] = {"last": at[-1].outputs, "head": head, "dropout": sizes.dropout, "activation": nn.ReLU6}
-    return Chain([first, *layers(at)], stem_channels=outer, **sizes.ends, **how)
+    ends = {"last": at[-1].outputs, "head": sizes.widened(sizes.head), "dropout": sizes.dropout, **sizes.ends}
+    return Chain([first, *layers(at)], stem_channels=outer, activation=nn.ReLU6, **ends)
 
 
-def parse(text: str) -> Architecture:
-    """Read ``fairnas: k7e3 k3e3 | k7e3 ...``; raises ``InputError``."""
-    return parse_chain(NAME, OPTIONS, text)
+parse = partial(parse_chain, NAME, OPTIONS)
+notation = partial(chain_notation, NAME, depths=DEPTHS)
 
 
-def notation(architecture: Mapping[str, Any]) -> str:
-    """The options in order, with ``|`` between stages."""
-    return chain_notation(NAME, architecture, DEPTHS)
-
-
-FAIRNAS = Space(
+FAIRNAS = chain_space(
     NAME,
     CITATION,
-    supernet=Build(f"the supernet of {NAME}", supernet, Sizes, SAID, STEMS),
-    network=Build(f"a network of {NAME}", network, NetworkSizes, SAID, STEMS),
-    one_build=True,
-    parse=parse,
-    notation=notation,
-    recognises=lambda text: headed(text) == NAME,
+    supernet=(supernet, Sizes),
+    network=(network, NetworkSizes),
+    text=(parse, notation),
     published={
         name: Published(text, CITATION, {"squeeze": squeeze} if squeeze else {}, REPOSITORY) for name, (text, squeeze) in NETWORKS.items()
     },

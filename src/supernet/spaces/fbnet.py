@@ -8,7 +8,7 @@ figure 3 has that convolution before the shuffle.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,11 +18,10 @@ from torch import nn
 from supernet import ops
 from supernet.errors import InputError
 from supernet.layers.base import Supernet
-from supernet.layers.one_of import OneOf
 from supernet.settings.quantities import Channels, Depths, Share, Widths
-from supernet.space import Architecture
-from supernet.spaces.chain_network import SAID, STEMS, Chain, ChainSizes, Place, chain_notation, decided, parse_chain, places, scaled
-from supernet.spaces.record import Build, Published, Space, headed
+from supernet.spaces.chain_layers import Layers, chain_notation, everywhere, open_layers, parse_chain, taken_layers
+from supernet.spaces.chain_network import Chain, ChainSizes, Place, chain_space
+from supernet.spaces.record import Published
 
 NAME = "fbnet"
 CITATION = (
@@ -89,52 +88,36 @@ def build(option: str, place: Place) -> nn.Module:
 
 def supernet(**settings: Any) -> Supernet:
     """The network that is searched: images ``(batch, *shape)`` -> logits (batch, classes); ``settings``: of ``Sizes``."""
-
-    def layers(at: Sequence[Place]) -> list[nn.Module]:
-        return [OneOf({option: build(option, place) for option in OPTIONS}, name=f"layer.{i}") for i, place in enumerate(at)]
-
-    return Supernet(_chain(Sizes(**settings), layers))
+    return Supernet(_chain(Sizes(**settings), open_layers(everywhere(OPTIONS), build)))
 
 
 def network(architecture: Mapping[str, Any] | str, **settings: Any) -> Chain:
     """The stand-alone network of an architecture or its notation; ``settings``: of ``NetworkSizes``."""
     chosen = parse(architecture) if isinstance(architecture, str) else architecture
-
-    def layers(at: Sequence[Place]) -> list[nn.Module]:
-        return [build(option, place) for option, place in zip(decided(chosen, [OPTIONS] * len(at)), at, strict=True)]
-
-    return _chain(NetworkSizes(**settings), layers)
+    return _chain(NetworkSizes(**settings), taken_layers(chosen, everywhere(OPTIONS), build))
 
 
-def _chain(sizes: Sizes, layers: Callable[[Sequence[Place]], list[nn.Module]]) -> Chain:
-    first, last = scaled(sizes.stem_channels, sizes.width), max(sizes.head, scaled(sizes.head, sizes.width))
-    at = places(first, [scaled(w, sizes.width) for w in sizes.widths], sizes.depths, STRIDES, sizes.stem)
-    chain = Chain(layers(at), stem_channels=first, last=at[-1].outputs, head=last, dropout=sizes.dropout, **sizes.ends)
+def _chain(sizes: Sizes, layers: Layers) -> Chain:
+    first = sizes.scaled(sizes.stem_channels)
+    at = sizes.places(first, sizes.widths, sizes.depths, STRIDES)
+    ends = {"last": at[-1].outputs, "head": sizes.widened(sizes.head), "dropout": sizes.dropout, **sizes.ends}
+    chain = Chain(layers(at), stem_channels=first, **ends)
     for conv in chain.modules():
         if isinstance(conv, nn.Conv2d):  # the released networks have biases, although batch norm follows, and count them
             conv.bias = nn.Parameter(conv.weight.new_zeros(conv.out_channels))
     return chain
 
 
-def parse(text: str) -> Architecture:
-    """Read ``fbnet: k3e1 | k3e6 skip ...``; raises ``InputError``."""
-    return parse_chain(NAME, OPTIONS, text)
+parse = partial(parse_chain, NAME, OPTIONS)
+notation = partial(chain_notation, NAME, depths=DEPTHS)
 
 
-def notation(architecture: Mapping[str, Any]) -> str:
-    """The options in order, with ``|`` between stages."""
-    return chain_notation(NAME, architecture, DEPTHS)
-
-
-FBNET = Space(
+FBNET = chain_space(
     NAME,
     CITATION,
-    supernet=Build(f"the supernet of {NAME}", supernet, Sizes, SAID, STEMS),
-    network=Build(f"a network of {NAME}", network, NetworkSizes, SAID, STEMS),
-    one_build=True,
-    parse=parse,
-    notation=notation,
-    recognises=lambda text: headed(text) == NAME,
+    supernet=(supernet, Sizes),
+    network=(network, NetworkSizes),
+    text=(parse, notation),
     published={name: Published(text, CITATION, settings) for name, (text, settings) in NETWORKS.items()},
     recipes={"short": {"supernet": {"width": 0.5, "depths": (1, 2, 2, 2, 2, 2, 1)}}},
 )

@@ -18,7 +18,7 @@ from supernet.layers.base import Supernet
 from supernet.layers.one_of import OneOf
 from supernet.settings.quantities import Channels, Classes, Features, Layers, Share
 from supernet.space import Architecture
-from supernet.spaces.chain_network import chain_notation, decided, parse_chain
+from supernet.spaces.chain_layers import chain_notation, decided, parse_chain
 from supernet.spaces.record import Build, Space, headed
 
 NAME = "mlp"

@@ -20,8 +20,8 @@ from supernet.layers.one_of import OneOf
 from supernet.layers.up_to import UpTo
 from supernet.settings.quantities import Channels, Classes, Depths, Multiplier, Shape, Share, Widths
 from supernet.space import Architecture
-from supernet.spaces.chain_network import Chain, Place, places, scaled
-from supernet.spaces.record import Build, Space, headed
+from supernet.spaces.chain_network import Chain, Place, chain_space, places, scaled
+from supernet.spaces.record import headed
 
 NAME = "mobile-small"
 CITATION = "Sandler et al. 2018: MobileNetV2: Inverted Residuals and Linear Bottlenecks, https://arxiv.org/abs/1801.04381 (the blocks)"
@@ -119,14 +119,13 @@ def _stages(architecture: Mapping[str, Any]) -> list[list[str]]:
     return [[str(architecture[name]) for name in blocks] for _, *blocks in names]
 
 
-MOBILE_SMALL = Space(
+MOBILE_SMALL = chain_space(
     NAME,
     CITATION,
-    supernet=Build(f"the supernet of {NAME}", supernet, Sizes, SAID),
-    network=Build(f"a network of {NAME}", network, Sizes, SAID),
-    one_build=True,
-    parse=parse,
-    notation=notation,
-    recognises=lambda text: headed(text) == NAME,
+    supernet=(supernet, Sizes),
+    network=(network, Sizes),
+    said=SAID,
+    stems={},
+    text=(parse, notation),
     recipes={"short": {"supernet": {"width": 0.5}}},
 )

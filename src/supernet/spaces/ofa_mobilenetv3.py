@@ -14,17 +14,13 @@ from typing import Any
 from torch import Tensor, nn
 
 from supernet import ops
-from supernet.errors import InputError
 from supernet.layers.base import Supernet
-from supernet.settings.quantities import Channels, Depths, Part, Sides, Widths
-from supernet.space import Architecture
+from supernet.settings.quantities import Channels, Depths, Widths
 from supernet.spaces import ofa_units
 from supernet.spaces.cell_network import check_sizes
-from supernet.spaces.chain_network import SAID, STEMS, ChainSizes, places, scaled
-from supernet.spaces.image_sizes import at_size, open_size
-from supernet.spaces.ofa_units import Unit, UnitKind, open_unit, units, units_of
+from supernet.spaces.chain_network import chain_space
+from supernet.spaces.ofa_units import Unit, UnitKind, UnitSizes, open_network, taken_network, units
 from supernet.spaces.published.once_for_all import CITATION, mobilenetv3
-from supernet.spaces.record import Build, Space, headed
 
 NAME = "ofa-mobilenetv3"
 WIDTHS, DEPTHS, STRIDES = (24, 40, 80, 112, 160), (4, 4, 4, 4, 4), (2, 2, 2, 1, 2)
@@ -38,21 +34,13 @@ KINDS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sizes(ChainSizes):
-    """Settings of both networks; ``width`` multiplies all channels.
-
-    ``widths``, ``depths``: channels of each unit, and its blocks at most; where there are fewer than five, the first of the five.
-    ``last``: channels of the last convolution; ``head``: features behind the pooling; ``dropout``: of them (0.1 in the paper's code).
-    ``resolutions``: heights of images to choose from, which come in that of ``shape``, best the largest; None: no choice.
-    """
+class Sizes(UnitSizes):
+    """Settings of both networks, as ``UnitSizes`` says. ``last``: channels of the last convolution; the ``head`` is behind the pooling."""
 
     widths: Widths = WIDTHS
     depths: Depths = DEPTHS
     stem_channels: Channels = 16
     last: Channels = 960
-    head: Channels = 1280
-    dropout: Part = 0.0
-    resolutions: Sides | None = None
 
 
 NetworkSizes = partial(Sizes, stem="imagenet")
@@ -64,7 +52,7 @@ class MobileNetV3(nn.Module):
     def __init__(self, layers: Sequence[nn.Module], inputs: int, sizes: Sizes):
         super().__init__()
         ends, how = sizes.ends, {"activation": nn.Hardswish}
-        stem, last, head = (scaled(channels, sizes.width) for channels in (sizes.stem_channels, sizes.last, sizes.head))
+        stem, last, head = map(sizes.scaled, (sizes.stem_channels, sizes.last, sizes.head))
         check_sizes(ends["shape"], classes=(ends["classes"], 1))
         self.stem = ops.conv_norm_act(ends["shape"][0], stem, 3, 2 if ends["stem"] == "imagenet" else 1, **how)  # type: ignore[arg-type]
         self.layers = nn.Sequential(*layers)
@@ -84,47 +72,30 @@ def supernet(**settings: Any) -> Supernet:
 
     Raises ``InputError`` for sizes that make no network.
     """
-    sizes = Sizes(**settings)
-    return open_size(_built(sizes, open_unit), sizes.resolutions)
+    return open_network(_built, Sizes(**settings))
 
 
 def network(architecture: Mapping[str, Any] | str, **settings: Any) -> nn.Module:
     """The stand-alone network of an architecture or its notation; ``settings``: of ``NetworkSizes``."""
     chosen = parse(architecture) if isinstance(architecture, str) else architecture
-    sizes = NetworkSizes(**settings)
-    network = _built(sizes, units_of(chosen, len(sizes.widths)))
-    return at_size(network, chosen, sizes.resolutions, sizes.ends["shape"])
+    return taken_network(_built, NetworkSizes(**settings), chosen)
 
 
 def _built(sizes: Sizes, unit: Unit) -> MobileNetV3:
-    count = len(sizes.widths)
-    if count > len(KINDS):
-        raise InputError(f"widths name the channels of at most {len(KINDS)} units; got {count}")
-    stem, widths = scaled(sizes.stem_channels, sizes.width), [scaled(w, sizes.width) for w in sizes.widths]
-    first = ops.InvertedResidual(stem, stem, 3, 1)
-    at = places(stem, widths, sizes.depths, STRIDES[:count], sizes.stem)
-    return MobileNetV3([first, *units(unit, at, sizes.depths, KINDS[:count])], widths[-1], sizes)
+    stem = sizes.scaled(sizes.stem_channels)
+    layers, last = units(unit, stem, sizes, STRIDES, KINDS)
+    return MobileNetV3([ops.InvertedResidual(stem, stem, 3, 1), *layers], last, sizes)
 
 
-def parse(text: str) -> Architecture:
-    """Read ``ofa-mobilenetv3: k3e3 k5e4 | ...``, the blocks of each unit; raises ``InputError``."""
-    return ofa_units.parse(NAME, text)
+parse = partial(ofa_units.parse, NAME)
+notation = partial(ofa_units.notation, NAME)
 
-
-def notation(architecture: Mapping[str, Any]) -> str:
-    """The blocks in order, with ``|`` between units."""
-    return ofa_units.notation(NAME, architecture)
-
-
-OFA_MOBILENETV3 = Space(
+OFA_MOBILENETV3 = chain_space(
     NAME,
     CITATION,
-    supernet=Build(f"the supernet of {NAME}", supernet, Sizes, SAID, STEMS),
-    network=Build(f"a network of {NAME}", network, NetworkSizes, SAID, STEMS),
-    one_build=True,
-    parse=parse,
-    notation=notation,
-    recognises=lambda text: headed(text) == NAME,
+    supernet=(supernet, Sizes),
+    network=(network, NetworkSizes),
+    text=(parse, notation),
     published=mobilenetv3(NAME),
     recipes={"short": {"supernet": {"width": 0.5, "widths": (16, 24, 40), "depths": (3, 3, 3), "last": 320, "head": 320}}},
 )

@@ -17,12 +17,11 @@ from supernet.errors import InputError
 from supernet.layers.base import Supernet
 from supernet.settings.quantities import Channels, Depths, Part, Sides, Widths
 from supernet.spaces.cell_network import check_sizes
-from supernet.spaces.chain_network import SAID, STEMS, ChainSizes, divisible, scaled
+from supernet.spaces.chain_network import ChainSizes, chain_space, divisible
 from supernet.spaces.image_sizes import at_size, open_size
 from supernet.spaces.ofa_resnet_blocks import Open, Residual, Sizing, Taken, bottleneck
 from supernet.spaces.ofa_resnet_notation import NAME, notation, parse
 from supernet.spaces.published.once_for_all import CITATION
-from supernet.spaces.record import Build, Space, headed
 
 WIDTHS, DEPTHS, STRIDES = (256, 512, 1024, 2048), (4, 4, 6, 4), (1, 2, 2, 2)
 FEWER = 2  # blocks that a stage may leave out
@@ -56,7 +55,7 @@ class ResNet(nn.Module):
         check_sizes(ends["shape"], classes=(ends["classes"], 1))
         if count > len(STRIDES) or len(sizes.depths) != count:
             raise InputError(f"widths and depths name a number for each of at most {len(STRIDES)} stages; got {count}, {len(sizes.depths)}")
-        large, stem = ends["stem"] == "imagenet", scaled(sizes.stem_channels, sizes.width)
+        large, stem = ends["stem"] == "imagenet", sizes.scaled(sizes.stem_channels)
         middle = sizing.width("width.middle", lambda share: divisible(divisible(stem * share) // 2))
         width = sizing.width("width.stem", lambda share: divisible(stem * share))
         self.stem = nn.Sequential(
@@ -67,7 +66,7 @@ class ResNet(nn.Module):
         )
         self.stages = nn.Sequential()
         for i, (channels, depth) in enumerate(zip(sizes.widths, sizes.depths, strict=True)):
-            inputs, width = width, sizing.width(f"width.{i}", partial(_shared, scaled(channels, sizes.width)))
+            inputs, width = width, sizing.width(f"width.{i}", partial(_shared, sizes.scaled(channels)))
             block = partial(_block, sizing, i, inputs, width)
             self.stages.append(sizing.first(f"depth.{i}", block, range(max(depth - FEWER, 1), depth + 1)))
         self.dropout = nn.Dropout(sizes.dropout)
@@ -108,14 +107,11 @@ def network(architecture: Mapping[str, Any] | str, **settings: Any) -> nn.Module
     return at_size(ResNet(sizes, Taken(chosen)), chosen, sizes.resolutions, sizes.ends["shape"])
 
 
-OFA_RESNET50D = Space(
+OFA_RESNET50D = chain_space(
     NAME,
     CITATION,
-    supernet=Build(f"the supernet of {NAME}", supernet, Sizes, SAID, STEMS),
-    network=Build(f"a network of {NAME}", network, NetworkSizes, SAID, STEMS),
-    one_build=True,
-    parse=parse,
-    notation=notation,
-    recognises=lambda text: headed(text) == NAME,
+    supernet=(supernet, Sizes),
+    network=(network, NetworkSizes),
+    text=(parse, notation),
     recipes={"short": {"supernet": {"width": 0.125, "widths": (256, 512, 1024), "depths": (3, 3, 3)}}},
 )

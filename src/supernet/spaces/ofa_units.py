@@ -18,18 +18,38 @@ from torch import nn
 
 from supernet import ops
 from supernet.errors import InputError, unknown
+from supernet.layers.base import Supernet
 from supernet.layers.elastic import ElasticConv2d, ElasticNorm
 from supernet.layers.elastic_kernel import ElasticKernel2d
 from supernet.layers.elastic_squeeze import ElasticSqueezeExcite
 from supernet.layers.up_to import UpTo
+from supernet.settings.quantities import Channels, Depths, Part, Sides, Widths
 from supernet.space import Architecture, Option
 from supernet.spaces import image_sizes
-from supernet.spaces.chain_network import Place, divisible
+from supernet.spaces.chain_network import ChainSizes, Place, divisible
+from supernet.spaces.image_sizes import at_size, open_size
 from supernet.spaces.record import headed
 
 KERNELS, EXPANSIONS, SHALLOWEST = (3, 5, 7), (3, 4, 6), 2
 BLOCKS = {f"k{kernel}e{expansion}": (kernel, expansion) for kernel in KERNELS for expansion in EXPANSIONS}
 Unit = Callable[[int, Sequence[Place], "UnitKind"], nn.Module]  # its number, where its blocks stand, their kind -> the unit
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitSizes(ChainSizes):
+    """Settings of networks of units; ``width`` multiplies all channels.
+
+    ``widths``, ``depths``: channels of each unit, and its blocks at most; where there are fewer than the paper's, the first of those.
+    ``head``: features before the classifier; ``dropout``: of them (0.1 in the paper's code).
+    ``resolutions``: heights of images to choose from, which come in that of ``shape``, best the largest; None: no choice.
+    """
+
+    widths: Widths
+    depths: Depths
+    stem_channels: Channels
+    head: Channels = 1280
+    dropout: Part = 0.0
+    resolutions: Sides | None = None
 
 
 @dataclass(frozen=True)
@@ -102,10 +122,29 @@ def units_of(architecture: Mapping[str, Any], count: int) -> Unit:
     return unit
 
 
-def units(unit: Unit, at: Sequence[Place], depths: Sequence[int], kinds: Sequence[UnitKind]) -> list[nn.Module]:
-    """All units of a network; ``at``: where the blocks of all stand, at their largest ``depths``."""
+def units(unit: Unit, inputs: int, sizes: UnitSizes, strides: Sequence[int], kinds: Sequence[UnitKind]) -> tuple[list[nn.Module], int]:
+    """The units of a network behind ``inputs`` channels, and how many channels they give; ``strides``, ``kinds``: of all that it may have.
+
+    Raises ``InputError`` for sizes that make no units.
+    """
+    count = len(sizes.widths)
+    if count > len(kinds):
+        raise InputError(f"widths name the channels of at most {len(kinds)} units; got {count}")
+    at = sizes.places(inputs, sizes.widths, sizes.depths, strides[:count])
     rest = iter(at)
-    return [unit(i, [next(rest) for _ in range(depth)], kind) for i, (depth, kind) in enumerate(zip(depths, kinds, strict=True))]
+    stands = [[next(rest) for _ in range(depth)] for depth in sizes.depths]
+    return [unit(i, *each) for i, each in enumerate(zip(stands, kinds, strict=False))], at[-1].outputs
+
+
+def open_network(build: Callable[[Any, Unit], nn.Module], sizes: UnitSizes) -> Supernet:
+    """The supernet of ``build(sizes, unit)``, of which the size of images is chosen too where there are several."""
+    return open_size(build(sizes, open_unit), sizes.resolutions)
+
+
+def taken_network(build: Callable[[Any, Unit], nn.Module], sizes: UnitSizes, architecture: Mapping[str, Any]) -> nn.Module:
+    """The network of an architecture."""
+    network = build(sizes, units_of(architecture, len(sizes.widths)))
+    return at_size(network, architecture, sizes.resolutions, sizes.ends["shape"])
 
 
 def parse(space: str, text: str) -> Architecture:

@@ -10,7 +10,7 @@ blocks are trees of operations, is not of this form.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -21,12 +21,11 @@ from torch.nn import functional as F
 from supernet import ops
 from supernet.errors import InputError
 from supernet.layers.base import Supernet
-from supernet.layers.one_of import OneOf
 from supernet.modules.memo import once
 from supernet.settings.quantities import Channels, Depths, Pixels, Share, Widths
-from supernet.space import Architecture
-from supernet.spaces.chain_network import SAID, STEMS, Chain, ChainSizes, Place, chain_notation, decided, parse_chain, places, scaled
-from supernet.spaces.record import Build, Published, Space, headed
+from supernet.spaces.chain_layers import Able, Layers, Option, chain_notation, open_layers, parse_chain, taken_layers
+from supernet.spaces.chain_network import Chain, ChainSizes, Place, chain_space
+from supernet.spaces.record import Published
 
 NAME = "proxyless"
 CITATION = (
@@ -140,44 +139,36 @@ def supernet(**settings: Any) -> Supernet:
     Raises ``InputError`` for sizes that make no network.
     """
     sizes = Sizes(**settings)
-    wide = sizes.growth is not None
-
-    def layers(at: Sequence[Place]) -> list[nn.Module]:
-        return [OneOf({o: build(o, place, wide) for o in options(place, wide)}, name=f"layer.{i}") for i, place in enumerate(at)]
-
-    return Supernet(_chain(sizes, layers))
+    return Supernet(_chain(sizes, open_layers(*_layer(sizes))))
 
 
 def network(architecture: Mapping[str, Any] | str, **settings: Any) -> Chain:
     """The stand-alone network of an architecture or its notation; ``settings``: of ``NetworkSizes``."""
     chosen = parse(architecture) if isinstance(architecture, str) else architecture
     sizes = NetworkSizes(**settings)
-    wide = sizes.growth is not None
-
-    def layers(at: Sequence[Place]) -> list[nn.Module]:
-        taken = decided(chosen, [options(place, wide) for place in at])
-        return [build(option, place, wide) for option, place in zip(taken, at, strict=True)]
-
-    return _chain(sizes, layers)
+    return _chain(sizes, taken_layers(chosen, *_layer(sizes)))
 
 
-def _chain(sizes: Sizes, layers: Callable[[Sequence[Place]], list[nn.Module]]) -> Chain:
-    width, head = sizes.width, sizes.head
-    outer, inner = scaled(sizes.stem_channels, width), scaled(sizes.first, width)
+def _layer(sizes: Sizes) -> tuple[Able, Option]:
+    """The options of a layer, and what builds one."""
+    pyramid = sizes.growth is not None
+    return partial(options, pyramid=pyramid), partial(build, pyramid=pyramid)
+
+
+def _chain(sizes: Sizes, layers: Layers) -> Chain:
+    outer, inner = sizes.scaled(sizes.stem_channels), sizes.scaled(sizes.first)
     if sizes.growth is None:
-        at = places(inner, [scaled(w, width) for w in sizes.widths or WIDTHS], sizes.depths or DEPTHS, STRIDES, sizes.stem)
+        at = sizes.places(inner, sizes.widths or WIDTHS, sizes.depths or DEPTHS, STRIDES)
     elif sizes.widths is not None or sizes.stem != "cifar":
         raise InputError("growth makes the widths of a network with the CIFAR stem: leave out widths, and set stem to cifar")
     else:
-        at = pyramid_places(inner, round(sizes.growth * width), sizes.depths or PYRAMID_DEPTHS)
+        at = pyramid_places(inner, round(sizes.growth * sizes.width), sizes.depths or PYRAMID_DEPTHS)
     fixed = ops.InvertedResidual(outer, inner, 3, 1, **HOW)
-    ends: dict[str, Any] = {"last": at[-1].outputs, "head": max(head, scaled(head, width)), "dropout": sizes.dropout, **sizes.ends}
+    ends = {"last": at[-1].outputs, "head": sizes.widened(sizes.head), "dropout": sizes.dropout, **sizes.ends}
     return Chain([fixed, *layers(at)], stem_channels=outer, **ends, **HOW)
 
 
-def parse(text: str) -> Architecture:
-    """Read ``proxyless: k5e3 k3e3 zero zero | k7e3 ...``; raises ``InputError``."""
-    return parse_chain(NAME, OPTIONS, text)
+parse = partial(parse_chain, NAME, OPTIONS)
 
 
 def notation(architecture: Mapping[str, Any]) -> str:
@@ -185,15 +176,12 @@ def notation(architecture: Mapping[str, Any]) -> str:
     return chain_notation(NAME, architecture, PYRAMID_DEPTHS if len(architecture) == sum(PYRAMID_DEPTHS) else DEPTHS)
 
 
-PROXYLESS = Space(
+PROXYLESS = chain_space(
     NAME,
     CITATION,
-    supernet=Build(f"the supernet of {NAME}", supernet, Sizes, SAID, STEMS),
-    network=Build(f"a network of {NAME}", network, NetworkSizes, SAID, STEMS),
-    one_build=True,
-    parse=parse,
-    notation=notation,
-    recognises=lambda text: headed(text) == NAME,
+    supernet=(supernet, Sizes),
+    network=(network, NetworkSizes),
+    text=(parse, notation),
     published={name: Published(text, CITATION, settings) for name, (text, settings) in NETWORKS.items()},
     recipes={"short": {"supernet": {"width": 0.5, "depths": (2, 2, 2, 2, 2, 1)}}},
 )

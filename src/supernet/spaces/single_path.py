@@ -6,7 +6,7 @@ expansion e (k5e6) or, where sizes stay, skipped. All four blocks of a layer are
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,8 +19,9 @@ from supernet.layers.base import Supernet
 from supernet.layers.superkernel import SuperKernelBlock
 from supernet.settings.quantities import Channels, Depths, Share, Widths
 from supernet.space import Architecture
-from supernet.spaces.chain_network import SAID, STEMS, Chain, ChainSizes, Place, chain_notation, decided, parse_chain, places, scaled
-from supernet.spaces.record import Build, Published, Space, headed
+from supernet.spaces.chain_layers import Layers, chain_notation, parse_chain, taken_layers
+from supernet.spaces.chain_network import Chain, ChainSizes, Place, chain_space
+from supernet.spaces.record import Published
 
 NAME = "single-path"
 CITATION = (
@@ -85,25 +86,19 @@ def network(architecture: Mapping[str, Any] | str, **settings: Any) -> Chain:
     """The stand-alone network of an architecture or its notation; ``settings``: of ``NetworkSizes``."""
     chosen = _blocks(parse(architecture) if isinstance(architecture, str) else architecture)
     sizes = NetworkSizes(**settings)
-
-    def layers(at: Sequence[Place]) -> list[nn.Module]:
-        taken = decided(chosen, [options(place) for place in at])
-        return [build(option, place, sizes.momentum) for option, place in zip(taken, at, strict=True)]
-
-    return _chain(sizes, layers)
+    return _chain(sizes, taken_layers(chosen, options, partial(build, momentum=sizes.momentum)))
 
 
 def _norm(momentum: float) -> dict[str, Any]:
     return {"momentum": momentum, "eps": 1e-3}
 
 
-def _chain(sizes: Sizes, layers: Callable[[Sequence[Place]], list[nn.Module]]) -> Chain:
-    width, norm = sizes.width, _norm(sizes.momentum)
-    outer, inner, last = scaled(sizes.stem_channels, width), scaled(sizes.first, width), scaled(sizes.last, width)
-    at = places(inner, [scaled(w, width) for w in sizes.widths], sizes.depths, STRIDES, sizes.stem)
+def _chain(sizes: Sizes, layers: Layers) -> Chain:
+    norm, outer, inner, last = _norm(sizes.momentum), *map(sizes.scaled, (sizes.stem_channels, sizes.first, sizes.last))
+    at = sizes.places(inner, sizes.widths, sizes.depths, STRIDES)
     before, after = ops.InvertedResidual(outer, inner, 3, 1, norm=norm), ops.InvertedResidual(at[-1].outputs, last, 3, 6, norm=norm)
-    how: dict[str, Any] = {"last": last, "head": max(sizes.head, scaled(sizes.head, width)), "dropout": sizes.dropout, "norm": norm}
-    return Chain([before, *layers(at), after], stem_channels=outer, **sizes.ends, **how)
+    ends = {"last": last, "head": sizes.widened(sizes.head), "dropout": sizes.dropout, **sizes.ends}
+    return Chain([before, *layers(at), after], stem_channels=outer, norm=norm, **ends)
 
 
 def parse(text: str) -> Architecture:
@@ -137,15 +132,12 @@ def _blocks(architecture: Mapping[str, Any]) -> dict[str, str]:
     return chosen
 
 
-SINGLE_PATH = Space(
+SINGLE_PATH = chain_space(
     NAME,
     CITATION,
-    supernet=Build(f"the supernet of {NAME}", supernet, Sizes, SAID, STEMS),
-    network=Build(f"a network of {NAME}", network, NetworkSizes, SAID, STEMS),
-    one_build=True,
-    parse=parse,
-    notation=notation,
-    recognises=lambda text: headed(text) == NAME,
+    supernet=(supernet, Sizes),
+    network=(network, NetworkSizes),
+    text=(parse, notation),
     published={"single-path": Published(NETWORK, CITATION)},
     recipes={"short": {"supernet": {"width": 0.5, "depths": (2, 2, 2, 2, 2)}}},
 )

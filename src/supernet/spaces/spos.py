@@ -6,7 +6,7 @@ norms have no scale and shift of their own, as its code says.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,12 +14,12 @@ from typing import Any
 from torch import nn
 
 from supernet.layers.base import Supernet
-from supernet.layers.one_of import OneOf
 from supernet.settings.quantities import Channels, Depths, Part, Widths
 from supernet.space import Architecture
 from supernet.spaces import shuffle_blocks
-from supernet.spaces.chain_network import SAID, STEMS, Chain, ChainSizes, Place, chain_notation, decided, parse_chain, places, scaled
-from supernet.spaces.record import Build, Published, Space, headed
+from supernet.spaces.chain_layers import Layers, chain_notation, everywhere, open_layers, parse_chain, taken_layers
+from supernet.spaces.chain_network import Chain, ChainSizes, Place, chain_space
+from supernet.spaces.record import Published
 from supernet.spaces.shuffle_blocks import OPTIONS
 
 NAME = "spos"
@@ -68,33 +68,25 @@ def supernet(**settings: Any) -> Supernet:
     Raises ``InputError`` for sizes that make no network.
     """
     sizes = Sizes(**settings)
-
-    def layers(at: Sequence[Place]) -> list[nn.Module]:
-        return [OneOf({o: _block(o, place, sizes.norm) for o in OPTIONS}, name=f"layer.{i}") for i, place in enumerate(at)]
-
-    return Supernet(chain(sizes, layers, sizes.norm))
+    return Supernet(chain(sizes, open_layers(everywhere(OPTIONS), partial(_block, norm=sizes.norm)), sizes.norm))
 
 
 def network(architecture: Mapping[str, Any] | str, **settings: Any) -> Chain:
     """The stand-alone network of an architecture or its notation; ``settings``: of ``NetworkSizes``."""
     chosen = parse(architecture) if isinstance(architecture, str) else architecture
-
-    def layers(at: Sequence[Place]) -> list[nn.Module]:
-        return [_block(option, place, {}) for option, place in zip(decided(chosen, [OPTIONS] * len(at)), at, strict=True)]
-
-    return chain(ImageNet(**settings), layers, {})
+    return chain(ImageNet(**settings), taken_layers(chosen, everywhere(OPTIONS), partial(_block, norm={})), {})
 
 
 def _block(option: str, place: Place, norm: Mapping[str, Any]) -> nn.Module:
     return shuffle_blocks.build(option, place, shuffle_blocks.fixed(place.outputs // 2, norm), norm)
 
 
-def chain(sizes: NetworkSizes, layers: Callable[[Sequence[Place]], list[nn.Module]], norm: Mapping[str, Any]) -> Chain:
+def chain(sizes: NetworkSizes, layers: Layers, norm: Mapping[str, Any]) -> Chain:
     """``layers(places)``: the blocks; ``norm``: settings of all batch norms."""
-    first, last = scaled(sizes.stem_channels, sizes.width), max(sizes.head, scaled(sizes.head, sizes.width))
-    at = places(first, [scaled(w, sizes.width) for w in sizes.widths], sizes.depths, STRIDES, sizes.stem)
-    ends: dict[str, Any] = {"stem_channels": first, "last": at[-1].outputs, "head": last, "dropout": sizes.dropout, **sizes.ends}
-    return Chain(layers(at), norm=norm, bias=False, **ends)
+    first = sizes.scaled(sizes.stem_channels)
+    at = sizes.places(first, sizes.widths, sizes.depths, STRIDES)
+    ends = {"last": at[-1].outputs, "head": sizes.widened(sizes.head), "dropout": sizes.dropout, **sizes.ends}
+    return Chain(layers(at), stem_channels=first, norm=norm, bias=False, **ends)
 
 
 def parse(text: str) -> Architecture:
@@ -103,20 +95,15 @@ def parse(text: str) -> Architecture:
     return {layer: OPTIONS[int(str(option))] if str(option).isdigit() else option for layer, option in read.items()}
 
 
-def notation(architecture: Mapping[str, Any]) -> str:
-    """The options in order, with ``|`` between stages."""
-    return chain_notation(NAME, architecture, DEPTHS)
+notation = partial(chain_notation, NAME, depths=DEPTHS)
 
 
-SPOS = Space(
+SPOS = chain_space(
     NAME,
     CITATION,
-    supernet=Build(f"the supernet of {NAME}", supernet, Sizes, SAID, STEMS),
-    network=Build(f"a network of {NAME}", network, ImageNet, SAID, STEMS),
-    one_build=True,
-    parse=parse,
-    notation=notation,
-    recognises=lambda text: headed(text) == NAME,
+    supernet=(supernet, Sizes),
+    network=(network, ImageNet),
+    text=(parse, notation),
     published={name: Published(text, CITATION, {}, REPOSITORY) for name, text in NETWORKS.items()},
     recipes={"short": {"supernet": {"width": 0.5, "depths": (1, 1, 2, 1)}}},
 )

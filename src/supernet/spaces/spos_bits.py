@@ -22,8 +22,8 @@ from supernet.settings.quantities import Depths, Part, Positive, Widths
 from supernet.space import Architecture, Choice
 from supernet.spaces import spos
 from supernet.spaces.cell_network import check_sizes
-from supernet.spaces.chain_network import SAID, STEMS, ChainSizes, Place, chain_notation, decided, parse_chain, places, scaled
-from supernet.spaces.record import Build, Space, headed
+from supernet.spaces.chain_layers import chain_notation, decided, parse_chain
+from supernet.spaces.chain_network import ChainSizes, Place, chain_space, places
 
 NAME = "spos-bits"
 WIDTHS, DEPTHS, STRIDES = (64, 128, 256, 512), (2, 2, 2, 2), (1, 2, 2, 2)
@@ -73,9 +73,9 @@ class ResNet(nn.Module):
 
     def __init__(self, sizes: Sizes, block: Callable[[int, Place], nn.Module]):
         super().__init__()
-        shape, first = sizes.ends["shape"], scaled(sizes.widths[0], sizes.width)
+        shape, first = sizes.ends["shape"], sizes.scaled(sizes.widths[0])
         check_sizes(shape, classes=(sizes.ends["classes"], 1))
-        at = places(first, [scaled(w, sizes.width) for w in sizes.widths], sizes.depths, STRIDES)
+        at = places(first, [sizes.scaled(w) for w in sizes.widths], sizes.depths, STRIDES)
         large = sizes.stem == "imagenet"
         stem = ops.conv_norm_act(shape[0], first, 7 if large else 3, 2 if large else 1)
         self.stem = nn.Sequential(stem, nn.MaxPool2d(3, 2, 1)) if large else stem
@@ -130,14 +130,11 @@ def _pairs(architecture: Mapping[str, Any]) -> dict[str, str]:
     return {f"layer.{i}": f"w{architecture.get(f'weights.{i}')}a{architecture.get(f'activations.{i}')}" for i in blocks}
 
 
-SPOS_BITS = Space(
+SPOS_BITS = chain_space(
     NAME,
     spos.CITATION,
-    supernet=Build(f"the supernet of {NAME}", supernet, Sizes, SAID, STEMS),
-    network=Build(f"a network of {NAME}", network, NetworkSizes, SAID, STEMS),
-    one_build=True,
-    parse=parse,
-    notation=notation,
-    recognises=lambda text: headed(text) == NAME,
+    supernet=(supernet, Sizes),
+    network=(network, NetworkSizes),
+    text=(parse, notation),
     recipes={"short": {"supernet": {"width": 0.25, "depths": (1, 1, 1, 1)}}},
 )

@@ -6,7 +6,7 @@ of the largest. The authors' code builds the network that they found, and has no
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,8 +18,9 @@ from supernet.layers.one_of import OneOf
 from supernet.layers.width import Width
 from supernet.space import Architecture
 from supernet.spaces import shuffle_blocks, spos
-from supernet.spaces.chain_network import SAID, STEMS, Chain, Place, chain_notation, decided, parse_chain
-from supernet.spaces.record import Build, Published, Space, headed
+from supernet.spaces.chain_layers import chain_notation, everywhere, parse_chain, taken_layers
+from supernet.spaces.chain_network import Chain, Place, chain_space
+from supernet.spaces.record import Published
 from supernet.spaces.shuffle_blocks import OPTIONS
 
 NAME = "spos-channels"
@@ -69,10 +70,7 @@ def network(architecture: Mapping[str, Any] | str, **settings: Any) -> Chain:
         option, _, scale = taken.partition("@")
         return shuffle_blocks.build(option, place, shuffle_blocks.fixed(hidden(place, float(scale)), {}), {})
 
-    def layers(at: Sequence[Place]) -> list[nn.Module]:
-        return [block(taken, place) for taken, place in zip(decided(chosen, [BLOCKS] * len(at)), at, strict=True)]
-
-    return spos.chain(spos.ImageNet(**settings), layers, {})
+    return spos.chain(spos.ImageNet(**settings), taken_layers(chosen, everywhere(BLOCKS), block), {})
 
 
 def parse(text: str) -> Architecture:
@@ -98,15 +96,12 @@ def _blocks(architecture: Mapping[str, Any]) -> dict[str, str]:
     return {layer: f"{architecture[layer]}@{architecture[width]:g}" for layer, width in names.items()}
 
 
-SPOS_CHANNELS = Space(
+SPOS_CHANNELS = chain_space(
     NAME,
     spos.CITATION,
-    supernet=Build(f"the supernet of {NAME}", supernet, Sizes, SAID, STEMS),
-    network=Build(f"a network of {NAME}", network, spos.ImageNet, SAID, STEMS),
-    one_build=True,
-    parse=parse,
-    notation=notation,
-    recognises=lambda text: headed(text) == NAME,
+    supernet=(supernet, Sizes),
+    network=(network, spos.ImageNet),
+    text=(parse, notation),
     published={"spos-328m": Published(FOUND, spos.CITATION, {}, spos.REPOSITORY)},
     recipes={"short": {"supernet": {"width": 0.5, "depths": (1, 1, 2, 1)}}},
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar
@@ -14,7 +15,7 @@ from supernet.strategies.weights import Weights
 from supernet.task import Task
 
 
-class SupernetStrategy:
+class SupernetStrategy(ABC):
     """Trains ``supernet`` on ``task``. One that ``decides`` has ``architecture()``, ``belief()`` and ``evaluate()`` too.
 
     ``needs``: what the method asks of a space that can give it: the name of the need -> a value, see ``supernet.spaces.record.Space``.
@@ -34,9 +35,9 @@ class SupernetStrategy:
     task: Task
     weights: Weights
 
+    @abstractmethod
     def __init__(self, supernet: Supernet, task: Task, **settings: Any):
         """Every method is made so; settings that it does not have are refused."""
-        raise NotImplementedError
 
     @classmethod
     def on(cls, space: str | None) -> type[SupernetStrategy]:
@@ -62,5 +63,5 @@ class SupernetStrategy:
         """What is trained is in training mode meanwhile."""
         return training(self.supernet)
 
-    def finish(self, data: Data) -> None:
+    def finish(self, data: Data) -> None:  # noqa: B027  # most have nothing left
         """What is left to do after the last epoch."""

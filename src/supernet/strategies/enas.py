@@ -32,7 +32,8 @@ class ENAS(PolicySearch):
     @classmethod
     def on(cls, space: str | None) -> type[SupernetStrategy]:
         """That of the space, where the paper searches it."""
-        return {"enas-micro": MicroENAS, "enas-macro": MacroENAS, "enas-rnn": RecurrentENAS}.get(space or "", cls)
+        own: dict[str | None, type[SupernetStrategy]] = {"enas-micro": MicroENAS, "enas-macro": MacroENAS, "enas-rnn": RecurrentENAS}
+        return own.get(space, cls)
 
 
 class MicroENAS(ENAS):

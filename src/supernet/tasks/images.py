@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, ClassVar
@@ -68,19 +69,19 @@ class Images(Kind):
         return cls(cls.load(data), data, testing=testing, **arguments(machine))
 
     @classmethod
+    @abstractmethod
     def load(cls, settings: Mapping[str, Any]) -> ImageSet:
         """The set of the section ``data``."""
-        raise NotImplementedError
 
     @classmethod
+    @abstractmethod
     def strata(cls, labels: Tensor) -> int | Tensor:
         """The classes whose proportions every split keeps; of images without one, how many there are."""
-        raise NotImplementedError
 
     @staticmethod
+    @abstractmethod
     def wrong(outputs: Tensor, targets: Tensor, /) -> Tensor:
         """The mean loss: ()."""
-        raise NotImplementedError
 
 
 def augmentation(found: ImageSet, settings: Mapping[str, Any]) -> Augment | None:

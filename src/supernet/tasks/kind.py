@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +37,7 @@ class Companion:
     macs: Callable[[nn.Module], int]
 
 
-class Kind(Task):
+class Kind(Task, ABC):
     """A task that commands know by ``name``.
 
     ``sets``: the data sets that it knows by name. ``reads``: the settings of the section ``data`` that it takes. ``recipe``: by command
@@ -68,9 +69,9 @@ class Kind(Task):
     before_training: Sequence[str] = ()
 
     @classmethod
+    @abstractmethod
     def read(cls, data: Settings, machine: Machine, testing: bool = False) -> Kind:
         """The task of the settings that it ``reads``; only a retraining gets the test split (``testing``)."""
-        raise NotImplementedError
 
     @classmethod
     def drawn(cls, sizes: Mapping[str, Any], examples: int, data: Mapping[str, Any] | None = None) -> Tensor:
