@@ -21,6 +21,7 @@ import torch
 
 from supernet import cli
 from supernet.commands import COMMANDS
+from supernet.costs.latency.timing import Effort
 from supernet.data import SETS
 from supernet.estimators import ESTIMATORS
 from supernet.searchers import SEARCHERS
@@ -98,6 +99,7 @@ def test_the_programs_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pyt
 
 def test_the_commands_of_the_readme_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Effort, "enough", lambda effort, visits: len(visits) >= 3)  # how exact a profile is does not matter here
     for words, exits in commands(ROOT / "README.md"):
         assert run(words, monkeypatch) == exits, f"supernet {shlex.join(words)}\n{capsys.readouterr().err}"
     for name in ("config.yaml", "history.jsonl", "checkpoint.pt", "architecture.json", "weights.safetensors", "report.html"):

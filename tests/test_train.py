@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional as F
 
+from command_line import document
 from supernet import OneOf, Supernet, Task
 from supernet.errors import InputError, RunError
 from supernet.randomness import seed_everything
@@ -172,31 +172,33 @@ def test_retraining_uses_the_auxiliary_head_and_grows_drop_path() -> None:
     assert any(n.startswith("auxiliary") for n in moved) and any(n.startswith("classifier") for n in moved)
 
 
-def command(out: Path, *more: object) -> list[str]:
-    words = ["search", "darts", "--space", "darts", "--limit-data", 160, "--channels", 4, "--cells", 3, "--epochs", 3, "--batch-size", 16]
-    return [
-        sys.executable,
-        "-m",
-        "supernet",
-        *map(str, [*words, "--out", out, "--threads", 1, "--set", "save_every=0", "--json", *more]),
-    ]
+KILLED = """
+import os, signal, sys
+from supernet.cli import main
+from supernet.strategies.darts import DARTS
+
+step, done = DARTS.step, []
+
+def killed(self, data):
+    if len(done) == 7:  # the epoch has five steps
+        os.kill(os.getpid(), signal.SIGKILL)
+    done.append(None)
+    return step(self, data)
+
+DARTS.step = killed
+main()
+"""
 
 
 def test_a_search_killed_by_sigkill_in_mid_epoch_resumes_to_the_same_end(tmp_path: Path) -> None:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run(command(tmp_path / "whole"), check=True, capture_output=True, env=environment)
-    process = subprocess.Popen(command(tmp_path / "killed"), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    history, checkpoint = tmp_path / "killed" / "history.jsonl", tmp_path / "killed" / "checkpoint.pt"
-    until = time.monotonic() + 120
-    while time.monotonic() < until and not (history.exists() and history.read_text().count("\n") == 1):
-        time.sleep(0.01)
-    written = checkpoint.stat().st_mtime_ns
-    while time.monotonic() < until and checkpoint.stat().st_mtime_ns == written:
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert history.read_text().count("\n") == 1, "the kill came after the second epoch"
-    subprocess.run(command(tmp_path / "killed", "--resume"), check=True, capture_output=True, env=environment)
+    search = "search darts --space nasbench201 --limit-data 160 --batch-size 16 --channels 4 --cells 1 --epochs 3 --threads 1"
+    words = [*search.split(), "--set", "save_every=0"]
+    document(*words, "--out", tmp_path / "whole")
+    program = [sys.executable, "-c", KILLED, *words, "--out", str(tmp_path / "killed")]
+    done = subprocess.run(program, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert (tmp_path / "killed" / "history.jsonl").read_text().count("\n") == 1
+    document(*words, "--out", tmp_path / "killed", "--resume")
     lines = [[json.loads(line) for line in (tmp_path / n / "history.jsonl").read_text().splitlines()] for n in ("whole", "killed")]
     assert plain(lines[0]) == plain(lines[1])
     a, b = (json.loads((tmp_path / n / "architecture.json").read_text()) for n in ("whole", "killed"))

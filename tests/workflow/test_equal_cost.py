@@ -102,7 +102,7 @@ def test_what_every_method_computes_is_counted(name: str, monkeypatch: pytest.Mo
     torch.manual_seed(0)
     method = STRATEGIES[name].load()
     how: dict[str, Any] = {"build": lambda **settings: cells(name, **settings)} if "stages" in method.needs else {}
-    how |= {"tune_epochs": 1} if name == "darts-pt" else {}
+    how |= {"darts-pt": {"tune_epochs": 1}, "enas": {"policy_steps": 3, "samples": 3}}.get(name, {})
     how |= {} if method.decides else {"searcher": "random", "trials": 3, "calibration": 1}
     task = Task(batches(2), batches(1), loss=F.cross_entropy)
     full = full_count(monkeypatch, method, opinion=method.decides)
