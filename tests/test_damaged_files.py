@@ -52,9 +52,11 @@ CHAIN = {
 
 
 def places(content: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Every place in plain data."""
+    """Every place in plain data; of entries that are all of one plain type, which are read alike, the first two."""
     yield path
-    for key, value in content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ():
+    entries = list(content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ())
+    alike = {type(value) for _, value in entries} in ({int}, {str}, {float})
+    for key, value in entries[:2] if alike else entries:
         yield from places(value, (*path, key))
 
 

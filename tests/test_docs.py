@@ -76,6 +76,12 @@ def registered() -> Iterator[None]:
             del table[name]
 
 
+@pytest.fixture
+def rough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How exact a measured latency is does not matter."""
+    monkeypatch.setattr(Effort, "enough", lambda effort, visits: len(visits) >= 3)
+
+
 STORED = {  # a run that is only described
     "format": 1,
     "space": "nasbench201",
@@ -85,7 +91,8 @@ STORED = {  # a run that is only described
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=NAME.get)
-def test_the_programs_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registered: None) -> None:
+@pytest.mark.usefixtures("registered", "rough")
+def test_the_programs_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
     shared = ModuleType("page")
@@ -97,9 +104,9 @@ def test_the_programs_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pyt
         exec(compile(block, NAME[page], "exec"), module.__dict__)
 
 
+@pytest.mark.usefixtures("rough")
 def test_the_commands_of_the_readme_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(Effort, "enough", lambda effort, visits: len(visits) >= 3)  # how exact a profile is does not matter here
     for words, exits in commands(ROOT / "README.md"):
         assert run(words, monkeypatch) == exits, f"supernet {shlex.join(words)}\n{capsys.readouterr().err}"
     for name in ("config.yaml", "history.jsonl", "checkpoint.pt", "architecture.json", "weights.safetensors", "report.html"):

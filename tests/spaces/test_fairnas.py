@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from random import Random
 from typing import Any
 
 import pytest
 import torch
-from chain_fills import fill, images
+from chain_fills import assert_alone_as_within, fill, images
 
-from supernet.costs.count import macs, params
-from supernet.costs.table import count_tables
-from supernet.derive import derive
-from supernet.mixture import expected, one_hot
 from supernet.naming.lookup import design
 from supernet.spaces import fairnas
 
@@ -64,19 +59,4 @@ def test_the_space_has_the_size_in_the_paper() -> None:
 def test_derived_and_stand_alone_network_equal_the_supernet_and_cost_what_the_tables_say(squeeze: float) -> None:
     torch.manual_seed(0)
     sizes = {**SMALL, "squeeze": squeeze}
-    net = fairnas.supernet(**sizes)
-    tables = count_tables(net, torch.randn(1, 3, 16, 16))
-    with torch.no_grad():
-        for seed in range(2):  # statistics of their own for the batch norms
-            net(one_hot(net.space, net.space.sample(Random(seed))), torch.randn(4, 3, 16, 16))
-        net.eval()
-        x = torch.randn(2, 3, 16, 16)
-        for seed in range(3):
-            architecture = net.space.sample(Random(seed))
-            mixture = one_hot(net.space, architecture)
-            plain, alone = derive(net, architecture, x), fairnas.network(architecture, **sizes)
-            alone.load_state_dict(plain.state_dict())
-            assert torch.allclose(plain(x), net(mixture, x), rtol=0, atol=1e-12)
-            assert torch.allclose(alone.eval()(x), net(mixture, x), rtol=0, atol=1e-12)
-            assert expected(net.space, mixture, tables["macs"]) == macs(plain, (3, 16, 16)) > 0
-            assert expected(net.space, mixture, tables["params"]) == params(plain) == params(alone)
+    assert_alone_as_within(fairnas.supernet(**sizes), fairnas, sizes)

@@ -9,15 +9,14 @@ from typing import Any
 
 import pytest
 import torch
-from chain_fills import fill, images
+from chain_fills import assert_alone_as_within, fill, images
 from torch import nn
 
-from supernet.costs.count import macs, params
+from supernet.costs.count import params
 from supernet.costs.table import count_tables
-from supernet.derive import derive
 from supernet.errors import InputError
 from supernet.layers.base import Supernet
-from supernet.mixture import expected, one_hot
+from supernet.mixture import one_hot
 from supernet.naming.lookup import design
 from supernet.spaces import spos
 from supernet.spaces.shuffle_blocks import ShuffleBlock
@@ -141,22 +140,7 @@ def test_the_best_of_a_score_under_a_bound_is_the_exact_one() -> None:
 @pytest.mark.usefixtures("double")
 def test_derived_and_stand_alone_network_equal_the_supernet_and_cost_what_the_tables_say() -> None:
     torch.manual_seed(0)
-    net = spos.supernet(affine=True, **SMALL)
-    tables = count_tables(net, torch.randn(1, 3, 16, 16))
-    with torch.no_grad():
-        for seed in range(2):  # statistics of their own for the batch norms
-            net(one_hot(net.space, net.space.sample(Random(seed))), torch.randn(4, 3, 16, 16))
-        net.eval()
-        x = torch.randn(2, 3, 16, 16)
-        for seed in range(4):
-            architecture = net.space.sample(Random(seed))
-            mixture = one_hot(net.space, architecture)
-            plain, alone = derive(net, architecture, x), spos.network(architecture, **SMALL)
-            alone.load_state_dict(plain.state_dict())
-            assert torch.allclose(plain(x), net(mixture, x), rtol=0, atol=1e-12)
-            assert torch.allclose(alone.eval()(x), net(mixture, x), rtol=0, atol=1e-12)
-            assert expected(net.space, mixture, tables["macs"]) == macs(plain, (3, 16, 16)) > 0
-            assert expected(net.space, mixture, tables["params"]) == params(plain) == params(alone)
+    assert_alone_as_within(spos.supernet(affine=True, **SMALL), spos, SMALL)
 
 
 def test_even_channels_pass_and_odd_ones_are_computed() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from command_line import document
 from supernet import InputError, load
 from supernet.commands import evaluate
 from supernet.estimators.shared import SharedWeights
@@ -32,6 +33,7 @@ from supernet.strategies.by_length import ByLength
 from supernet.strategies.clipped_darts import ClippedDARTS
 from supernet.strategies.retrain import Retrain as Retraining
 from supernet.tasks.language import LanguageModelling
+from supernet.workflow.children import Children
 from supernet.workflow.comparing import compare_run
 from supernet.workflow.delivery import draw_design
 from supernet.workflow.retraining import retrain_run
@@ -205,7 +207,8 @@ def test_the_supernet_has_the_official_counts() -> None:
     assert (described["supernet_params"], described["alphas"]) == (4_810_000, 180)
 
 
-def test_methods_are_compared_by_perplexity(tmp_path: Path) -> None:
+def test_methods_are_compared_by_perplexity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Children, "run", lambda children, words, log, who: json.dumps(document(*words)))  # not in processes of their own
     flags = {"space": "darts-rnn", "supernet.hidden": 8, "supernet.nodes": 3, "final.epochs": 1, "estimator.calibration": 2}
     wanted = settled(Compare, None, [], {**SMALL, **flags, "trials": 2})
     found = compare_run(plan_compare(wanted, ["darts"], "3steps", 1), tmp_path / "c")

@@ -18,7 +18,7 @@ from supernet.errors import InputError
 from supernet.layers.base import Searchable, Supernet, everything, placed
 from supernet.mixture import Mix
 from supernet.modules.modes import evaluating
-from supernet.space import Nesting
+from supernet.nesting import Nesting
 
 MOST = 32  # combinations of sizes that a block may have before its layers are taken apart
 MOST_OF_LAYER = 4096  # of sizes that a layer may have

@@ -9,7 +9,7 @@ from torch.utils._pytree import tree_leaves
 
 from supernet.costs.count import Count, Work
 from supernet.layers.base import When, placed
-from supernet.space import Nesting
+from supernet.nesting import Nesting
 
 NOTHING = Work(0, 0)
 

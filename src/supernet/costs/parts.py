@@ -23,7 +23,8 @@ from supernet.costs.count import Work
 from supernet.derive import settle
 from supernet.layers.base import Searchable, Supernet
 from supernet.mixture import Table
-from supernet.space import Architecture, Nesting, SearchSpace, alternatives, shortened
+from supernet.nesting import Nesting, alternatives, shortened
+from supernet.space import Architecture, SearchSpace
 
 
 class Place(NamedTuple):

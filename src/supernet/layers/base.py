@@ -15,7 +15,8 @@ from supernet.layers.blend import keep_input
 from supernet.mixture import Mix, Mixture
 from supernet.modules.convolutions import routed, strided
 from supernet.modules.memo import memo
-from supernet.space import Choice, Nesting, Option, SearchSpace, Taken, nested
+from supernet.nesting import Nesting, nested
+from supernet.space import Choice, Option, SearchSpace, Taken
 
 When = tuple[tuple[str, Option], ...]
 
