@@ -23,6 +23,10 @@ SETTINGS = {
     "genetic": {"population": 12, "parents": 4},
     "large-scale": {"population": 12},
     "nsga2": {"population": 5},
+    "factorised": {"samples": 12},
+    "reinforce": {"samples": 12, "hidden": 4},
+    "ppo": {"samples": 12, "hidden": 4, "passes": 2},
+    "tpe": {"startup": 15},
 }
 
 

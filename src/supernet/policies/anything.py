@@ -8,11 +8,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from supernet.errors import InputError
-from supernet.policies.controller import Controller, Path
+from supernet.policies.controller import Controller, Drawn, Path
+from supernet.searchers.decisions import Decisions
 from supernet.space import Architecture, Choice, SearchSpace
-
-MOST = 4096  # subsets of one choice that are told apart
 
 
 class AnyPolicy(Controller):
@@ -27,17 +25,22 @@ class AnyPolicy(Controller):
         self.limit = limit
         self.words = nn.ParameterList(torch.empty(len(choice.options), hidden) for choice in space.values())
         self.scores = nn.ParameterList(torch.empty(hidden, len(choice.options)) for choice in space.values())
-        for choice in space.values():
-            if not free(choice) and choice.count() > MOST:
-                raise InputError(f"{choice.name} has {choice.count()} subsets, more than {MOST}, which a policy cannot tell apart")
+        self.decisions = {name: Decisions(choice) for name, choice in space.items()}
 
     def decide(self, path: Path) -> None:
         for choice, words, scores in zip(self.space.values(), self.words, self.scores, strict=True):
             if not self._matters(choice, path.architecture):
                 continue
             logits = self.limit * (path.step() @ scores).tanh()  # (1, options)
-            held = self._free(path, choice, logits) if free(choice) else self._listed(path, choice, logits)
+            held = self._free(path, choice, logits) if self.decisions[choice.name].free else self._listed(path, choice, logits)
             path.input = held @ words
+
+    def again(self, architecture: Architecture) -> Drawn:
+        """Decide as ``architecture`` was decided: how probable it is by now."""
+        taken = self.space.matters(architecture)
+        decided = iter([torch.tensor(self.decisions[name].decided(one)) for name, one in taken.items()])
+        drawn: Drawn = self(lambda logits: next(decided))
+        return drawn
 
     def _matters(self, choice: Choice, taken: Architecture) -> bool:
         """Whether a choice matters, given what was taken before."""
@@ -51,14 +54,9 @@ class AnyPolicy(Controller):
 
     def _listed(self, path: Path, choice: Choice, logits: Tensor) -> Tensor:
         """One of all that can be taken; its options as ones: (1, options)."""
-        takes = list(choice.takes())
+        takes = self.decisions[choice.name].takes
         held = logits.new_tensor([[float(choice.holds(taken, o)) for o in choice.options] for taken in takes])  # (takes, options)
         by_take = logits @ held.T
         index = int(path.taken(by_take))
         path.note(choice.name, takes[index], (by_take.softmax(-1) @ held)[0])
         return held[index : index + 1]
-
-
-def free(choice: Choice) -> bool:
-    """Whether any subset of the options can be taken."""
-    return choice.pick == (0, len(choice.options)) and not choice.search_only

@@ -5,7 +5,7 @@ As ENAS has it: Pham et al. 2018, section 2.2, https://arxiv.org/abs/1802.03268;
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any
 
@@ -18,6 +18,7 @@ from supernet.settings.quantities import Amount, Betas, Count, Positive, Rate, S
 from supernet.space import Architecture
 
 Reward = Callable[[Architecture], float]
+Again = Callable[[], Drawn]
 TRIES = 200  # draws among which those that keep bounds are looked for
 
 
@@ -56,11 +57,26 @@ class Reinforce:
         self.optimiser.zero_grad()
         for _ in range(self.samples):
             drawn: Drawn = self.policy(drawing(self.rng))
-            worth = reward(drawn.architecture) + self.entropy * float(drawn.entropy)
-            self.baseline += (1 - self.remembered) * (worth - self.baseline)
-            loss = self.penalty_weight * drawn.penalty - (worth - self.baseline) * drawn.log_p
-            (loss / self.samples).backward()  # type: ignore[no-untyped-call]
+            self._credit(drawn, reward(drawn.architecture), self.samples)
         self.optimiser.step()
+
+    def learn(self, told: Sequence[tuple[Again, float]]) -> None:
+        """Move the policy once by what was drawn before: what decides it again, and its reward."""
+        self.optimiser.zero_grad()
+        for again, reward in told:
+            self._credit(again(), reward, len(told))
+        self.optimiser.step()
+
+    def _credit(self, drawn: Drawn, reward: float, of: int) -> None:
+        """Add the gradient of one of ``of`` draws."""
+        advantage = self.advantage(reward + self.entropy * float(drawn.entropy))
+        loss = self.penalty_weight * drawn.penalty - advantage * drawn.log_p
+        (loss / of).backward()  # type: ignore[no-untyped-call]
+
+    def advantage(self, worth: float) -> float:
+        """How much more than the baseline a draw is worth; the baseline is renewed before."""
+        self.baseline += (1 - self.remembered) * (worth - self.baseline)
+        return worth - self.baseline
 
     @torch.no_grad()
     def draw(self, rng: Generator | None = None) -> Architecture:

@@ -46,6 +46,10 @@ SEARCHERS = {
     "large-scale": "supernet.searchers.large_scale:LargeScale",
     "local": "supernet.searchers.local:LocalSearch",
     "nsga2": "supernet.searchers.nsga2:Nsga2",
+    "reinforce": "supernet.searchers.reinforce:ReinforceSearch",
+    "ppo": "supernet.searchers.ppo:PPOSearch",
+    "factorised": "supernet.searchers.factorised:Factorised",
+    "tpe": "supernet.searchers.tpe:TPE",
     "successive-halving": "supernet.searchers.halving:SuccessiveHalving",
     "hyperband": "supernet.searchers.hyperband:Hyperband",
 }

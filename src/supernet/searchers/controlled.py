@@ -1,0 +1,35 @@
+"""Searchers whose architectures an LSTM decides, choice by choice; how it learns from a batch is what they differ in."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from supernet.policies.anything import AnyPolicy
+from supernet.policies.reinforce import Reinforce
+from supernet.searchers.rewarded import Rewarded
+from supernet.searchers.tensors import listed, unlisted
+from supernet.space import Architecture, SearchSpace
+
+
+class Controlled(Rewarded):
+    """Draws by ``policy``, which learns by ``learner``."""
+
+    def __init__(self, space: SearchSpace, seed: int, policy: AnyPolicy, learner: Reinforce) -> None:
+        super().__init__(space, seed, learner.samples)
+        self.policy, self.learner = policy, learner
+
+    def draw(self) -> Architecture:
+        return self.learner.draw()
+
+    def learn(self, batch: list[tuple[Architecture, float]]) -> None:
+        self.learner.learn([(partial(self.policy.again, architecture), worth) for architecture, worth in batch])
+
+    def state_dict(self) -> dict[str, Any]:
+        """That of ``Rewarded``, and what the policy has learnt."""
+        return {**super().state_dict(), "learner": listed(self.learner.state_dict())}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on as the searcher that gave ``state``."""
+        super().load_state_dict(state)
+        self.learner.load_state_dict(unlisted(state["learner"]))

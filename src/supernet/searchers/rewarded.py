@@ -1,0 +1,80 @@
+"""What searchers that learn by rewards have in common: they draw a batch, wait until it is told, and learn from what it is worth."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from random import Random
+from typing import Any
+
+from supernet.errors import InputError
+from supernet.searchers import Exhausted, Outcome
+from supernet.searchers.state import from_plain, plain, random_state, restore_random
+from supernet.space import Architecture, SearchSpace
+
+MEMORY = 100  # scores among which a new one has its rank
+
+
+class Rewarded:
+    """Draws ``samples`` architectures by ``draw``, and has ``learn`` learn from them when the last is told.
+
+    The papers reward by the accuracy itself. Here a score may be of any unit and scale, so an architecture is worth the rank of its score
+    among the last 100 told, from -1 to 1; what is beyond the bounds or failed is worth -1. A repeated architecture counts again, as in
+    the papers. A batch waits until all of it is told, so that the order of the tells changes nothing.
+    """
+
+    def __init__(self, space: SearchSpace, seed: int, samples: int) -> None:
+        if samples < 1:
+            raise InputError(f"samples, which are drawn before anything is learnt, must be at least 1, not {samples}")
+        self.space, self.rng, self.samples = space, Random(seed), samples
+        self.asked = 0
+        self.pending: dict[int, Architecture] = {}  # by the number of the ask
+        self.told: list[tuple[int, float | None, Architecture]] = []  # of this batch: number of the ask, score if any
+        self.scores: list[float] = []  # the last, the oldest first
+
+    def draw(self) -> Architecture:
+        """An architecture by what was learnt."""
+        raise NotImplementedError
+
+    def learn(self, batch: list[tuple[Architecture, float]]) -> None:
+        """Learn from architectures and what they are worth, from -1 to 1, in the order in which they were asked for."""
+        raise NotImplementedError
+
+    def ask(self) -> tuple[int, Architecture]:
+        """The next of the batch; raises ``Exhausted`` where the rest of it is not told yet."""
+        if len(self.pending) + len(self.told) == self.samples:
+            raise Exhausted("the rest of the batch is not told yet")
+        self.asked += 1
+        self.pending[self.asked] = self.draw()
+        return self.asked, self.pending[self.asked]
+
+    def tell(self, number: int, architecture: Architecture, outcome: Outcome) -> None:
+        """Keep the score of what was asked for; after the last of the batch, learn."""
+        if self.pending.pop(number, None) is None:
+            return
+        self.told.append((number, None if isinstance(outcome, str) else outcome[0], architecture))
+        if len(self.told) == self.samples:
+            batch = sorted(self.told, key=lambda told: told[0])
+            self.scores = [*self.scores, *(score for _, score, _ in batch if score is not None)][-MEMORY:]
+            ranks = sorted(self.scores)
+            self.told = []
+            self.learn([(architecture, -1.0 if score is None else _worth(score, ranks)) for _, score, architecture in batch])
+
+    def state_dict(self) -> dict[str, Any]:
+        """The generator, the batch and the last scores."""
+        return {
+            **{"rng": random_state(self.rng), "asked": self.asked, "scores": list(self.scores)},
+            "pending": [[number, plain(architecture)] for number, architecture in self.pending.items()],
+            "told": [[number, score, plain(architecture)] for number, score, architecture in self.told],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on as the searcher that gave ``state``."""
+        restore_random(self.rng, state["rng"])
+        self.asked, self.scores = state["asked"], list(state["scores"])
+        self.pending = {number: from_plain(architecture) for number, architecture in state["pending"]}
+        self.told = [(number, score, from_plain(architecture)) for number, score, architecture in state["told"]]
+
+
+def _worth(score: float, ranks: list[float]) -> float:
+    """The rank of a score among ``ranks``, which are sorted and hold it: from -1 to 1, of equals the middle."""
+    return (bisect_left(ranks, score) + bisect_right(ranks, score)) / len(ranks) - 1

@@ -1,0 +1,132 @@
+"""Tree-structured Parzen estimators, by Optuna: what is more frequent among the good architectures than among the others is proposed.
+
+Bergstra et al. 2011, "Algorithms for Hyper-Parameter Optimization", section 4, https://papers.nips.cc/paper/4443; Optuna: Akiba et al.
+2019, https://arxiv.org/abs/1907.10902
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from importlib.util import find_spec
+from random import Random
+from typing import Any
+
+from supernet.errors import InputError
+from supernet.searchers import Exhausted, Outcome
+from supernet.searchers.decisions import Decisions
+from supernet.searchers.state import from_plain, plain, random_state, restore_random
+from supernet.settings.quantities import Count
+from supernet.space import Architecture, Choice, SearchSpace
+
+TRIES = 5  # proposals that are known, after which it draws at random
+DRAWS = 200  # of known architectures in a row, after which no new one is looked for
+SEEDS = 2**32
+
+Known = float | str  # a score, "pending", or "without": beyond the bounds or failed
+
+
+class TPE:
+    """Choices are drawn together by Optuna's ``TPESampler``; those that do not matter are left out, and numbers are ordered.
+
+    startup: how many random ones come first; Optuna's 10. candidates: how many are drawn from what the good have in common, of which
+    the one is proposed that is the most like them and the least like the others; Optuna's 24.
+    What is beyond the bounds or failed counts as worse than all that has a score; what is pending is not gone to again meanwhile.
+    Nothing is asked for twice: where one known architecture after the other is proposed, a random one is asked for.
+    What it asks for depends on the order of the tells.
+    Raises ``InputError`` where Optuna is not installed, or a choice has too many subsets to tell them apart.
+    """
+
+    def __init__(self, space: SearchSpace, seed: int = 0, *, startup: Count = 10, candidates: Count = 24) -> None:
+        if find_spec("optuna") is None:
+            raise InputError("tpe needs Optuna; install it with: pip install 'supernet[search]'")
+        self.space, self.rng, self.startup, self.candidates = space, Random(seed), startup, candidates
+        self.decisions = {name: Decisions(choice) for name, choice in space.items()}
+        self.ways = {name: _ways(choice, self.decisions[name].sizes) for name, choice in space.items()}
+        self._begin()
+
+    def _begin(self) -> None:
+        """A study in which nothing is known."""
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)  # of each study it says that there is one
+        self.study = optuna.create_study(direction="maximize")
+        self.tried: list[tuple[Architecture, Known]] = []  # in the order of the asks
+        self.places: list[int] = []  # of these among the trials of the study, where what was only proposed has a place too
+        self.keys: dict[str, None] = {}
+
+    def ask(self) -> tuple[int, Architecture]:
+        """What is proposed; raises ``Exhausted`` where nothing new is found."""
+        before = random_state(self.rng)
+        for draw in range(TRIES + DRAWS):
+            proposed = draw < TRIES and len(self.tried) >= self.startup
+            architecture = self._proposed() if proposed else self.space.sample(self.rng)
+            if self.space.key(architecture) not in self.keys:
+                self._add(architecture, "pending")
+                return len(self.tried), architecture
+        restore_random(self.rng, before)
+        raise Exhausted(f"no architecture is found beside the {len(self.keys)} that are known")
+
+    def tell(self, number: int, architecture: Architecture, outcome: Outcome) -> None:
+        """What became of one that was asked for."""
+        from optuna.trial import TrialState
+
+        if not 1 <= number <= len(self.tried) or self.tried[number - 1][1] != "pending":
+            return
+        known: Known = "without" if isinstance(outcome, str) else outcome[0]
+        self.tried[number - 1] = (architecture, known)
+        if isinstance(known, str):
+            self.study.tell(self.places[number - 1], state=TrialState.PRUNED)
+        else:
+            self.study.tell(self.places[number - 1], known)
+
+    def _proposed(self) -> Architecture:
+        """A proposal, which leaves no trace in what is proposed next: each has a sampler of its own, and counts as failed."""
+        from optuna.exceptions import ExperimentalWarning
+        from optuna.samplers import TPESampler
+        from optuna.trial import TrialState
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            together: dict[str, Any] = {"multivariate": True, "group": True, "constant_liar": True}
+            seed = self.rng.randrange(SEEDS)
+            self.study.sampler = TPESampler(seed=seed, n_startup_trials=0, n_ei_candidates=self.candidates, **together)
+        trial = self.study.ask({way: kind for ways in self.ways.values() for way, kind in ways.items()})
+        self.study.tell(trial, state=TrialState.FAIL)
+        return {name: one.taken([trial.params[way] for way in self.ways[name]]) for name, one in self.decisions.items()}
+
+    def _add(self, architecture: Architecture, known: Known) -> None:
+        """Write one down that is asked for, as a trial."""
+        from optuna.trial import TrialState, create_trial
+
+        params: dict[str, Any] = {}
+        kinds: dict[str, Any] = {}
+        for name, taken in self.space.matters(architecture).items():
+            kinds |= self.ways[name]
+            params |= zip(self.ways[name], self.decisions[name].decided(taken), strict=True)
+        states = {"pending": TrialState.RUNNING, "without": TrialState.PRUNED}
+        state, value = (states[known], None) if isinstance(known, str) else (TrialState.COMPLETE, known)
+        self.study.add_trial(create_trial(params=params, distributions=kinds, state=state, value=value))
+        self.tried.append((architecture, known))
+        self.places.append(len(self.study.get_trials(deepcopy=False)) - 1)
+        self.keys[self.space.key(architecture)] = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """The generator, and all that was asked for, with what became of it."""
+        return {"rng": random_state(self.rng), "tried": [[plain(architecture), known] for architecture, known in self.tried]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on as the searcher that gave ``state``."""
+        restore_random(self.rng, state["rng"])
+        self._begin()
+        for architecture, known in state["tried"]:
+            self._add(from_plain(architecture), known)
+
+
+def _ways(choice: Choice, sizes: Sequence[int]) -> dict[str, Any]:
+    """What each decision of a choice is for Optuna, by a name."""
+    from optuna.distributions import CategoricalDistribution, IntDistribution
+
+    ordered = choice.pick is None and all(isinstance(option, int | float) for option in choice.able)
+    kinds = [IntDistribution(0, size - 1) if ordered else CategoricalDistribution(range(size)) for size in sizes]
+    return {f"{choice.name} {i}": kind for i, kind in enumerate(kinds)}
