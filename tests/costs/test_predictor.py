@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import statistics
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -147,3 +148,9 @@ def test_a_file_that_is_otherwise_is_refused_in_one_line(change: dict[str, Any],
     with pytest.raises(InputError, match=message) as error:
         Predictor.read(path)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("kind", ["mlp", "boosting"])
+def test_no_network_is_predicted_to_take_less_than_no_time(kind: str) -> None:
+    quick = replace(fit(kind), bias=-100.0)
+    assert [quick.predict(SPACE, a) for a in drawn(20, 3)] == [0.0] * 20

@@ -12,7 +12,7 @@ from supernet.commands.command import Command
 from supernet.commands.stored import search_in
 from supernet.settings.flags import Flag
 from supernet.settings.quantities import Count, Seed, milliseconds
-from supernet.settings.sections import Device, Text
+from supernet.settings.sections import SEARCHER, Device, Text
 
 
 class Specialise(Call):
@@ -28,7 +28,7 @@ class Specialise(Call):
     tables: Annotated[list[str] | None, Flag("--latency-table")] = Field(
         default=None, description="latencies that supernet profile measured, or a published table; may be repeated, one a device"
     )
-    searcher: Annotated[Text, Flag("--searcher")] = Field(default="evolution", description="what searches (supernet list searchers)")
+    searcher: Annotated[Text, Flag("--searcher")] = Field(default=SEARCHER, description="what searches (supernet list searchers)")
     trials: Annotated[Count, Flag("--trials")] = Field(default=200, description="architectures that are tried for each network")
     seed: Annotated[Seed, Flag("--seed")] = Field(default=0, description="fixes what the searcher draws")
     device: Annotated[Device | None, Flag("--device")] = Field(

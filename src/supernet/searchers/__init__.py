@@ -45,6 +45,7 @@ SEARCHERS = {
     "genetic": "supernet.searchers.genetic:Genetic",
     "large-scale": "supernet.searchers.large_scale:LargeScale",
     "local": "supernet.searchers.local:LocalSearch",
+    "surrogate": "supernet.searchers.surrogate:Surrogate",
     "nsga2": "supernet.searchers.nsga2:Nsga2",
     "reinforce": "supernet.searchers.reinforce:ReinforceSearch",
     "ppo": "supernet.searchers.ppo:PPOSearch",

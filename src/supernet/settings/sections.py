@@ -33,6 +33,7 @@ Notation = Annotated[str, Field(min_length=1, max_length=100_000)]  # also a pub
 File = Annotated[Text, AfterValidator(lambda text: str(Path(text)))]
 Device = Annotated[str, Field(pattern=r"^(cpu|cuda|mps|xpu)(:[0-9]{1,3})?$")]
 Open = dict[str, Any]
+SEARCHER = "surrogate"  # what searches where nothing is said
 Size = Side | tuple[Side, Side]
 
 
@@ -123,7 +124,7 @@ class SearcherSettings(Section):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     name: Annotated[Text | None, Flag("--searcher")] = Field(
-        default=None, description="what searches the trained supernet (supernet list searchers); none: evolution, after spos genetic"
+        default=None, description=f"what searches the trained supernet (supernet list searchers); none: {SEARCHER}, after spos genetic"
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from supernet.data.streams import Data
 from supernet.layers.base import Supernet
 from supernet.modules.modes import training
+from supernet.settings.sections import SEARCHER
 from supernet.space import Choice
 from supernet.strategies.weights import Weights
 from supernet.task import Task
@@ -28,7 +29,7 @@ class SupernetStrategy(ABC):
     recipe: ClassVar[Mapping[str, Any]] = {}
     pricing: ClassVar[Mapping[str, Any]] = {"form": "hinge", "weight": 1.0}
     decides: ClassVar[bool] = False  # whether the architecture is its own; else a searcher picks one by the shared weights
-    searched_by: ClassVar[str] = "evolution"
+    searched_by: ClassVar[str] = SEARCHER
     by_alphas: ClassVar[bool] = False  # whether it is read off the alphas
 
     supernet: Supernet

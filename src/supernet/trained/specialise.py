@@ -21,6 +21,7 @@ from supernet.layers.base import Supernet
 from supernet.search import Found, best_of, default_objective, limits_of, try_architectures
 from supernet.searchers import Searcher, make_searcher
 from supernet.searchers.assured import Assured
+from supernet.settings.sections import SEARCHER
 from supernet.task import Task
 
 
@@ -30,7 +31,7 @@ def specialise(
     limits: Sequence[Limits | Mapping[str, float]],
     latency_table: LatencyTable | Predictor | str | Path | None = None,
     *,
-    searcher: str = "evolution",
+    searcher: str = SEARCHER,
     trials: int = 200,
     seed: int = 0,
     calibration: int = 20,

@@ -58,6 +58,7 @@ class Tree:
 class Predictor:
     """Milliseconds of an architecture: ``bias`` + ``weights`` of the options taken + ``scale`` x what layers or trees make of them.
 
+    Where that is below 0, it is 0.
     ``choices``: of the space, with their options.
     """
 
@@ -84,17 +85,17 @@ class Predictor:
         return float(self.expected(space, one_hot(space, space.check(architecture))))
 
     def expected(self, space: SearchSpace, mixture: Mixture) -> Tensor:
-        """The latency of a blend, differentiable; of a one-hot blend, that of the architecture.
+        """The latency of a blend, differentiable where it is above 0; of a one-hot blend, that of the architecture.
 
         Raises ``InputError`` for a blend under boosted trees, which have no gradient, and for another space.
         """
         encoded = self._encoded(space, mixture)
         if self.kind == "mlp":
-            return self._through(encoded)
+            return self._through(encoded).clamp(min=0)
         if any(mix.weights is not None for mix in mixture.values()):
             raise InputError("boosted trees have no gradient: fit a predictor with kind='mlp' for a gradient method")
         taken = encoded.tolist()
-        return self._linear(encoded) + self.scale * math.fsum(_leaf(tree, taken) for tree in self.trees)
+        return (self._linear(encoded) + self.scale * math.fsum(_leaf(tree, taken) for tree in self.trees)).clamp(min=0)
 
     def _encoded(self, space: SearchSpace, mixture: Mixture) -> Tensor:
         """How far each option is taken: (options of all choices,), what ``space.encode`` says of a one-hot blend."""
