@@ -22,6 +22,7 @@ SETTINGS = {
     "evolution": {"population": 5, "tournament": 3, "crossover": 0.3},
     "genetic": {"population": 12, "parents": 4},
     "large-scale": {"population": 12},
+    "perturbation": {"drawn": 6, "perturbed": 5, "rate": 0.3},
     "nsga2": {"population": 5},
     "factorised": {"samples": 12},
     "reinforce": {"samples": 12, "hidden": 4},

@@ -46,6 +46,7 @@ SEARCHERS = {
     "large-scale": "supernet.searchers.large_scale:LargeScale",
     "local": "supernet.searchers.local:LocalSearch",
     "surrogate": "supernet.searchers.surrogate:Surrogate",
+    "perturbation": "supernet.searchers.perturbation:Perturbation",
     "nsga2": "supernet.searchers.nsga2:Nsga2",
     "reinforce": "supernet.searchers.reinforce:ReinforceSearch",
     "ppo": "supernet.searchers.ppo:PPOSearch",

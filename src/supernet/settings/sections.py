@@ -124,7 +124,7 @@ class SearcherSettings(Section):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     name: Annotated[Text | None, Flag("--searcher")] = Field(
-        default=None, description=f"what searches the trained supernet (supernet list searchers); none: {SEARCHER}, after spos genetic"
+        default=None, description=f"what searches the trained supernet (supernet list searchers); none: the method's own, mostly {SEARCHER}"
     )
 
 

@@ -1,7 +1,7 @@
 """SMASH: Brock et al. 2018, https://arxiv.org/abs/1708.05344; numbers of https://github.com/ajbrock/SMASH
 
 A hypernetwork makes weights from what an architecture says. It learns by architectures that are drawn uniformly, one a batch; a searcher
-picks one afterwards, by the weights that are made for it.
+picks one afterwards, by default ``perturbation``, that of the official code, by the weights that are made for it.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ class SMASH(OneShot):
     ``objective``, ``weights``, ``seed``, ``reduce``: as of ``OneShot``. Raises ``InputError`` for a supernet that generates no weights.
     """
 
+    searched_by: ClassVar[str] = "perturbation"
     needs: ClassVar[Mapping[str, Any]] = {**OneShot.needs, "generated": True}
     trainer: ClassVar[Callable[..., Weights]] = staticmethod(adam)
     recipe: ClassVar[Mapping[str, Any]] = {"lr": 1e-3, "lr_min": 0.0, "decay": 1e-4, "clip": None}
