@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from supernet import OneOf, Supernet, Task, search
-from supernet.decided import by_alphas, by_difference, by_ranking, by_trials, entropies, margin
+from supernet.decided import by_alphas, by_bounds, by_difference, by_ranking, by_sample, by_trials, entropies, margin
 from supernet.plan.search import plan_search
 from supernet.settings.commands import Search
 from supernet.settings.given import settled
@@ -53,6 +53,24 @@ def test_trials_that_the_validation_data_cannot_tell_apart_decide_nothing() -> N
     assert by_trials(close, 10**6)["decided"] is True and by_trials(close)["decided"] is True  # type: ignore[index]
     assert by_trials([70.0, 70.0, 70.0])["decided"] is False  # type: ignore[index]
     assert by_trials([0.9], 200) is None
+
+
+def test_what_random_architectures_score_as_well_decides_nothing() -> None:
+    found = by_sample(0.93, [0.92, 0.94, 0.90], 700)
+    assert found and found["decided"] is False and found["drawn"] == 3
+    assert "3 random architectures within the bound 92.00 %" in found["says"]
+    better = by_sample(0.93, [0.7, 0.72], 700)
+    assert better and better["decided"] is True and better["difference"] == pytest.approx(0.22)
+    worse = by_sample(5.0, [4.0], None, larger=False)
+    assert worse and worse["decided"] is False and by_sample(4.0, [5.0], None, larger=False)["decided"] is True  # type: ignore[index]
+    assert by_sample(0.9, [], 700) is None
+
+
+def test_bounds_that_share_a_network_are_named() -> None:
+    bounds = ["1 (macs <= 5)", "2 (macs <= 7)", "3 (macs <= 9)"]
+    same = by_bounds(1, [1, 2], bounds)
+    assert same and same["decided"] is False and "the bounds 2 (macs <= 7) and 3 (macs <= 9) have one and the same network" in same["says"]
+    assert by_bounds(0, [0], bounds)["decided"] is True and by_bounds(0, [0], bounds[:1]) is None  # type: ignore[index]
 
 
 def test_a_difference_from_random_search_within_the_noise_is_no_difference() -> None:

@@ -128,12 +128,12 @@ def test_every_command_and_setting_of_a_page_exists(page: Path, monkeypatch: pyt
 
     def check_search(settings: Search) -> mock.Mock:
         chosen.choose(settings)
-        return mock.Mock(config={}, document={})
+        return mock.Mock(config={}, document={}, remarks=())
 
     def check_retrain(settings: Retrain) -> mock.Mock:
         accepted("retrain", Retraining, settings.retrain, fixed=("weights",))
         accepted("weights", Weights, settings.weights)
-        return mock.Mock(config={}, document={})
+        return mock.Mock(config={}, document={}, remarks=())
 
     def check_profile(settings: Profile, *rest: Any) -> None:
         space_named(str(settings.space)).network.accepted(settings.network)
@@ -144,10 +144,10 @@ def test_every_command_and_setting_of_a_page_exists(page: Path, monkeypatch: pyt
     monkeypatch.setattr(planned_compare, "plan_compare", lambda *given: None)
     for module, name in ((profiling, "profile_run"), (searching, "search_run"), (retraining, "retrain_run"), (comparing, "compare_run")):
         monkeypatch.setattr(module, name, lambda *given: {})
-    monkeypatch.setattr(planned_bounds, "wanted", lambda *given: [])
+    monkeypatch.setattr(planned_bounds, "plan_specialise", lambda *given: mock.Mock(document={}))
     monkeypatch.setattr(trained, "trained_run", lambda *given: nullcontext(mock.Mock()))
     monkeypatch.setattr(ranking, "rank_run", lambda *given: {})
-    monkeypatch.setattr(ranking, "stand_alone", lambda *given: ([], "validation"))
+    monkeypatch.setattr(ranking, "stand_alone", lambda *given: mock.Mock(said=""))
     monkeypatch.setattr(specialising, "specialise_run", lambda *given: [])
     monkeypatch.setattr("supernet.run.check_folder", lambda *given: {})
     for name in ("load", "evaluate_run", "export_run", "draw_design"):

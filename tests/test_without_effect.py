@@ -24,6 +24,8 @@ BENCH = ("--space", "nasbench201")
         (("search", "random", *BENCH, "--table", "t.npz", "--epochs", "3", "--dry-run"), "--epochs"),
         (("search", "darts", *BENCH, "--searcher", "evolution", "--dry-run"), "--searcher"),
         (("search", "darts", *BENCH, "--trials", "9", "--dry-run"), "--trials"),
+        (("search", "darts", *BENCH, "--set", "estimator.examples=9", "--dry-run"), "estimator.examples"),
+        (("search", "random", *BENCH, "--set", "estimator.examples=9", "--dry-run"), "estimator.examples"),
         (("profile", *BENCH, "--emit", "parts", "--threads", "4", "--dry-run"), "--threads"),
         (("profile", *BENCH, "--emit", "parts", "--out", "l.json", "--dry-run"), "--out"),
         (("profile", *BENCH, "--emit", "parts", "--set", "predictor=mlp", "--dry-run"), "predictor"),

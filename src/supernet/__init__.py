@@ -39,6 +39,7 @@ with starting():
     from supernet.task import Task
     from supernet.trained.rank import rank
     from supernet.trained.specialise import specialise
+    from supernet.trained.supernet import TrainedSupernet
     from supernet.version import VERSION
     from supernet.workflow.delivery import load
 
@@ -64,6 +65,7 @@ __all__ = [
     "SomeOf",
     "Supernet",
     "Task",
+    "TrainedSupernet",
     "UpTo",
     "Width",
     "derive",

@@ -83,6 +83,35 @@ def by_difference(found: float, random: float, examples: int | None, larger: boo
     return {"decided": decided, "says": says, "difference": round(ahead, 6), "noise": round(noise, 6)}
 
 
+def by_sample(found: float, drawn: Sequence[float], examples: int | None, larger: bool = True) -> Verdict | None:
+    """Whether what was found is better than architectures ``drawn`` at random within its bound; None where there are none."""
+    if not drawn:
+        return None
+    mean = math.fsum(drawn) / len(drawn)
+    noise, ahead = margin(found, mean, examples), found - mean if larger else mean - found
+    shown = [f"{100 * x:.2f} %" if noise else f"{x:.4g}" for x in (found, mean)]
+    than = f"what was found scores {shown[0]}, {len(drawn)} random architectures within the bound {shown[1]} in the mean"
+    facts = {"difference": round(ahead, 6), "noise": round(noise, 6), "drawn": len(drawn), **({"examples": examples} if examples else {})}
+    if ahead > noise:
+        return {"decided": True, "says": f"{than}{'' if noise else f', {UNKNOWN}'}", **facts}
+    chance = f": {examples} validation examples differ by {100 * noise:.2f} points by chance" if noise else ""
+    return {"decided": False, "says": f"{than}, which is no better{chance}", **facts}
+
+
+def by_bounds(own: int, alike: Sequence[int], bounds: Sequence[str]) -> Verdict | None:
+    """Whether a bound has a network of its own; ``alike``: the numbers of those that share its network, its ``own`` among them.
+
+    ``bounds``: all of them in words. None where there is but one bound.
+    """
+    if len(bounds) < 2:
+        return None
+    if alike == [own]:
+        return {"decided": True, "says": f"no other bound than {bounds[own]} has this network", "alike": 1}
+    which = " and ".join(bounds[number] for number in alike)
+    says = f"the bounds {which} have one and the same network: nothing better was found within the wider one. Try more, or leave one out"
+    return {"decided": False, "says": says, "alike": len(alike)}
+
+
 def by_ranking(tau: float | None, samples: int) -> Verdict:
     """Whether the shared weights rank ``samples`` architectures better than chance, by Kendall's tau; None: they rank nothing."""
     noise = SURE * math.sqrt(2 * (2 * samples + 5) / (9 * samples * (samples - 1)))

@@ -22,20 +22,24 @@ LARGEST = 700.0  # a loss whose exponential is still a float
 
 @dataclass(frozen=True)
 class Score:
-    """What is known of a number by its name. ``counted``: it is the share of the examples that are right."""
+    """What is known of a number by its name.
+
+    ``counted``: it is the share of the examples that are right. ``label``: what reports call it; empty: its name in words.
+    """
 
     name: str
     larger: bool = True  # whether larger is better
     unit: str = ""
     counted: bool = False
+    label: str = ""
 
     def worth(self, value: float) -> float:
         """``value``, so that larger is better."""
         return value if self.larger else -value
 
     def facts(self) -> dict[str, Any]:
-        """Direction and unit, as a run keeps them."""
-        return {"larger": self.larger, "unit": self.unit}
+        """Direction, unit and label, as a run keeps them."""
+        return {"larger": self.larger, "unit": self.unit, **({"label": self.label} if self.label else {})}
 
 
 LOSS = Score("loss", larger=False)
@@ -49,8 +53,8 @@ class Metric:
     the pass, such as a confusion matrix. "all": one entry an example in the first dimension of a tensor or of a tuple of
     them, joined over the pass, for what needs all examples at once, such as the area under a curve.
     ``compute``: what was gathered (on the CPU; a mean as a float) -> the number; None: it is the number.
-    ``unit``: as a report prints it; ``SHARE``: a fraction of one, printed in percent. ``label``: what the reports of a task with a
-    name call it; empty: its name in words.
+    ``unit``: as a report prints it; ``SHARE``: a fraction of one, printed in percent. ``label``: what reports call it; empty:
+    its name in words.
     Raises ``InputError`` for another way to gather.
     """
 
@@ -72,7 +76,7 @@ class Metric:
 
     def score(self, name: str) -> Score:
         """What it gives, by name."""
-        return Score(name, self.larger, self.unit, counted=self.of_a_batch and self.larger and self.unit == SHARE)
+        return Score(name, self.larger, self.unit, self.of_a_batch and self.larger and self.unit == SHARE, self.label)
 
     def taken(self, name: str, outputs: Any, targets: Any, device: torch.device | str = "cpu") -> Any:
         """What is gathered of one batch; raises ``InputError`` for a mean that is no number."""

@@ -56,7 +56,7 @@ Watch = Callable[[Any, dict[str, Any]], dict[str, Any]]  # (strategy, a history 
 
 @dataclass
 class Found:
-    """What a search gives: the architecture, its scores on the validation data, and the supernet that counts in the end.
+    """What a search gives: the architecture, its scores on the validation data, and the supernet that counts in the end, with its task.
 
     ``costs``: what the architecture costs, by name, where there were limits. ``built``: the settings of that supernet; ``baseline``:
     random search of equal cost. Both where a command asked for them. ``network``: the derived network whose weights the run holds.
@@ -77,6 +77,7 @@ class Found:
     network: torch.nn.Module | None = None
     multiply_adds: int = 0
     data: dict[str, Any] = field(default_factory=dict)
+    task: Task | None = None
 
     @property
     def front(self) -> list[Trial]:
@@ -107,6 +108,7 @@ def search(
     latency_table: LatencyTable | Predictor | str | Path | None = None,
     costs: Costs | None = None,
     calibration: int = 20,
+    examples: int | None = None,
     save_every: float = 60.0,
     watch: Watch | None = None,
     count: bool = False,
@@ -117,7 +119,8 @@ def search(
     ``method``: a strategy's name, made with ``settings``, or a strategy, see ``SupernetStrategy``. One that ``decides`` is
     asked for its architecture; after another, ``searcher`` (None: the method's own) tries ``trials`` architectures by
     the shared weights, batch norms recalibrated on ``calibration`` batches each, and the best by ``objective`` (default: the task's first
-    metric, else the loss) within its limits on ``costs`` is taken.
+    metric, else the loss) within its limits on ``costs`` is taken. ``examples``: of how many validation examples, in whole batches, these
+    scores are, the first of them; None: all. The score of what is found is of all.
     ``limits``: the most that the derived network may have of "params", "macs", "activations" or "storage" (bytes), "bit_operations",
     "latency" (ms) or "energy" (mJ); the last two by ``latency_table``, which ``profile`` measures (latency less the table's
     ``underestimate``). A gradient method pays for what it expects to cost, ever more until the bound is kept, and derives within it; a
@@ -132,6 +135,7 @@ def search(
     this process searches: searches draw from random states that a process has once.
     """
     lengths = {"epochs": (Epochs, epochs), "steps": (Count | None, steps), "trials": (Count, trials), "seed": (Seed, seed)}
+    lengths |= {"examples": (Count | None, examples)}
     for name, (kind, value) in {**lengths, "calibration": (CountOrNone, calibration), "save_every": (Amount, save_every)}.items():
         value_as(kind, value, name)
     passes, own = Passes() if count else Uncounted(), not isinstance(out, Run)
@@ -162,7 +166,7 @@ def search(
             asker = asker if feasible is None else Assured(asker, feasible)
     about = {"method": method if isinstance(method, str) else type(method).__name__, "seed": seed, "epochs": epochs, "steps": steps}
     given: dict[str, Any] = {"save_every": save_every, "calibration": calibration, "limits": limits, "costs": costs, "watch": watch}
-    given |= {} if opinion else {"trials": trials, "searcher": asker, "objective": objective}
+    given |= {} if opinion else {"trials": trials, "searcher": asker, "objective": objective, "examples": examples}
     given |= {"settings": settings, "strategy": strategy, "count": count}
     config = {**about, **{name: described(value) for name, value in given.items()}, **_of(supernet, task)}
     with Run(out, config, resume) if isinstance(out, str | Path) else nullcontext(out) as run:
@@ -177,7 +181,7 @@ def search(
         with passes.counting():
             strategy.finish(task.data)
         supernet, space = strategy.supernet, strategy.supernet.space
-        estimate = SharedWeights(supernet, task, batches=calibration)
+        estimate = SharedWeights(supernet, task, batches=calibration, examples=None if opinion else examples)
         if opinion:
             arch = strategy.architecture()
             found = Found(space.matters(arch), estimate(arch) if evaluated else {}, supernet, history)
@@ -187,8 +191,10 @@ def search(
         else:
             assert objective is not None
             best = try_architectures(space, asker, estimate, trials, objective, run, costs=costs, passes=passes)
-            found = replace(best_of(best, space, objective, task), supernet=supernet, history=history)
-        found.multiply_adds = passes.total
+            found = replace(best_of(best, space, objective, estimate.compared), supernet=supernet, history=history)
+            if estimate.compared is not task:
+                found.scores = estimate.final(found.architecture)
+        found.task, found.multiply_adds = task, passes.total
         if limits:
             found.costs = limits.costs(space.check(found.architecture))
             found.limits = limits.judged(found.costs)
@@ -331,7 +337,7 @@ def best_of(trials: list[Trial], space: SearchSpace, objective: Objective, task:
 
 
 def among(trials: Sequence[Trial], objective: Objective, task: Task | None = None) -> dict[str, Verdict]:
-    """Whether the best of the scored ``trials`` can be told from most; shares of right answers by how many examples they are of."""
+    """Whether the best of the scored ``trials`` can be told from most; shares of right answers by the examples that ``task`` evaluates."""
     counted = task and task.judged.counted and objective.maximise[:1] == (task.judged.name,)
     examples = task.examples() if task and counted else None
     alike = [trial for trial in trials if trial.fidelity == trials[0].fidelity]  # the largest: the best come first

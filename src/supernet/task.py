@@ -233,7 +233,7 @@ class Task:
         return found
 
     def beginning(self, batches: Callable[[int], int]) -> Task:
-        """This task, evaluated on the first batches of every stream alone, ``batches(n)`` of n."""
+        """This task, evaluated on the first batches of every stream alone, ``batches(n)`` of the n that this one is evaluated on."""
         part = copy.copy(self)
         part.data, part._examples = self.data.beginning(batches), {}
         return part
@@ -243,6 +243,15 @@ class Task:
         if stream not in self._examples and self.data.has(stream):
             self._examples[stream] = sum(self.size(batch) for batch in self.data.each(stream))
         return self._examples.get(stream, 0)
+
+    def covering(self, examples: int, stream: str = "validation") -> int:
+        """How many batches of a stream, from the first on, hold so many examples; all of them where there are fewer."""
+        batches = held = 0
+        for batch in self.data.each(stream):
+            batches, held = batches + 1, held + self.size(batch)
+            if held >= examples:
+                break
+        return batches
 
     def _some_batch(self) -> Any:
         return next(iter(self.data.each("validation" if self.data.has("validation") else "train")))

@@ -16,6 +16,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 RANKING = {
     **{"kendall": 0.6, "interval": [0.5, 0.7], "spearman": 0.8, "regret": {"1": 1.25, "5": 0.5, "10": 0.0}, "samples": 3},
     **{"by_examples": {"64": 0.25, "128": 0.5, "500": 0.6}, "against": "validation of table.npz", "metric": "accuracy"},
+    "enough": {"examples": 128, "says": "128 of the 500 validation examples rank as well as all of them"},
     "points": [{"architecture": {"0": str(i)}, "shared": 0.5 + i / 10, "known": 80.0 + i} for i in range(3)],
 }
 
@@ -62,6 +63,7 @@ def test_a_ranking_is_drawn_with_its_interval_and_by_examples(tmp_path):
     scatter, by_examples = pictures(html)
     assert "Accuracy (%) by shared weights" in words(scatter) and "validation examples" in words(by_examples)
     assert "60.00 % by shared weights, 81 known" in html
+    assert "128 of the 500 validation examples rank as well as all of them." in found.of("p")
     (folder / "ranking.json").write_text(json.dumps({**RANKING, "points": "none"}))
     with pytest.raises(InputError, match=r"ranking\.json: points must be a list"):
         write_report(folder)
@@ -75,8 +77,10 @@ def test_networks_for_bounds_are_drawn_and_listed(tmp_path):
         }
         for ms, value in ((8.0, 0.7), (12.0, 0.8), (20.0, None))
     ]
+    entries[1]["decided"] = {"trials": {"decided": True, "says": "all"}, "random": {"decided": False, "says": "no better than random ones"}}
     found = Page(write_specialised(entries, "runs/ofa", Score("accuracy", unit="share"), tmp_path).read_text())
     assert found.of("h1") == ["Networks of the supernet of runs/ofa"]
     assert found.of("th") == ["Bound", "Holds", "Network", "Accuracy", "Latency", "Multiply-adds", "Parameters"]
     assert found.of("td")[:7] == ["latency 8 ms by pixel.json", "yes", "net 8.0", "70.00 %", "7.5 ms", "800", "80"]
     assert found.of("td")[8] == "no"
+    assert found.of("p")[1:] == ["latency 12 ms by pixel.json: no better than random ones."]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from run_folders import darts_run, evolution_run, retrain_run, tried, write_run
 
 from supernet.errors import InputError, RunError
+from supernet.metrics import Metric
 from supernet.report.page import write_comparison, write_report
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
@@ -365,9 +366,12 @@ def test_choices_without_a_picture_are_listed_once(tmp_path):
 
 def test_metrics_are_called_what_their_tasks_call_them(tmp_path):
     share = {"larger": True, "unit": "share"}
-    config = {"method": "darts", "metrics": {"miou": share, "pixels": share}}
-    lines = [{"epoch": e, "loss": 1 / e, "validation": {"miou": 0.1 * e, "pixels": 0.2 * e}} for e in (1, 2)]
+    own = Metric(lambda outputs, targets: outputs, label="macro F1").score("macro_f1").facts()
+    config = {"method": "darts", "metrics": {"miou": share, "pixels": share, "macro_f1": own}}
+    lines = [{"epoch": e, "loss": 1 / e, "validation": {"miou": 0.1 * e, "pixels": 0.2 * e, "macro_f1": 0.3 * e}} for e in (1, 2)]
     found = {"choices": {"a": "b"}, "scores": {"validation_miou": 0.2, "miou_trained_alike": 0.3, "validation_pixels": 0.4}}
+    found["scores"]["validation_macro_f1"] = 0.6
     texts = [text for _, text in page(write_report(write_run(tmp_path / "r", config, lines, found))).texts]
     assert {"Validation mIoU", "mIoU trained alike", "Validation pixel accuracy", "mIoU (%), validation"} <= set(texts)
+    assert {"Validation macro F1", "Macro F1 (%), validation"} <= set(texts)  # of a task of one's own
     assert not any("miou" in text.replace("metrics.miou", "").replace("mIoU", "").lower() for text in texts)

@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from command_line import called, document
 from supernet.settings.commands import Compare, Profile, Retrain, Search
 from supernet.settings.given import NOT_FOR_USERS, defaults, keywords
+from supernet.settings.sections import SEARCHER
 from supernet.spaces import space as space_named
 from supernet.strategies import STRATEGIES
 from supernet.strategies.weights import Weights
@@ -59,7 +60,7 @@ def test_a_dry_run_prints_every_setting_of_every_method_with_its_value(method: s
     assert found["weights"].keys() <= able and found["weights"]["lr"] > 0
     assert found["data"]["crop"] is not None and found["data"]["flip"] is not None
     assert ("searcher" in found) == (not strategy.decides)
-    assert strategy.decides or found["searcher"]["name"] == ("genetic" if method == "spos" else "evolution")
+    assert strategy.decides or found["searcher"]["name"] == strategy.searched_by == ("genetic" if method == "spos" else SEARCHER)
 
 
 @pytest.mark.parametrize(

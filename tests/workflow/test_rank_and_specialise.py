@@ -50,7 +50,7 @@ def test_networks_for_several_bounds_have_weights_that_score_what_is_said(traine
     assert [entry["bound"] for entry in found] == [{"macs": macs, "params": 30000.0} for macs in (45000.0, 70000.0)]
     for entry in found:
         assert entry["holds"] and entry["macs"] <= entry["bound"]["macs"] and entry["params"] <= 30000
-        assert entry["exported"] == "model.onnx"
+        assert entry["exported"] == "model.onnx" and {"random", "bounds"} <= entry["decided"].keys()
     assert document("evaluate", found[0]["out"], "--split", "validation")["accuracy"] == pytest.approx(found[0]["validation"])
     assert found[0]["validation"] <= found[1]["validation"]
     assert json.loads((tmp_path / "n" / "specialised.json").read_text()) == found and (tmp_path / "n" / "report.html").exists()
@@ -74,6 +74,9 @@ def test_bounds_and_runs_that_do_not_do_are_one_line(trained: Path, tmp_path: Pa
         (("--max-latency", "soon"), "a latency is a number with a unit"),
         (("--max-macs", 70000, "--searcher", "evolutoin"), "did you mean 'evolution'"),
         (("--max-macs", 70000, "--latency-table", tmp_path / "no.json"), "no.json"),
+        (("--max-macs", 70000, "--searcher", "evolution", "--set", "searcher.populaton=4"), "did you mean 'population'"),
+        (("--max-macs", 70000, "--searcher", "evolution", "--set", "searcher.population=0"), "population"),
+        (("--max-macs", 70000, "--set", "strategy.lr=4"), "unknown setting"),
     ):
         code, _, error = called(*refused, *arguments)
         assert code == 2 and said in error and error.count("error:") == 1, error
@@ -91,12 +94,32 @@ def test_bounds_and_runs_that_do_not_do_are_one_line(trained: Path, tmp_path: Pa
     assert code == 2 and "is not finished: go on with --resume" in error
 
 
+def test_dry_runs_print_every_setting_and_leave_nothing(trained: Path, tmp_path: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in trained.rglob("*")}
+    how, asker = ("--set", "estimator.examples=50", "--dry-run"), ("--searcher", "evolution", "--set", "searcher.population=4")
+    found = document("specialise", trained, "--max-macs", 45000, *asker, *how, "--out", tmp_path / "n")
+    settings = found["settings"]
+    assert settings["searcher"]["name"] == "evolution" and settings["searcher"]["population"] == 4 and "tournament" in settings["searcher"]
+    assert settings["estimator"] == {"calibration": 2, "examples": 50} and settings["trials"] == 200
+    assert found["networks"] == [{"bound": {"macs": 45000.0}, "name": "macs-45000"}]
+    alone = tmp_path / "runs" / "alone"
+    alone.mkdir(parents=True)
+    (alone / "config.yaml").write_text("command: search\nspace: mobile-small\nmethod: random\n")
+    choices = json.loads((trained / "architecture.json").read_text())["choices"]
+    line = {"trial": 1, "architecture": choices, "outcome": "scored", "scores": {"accuracy": 0.5}}
+    (alone / "history.jsonl").write_text(json.dumps(line) + "\n")
+    ranked = document("rank", trained, "--runs", alone, *how)
+    assert ranked["settings"] == {"command": "rank", "samples": 200, "seed": 0, "estimator": {"calibration": 2, "examples": 50}}
+    assert ranked["against"] == "validation accuracy of training on its own"
+    assert not (tmp_path / "n").exists() and before == {path: path.stat().st_mtime_ns for path in trained.rglob("*")}
+
+
 def test_rank_reads_retrainings_and_searches_that_train(trained: Path, tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     assert called("search", "random", *SMALL, "--trials", 4, "--out", runs / "random")[0] == 0
     found = document("rank", trained, "--runs", runs)
     assert found["samples"] == 4 and found["against"] == "validation accuracy of training on its own" and found["metric"] == "accuracy"
-    assert set(found) >= {"kendall", "spearman", "interval", "regret", "by_examples"} and set(found["regret"]) == {"1", "5", "10"}
+    assert set(found) >= {"kendall", "spearman", "interval", "regret", "by_examples", "enough"} and set(found["regret"]) == {"1", "5", "10"}
     stored = json.loads((trained / "ranking.json").read_text())
     tried = [json.loads(line) for line in (runs / "random" / "history.jsonl").read_text().splitlines()]
     assert sorted(point["known"] for point in stored["points"]) == sorted(line["scores"]["accuracy"] for line in tried)

@@ -7,15 +7,16 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from supernet.commands.call import Call
+from supernet.commands.call import Planned
 from supernet.commands.command import Command
 from supernet.commands.stored import search_in
+from supernet.settings.commands import Specialise
 from supernet.settings.flags import Flag
-from supernet.settings.quantities import Count, Seed, milliseconds
-from supernet.settings.sections import SEARCHER, Device, Text
+from supernet.settings.quantities import milliseconds
+from supernet.settings.sections import Device
 
 
-class Specialise(Call):
+class SpecialiseCall(Planned):
     """What is said of one call of ``specialise``."""
 
     run: Annotated[Path, Flag(required=True)] = Field(description="the folder of a search that trained a supernet")
@@ -28,40 +29,40 @@ class Specialise(Call):
     tables: Annotated[list[str] | None, Flag("--latency-table")] = Field(
         default=None, description="latencies that supernet profile measured, or a published table; may be repeated, one a device"
     )
-    searcher: Annotated[Text, Flag("--searcher")] = Field(default=SEARCHER, description="what searches (supernet list searchers)")
-    trials: Annotated[Count, Flag("--trials")] = Field(default=200, description="architectures that are tried for each network")
-    seed: Annotated[Seed, Flag("--seed")] = Field(default=0, description="fixes what the searcher draws")
     device: Annotated[Device | None, Flag("--device")] = Field(
         default=None, description="where it runs: cpu, cuda, cuda:1, mps; none: as the search"
     )
 
 
-def run(call: Specialise) -> list[dict[str, Any]]:
+def run(call: SpecialiseCall) -> list[dict[str, Any]] | dict[str, Any]:
     """Take networks for several bounds and devices out of a trained supernet, without training.
 
     An architecture is scored once, whatever number of bounds it is tried for, and its score is kept in the run of the supernet.
     """
-    from supernet.plan.scoring import Asking
     from supernet.plan.search import plan_search
-    from supernet.plan.specialise import wanted
+    from supernet.plan.specialise import plan_specialise
     from supernet.run import check_writable
     from supernet.workflow.specialising import specialise_run
     from supernet.workflow.trained import trained_run
 
+    settings = call.settled(Specialise)
     latencies = [milliseconds(text) for text in call.latency or ()]
     bounds = {"latency_table": call.tables or (), "latency": latencies, "macs": call.macs or (), "params": call.params or ()}
     check_writable(call.out)
-    plan = plan_search(search_in(call.run, call.device))
-    networks, asking = wanted(plan, bounds), Asking(call.searcher, {}, call.seed, call.trials)
-    with trained_run(call.run, plan) as trained:
-        return specialise_run(trained, networks, asking, call.out)
+    plan = plan_specialise(plan_search(search_in(call.run, call.device)), settings, bounds)
+    with trained_run(call.run, plan.search) as trained:
+        return plan.document if call.dry_run else specialise_run(trained, plan, call.out)
 
 
-def holds(result: list[dict[str, Any]]) -> bool:
-    """Whether every network keeps its bounds."""
-    return all(entry["holds"] for entry in result)
+def holds(result: list[dict[str, Any]] | dict[str, Any]) -> bool:
+    """Whether every network keeps its bounds; a dry run has none."""
+    return not isinstance(result, list) or all(entry["holds"] for entry in result)
 
 
 COMMAND = Command(
-    run, Specialise, "supernet specialise runs/ofa --latency-table pixel.json --max-latency 8ms --out networks --json", holds=holds
+    run,
+    SpecialiseCall,
+    "supernet specialise runs/ofa --latency-table pixel.json --max-latency 8ms --out networks --json",
+    Specialise,
+    holds=holds,
 )

@@ -83,9 +83,9 @@ class Data:
         return map(self._prepare, islice(batches, self._until(len(loader))))
 
     def beginning(self, batches: Callable[[int], int]) -> Data:
-        """The same streams, of which ``each`` and ``calibrating`` give the first batches alone, ``batches(n)`` of n."""
-        part = copy.copy(self)
-        part._until = batches
+        """The same streams, of which ``each`` and ``calibrating`` give the first batches alone, ``batches(n)`` of the n that these give."""
+        part, before = copy.copy(self), self._until
+        part._until = lambda count: batches(before(count) or count)
         return part
 
     def smallest(self, name: str) -> int | None:

@@ -28,20 +28,32 @@ class SharedWeights:
     """(architecture, fidelity) -> loss and metrics on ``stream``, batch norms recalibrated on ``batches`` training batches for each.
 
     The supernet and the global random state are left as they were, so that an estimate depends on the architecture alone.
-    ``batches`` 0: the shared running statistics as they are. A smaller fidelity is the beginning of these batches and of ``stream``.
+    ``batches`` 0: the shared running statistics as they are. ``examples``: of how many examples of the stream a score is, the first of
+    them, in whole batches; None: all. A smaller fidelity is the beginning of the batches of both.
+    ``compared``: the task, evaluated on these examples alone.
     """
 
-    def __init__(self, supernet: Supernet, task: Task, *, batches: int = 20, stream: str = "validation"):
-        self.supernet, self.task, self.stream = supernet, task, stream
+    def __init__(self, supernet: Supernet, task: Task, *, batches: int = 20, stream: str = "validation", examples: int | None = None):
+        self.supernet, self.task, self.stream, self.compared = supernet, task, stream, task
         self.calibration = list(islice(task.data.calibrating("train"), batches))
+        if examples is not None and examples < task.examples(stream):
+            held = task.covering(examples, stream)
+            self.compared = task.beginning(lambda every: min(held, every))
 
     def __call__(self, architecture: Architecture, fidelity: float = 1.0) -> dict[str, float]:
         return self.measured(architecture, fidelity).scores()
 
     def measured(self, architecture: Architecture, fidelity: float = 1.0) -> Pass:
-        """What a pass over the stream gives batch by batch."""
+        """What a pass over the examples that are compared gives batch by batch."""
+        return self._measured(architecture, fidelity, self.compared)
+
+    def final(self, architecture: Architecture) -> dict[str, float]:
+        """Loss and metrics on all of the stream."""
+        return self._measured(architecture, 1.0, self.task).scores()
+
+    def _measured(self, architecture: Architecture, fidelity: float, task: Task) -> Pass:
         calibration = self.calibration[: part(fidelity, len(self.calibration))]
-        task = self.task if fidelity == 1 else self.task.beginning(partial(part, fidelity))
+        task = task if fidelity == 1 else task.beginning(partial(part, fidelity))
         mixture = one_hot(self.supernet.space, architecture)
         norms = [m for m in self.supernet.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
         before = [{n: b.clone() for n, b in m.named_buffers()} for m in norms]
@@ -64,8 +76,9 @@ class SharedWeights:
 
     @property
     def of(self) -> str:
-        """What the scores are of: a digest of the weights, of the calibration, of the beginning of the stream and of the metrics' names."""
+        """What the scores are of: a digest of weights, calibration, the beginning of the stream, how much of it, and the metrics' names."""
         batches = [*self.calibration, next(self.task.data.each(self.stream))]
         data = {str(i): x for i, x in enumerate(x for batch in batches for x in tensors(batch))}
         lengths = f"{len(self.calibration)} {self.task.data.lengths()[self.stream]} {' '.join(self.task.metrics)}"
+        lengths += "" if self.compared is self.task else f" {self.compared.examples(self.stream)}"
         return sha256(f"{checksum(self.supernet.state_dict())} {checksum(data)} {lengths}".encode()).hexdigest()[:16]

@@ -115,6 +115,13 @@ class Point(Entry):
     known: Finite
 
 
+class Enough(Entry):
+    """How few validation examples rank as well as all."""
+
+    examples: Count
+    says: str
+
+
 class Ranked(Entry):
     """ranking.json."""
 
@@ -124,6 +131,7 @@ class Ranked(Entry):
     regret: dict[str, Finite]
     samples: int
     by_examples: dict[str, Finite | None]
+    enough: Enough | None = None
     against: str
     metric: str
     points: list[Point]

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from supernet.costs.latency.published import kind_of
-from supernet.errors import InputError, unknown
+from supernet.errors import InputError, unknown, without_effect
 from supernet.plan.bounds import COUNTED, bounds_of
 from supernet.plan.goals import priced_by
 from supernet.plan.recipe import Recipe, recipe_of
-from supernet.plan.scoring import Asking, Scored, check_trains, scored_by
+from supernet.plan.scoring import Asking, Scored, asking_of, check_trains, scored_by
 from supernet.plan.supernets import sizes_of, sketch
 from supernet.plan.watching import judge_of
-from supernet.searchers import SEARCHERS, searcher_class
+from supernet.searchers import SEARCHERS
 from supernet.settings.commands import Search
 from supernet.settings.given import NOT_FOR_USERS, Settings, accepted
 from supernet.settings.sections import Bounds, PriceSettings
@@ -60,8 +60,7 @@ def choose(settings: Search) -> Chosen:
     if method is None and name not in SEARCHERS:
         raise unknown("method", name, [*STRATEGIES, *SEARCHERS])
     searcher = settings.searcher.name or method.searched_by if method else name
-    asking = Asking(searcher, dict(settings.searcher.model_extra or {}), settings.seed, settings.trials)
-    accepted(asking.name, searcher_class(asking.name), asking.settings, fixed=NOT_FOR_USERS["searcher"])
+    asking = asking_of(searcher, settings.searcher, settings.seed, settings.trials)
     space.network.accepted(settings.network)
     goals, recipe = priced_by(settings.objective), recipe_of(settings, space)
     priced = bool(bounds_of(settings.limits) or settings.price.cost or goals)
@@ -121,6 +120,8 @@ def check_acting(settings: Search, method: type[SupernetStrategy] | None) -> Non
         raise InputError(f"--judge scores a supernet while it trains, and {name} trains none; to search on a table give --table")
     if settings.objective and method and method.decides:
         raise InputError(f"{name} decides by itself: --objective is for searchers, alone or after a method such as one-shot")
+    if settings.estimator.examples and (method is None or method.decides):
+        raise without_effect("estimator.examples", "no searcher compares architectures by shared weights")
     if settings.baseline.name and method is None:
         raise InputError(f"{name} tries single architectures: --baseline random is for a method that trains a supernet; see compare")
     if settings.table.file:

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from supernet.costs.limits import Limits
 from supernet.plan.chosen import Chosen
+from supernet.plan.scoring import Asking
 from supernet.searchers import searcher_class
 from supernet.settings.commands import Search
 from supernet.settings.given import NOT_FOR_USERS, RESOLVED, Settings, defaults
@@ -58,13 +59,18 @@ def resolved(
     if method:
         found["strategy"] = {**defaults(method, NOT_FOR_USERS["strategy"]), **chosen.strategy, **strategy}
     if not method or not method.decides:
-        own = {**defaults(searcher_class(asking.name), NOT_FOR_USERS["searcher"]), **asking.settings}
-        found["searcher"] = {**taken_from(asking.on(space), own), "name": asking.name}
+        found["searcher"] = searcher_of(asking, space)
     if limits:
         found["limits"] = {**settings.limits.model_dump(), "margin": limits.margin}
         if method and method.decides:
             found["price"] = limits.forms(method.pricing, settings.price.model_dump())
     return found
+
+
+def searcher_of(asking: Asking, space: SearchSpace) -> Settings:
+    """All settings of a searcher, by which it is made here."""
+    own = {**defaults(searcher_class(asking.name), NOT_FOR_USERS["searcher"]), **asking.settings}
+    return {**taken_from(asking.on(space), own), "name": asking.name}
 
 
 def weights_of(method: type[SupernetStrategy] | None, given: Settings) -> Settings:

@@ -14,10 +14,10 @@ from supernet.errors import InputError
 from supernet.estimators import ESTIMATORS, Known, estimator_named
 from supernet.estimators.tabular import Table
 from supernet.search import default_objective
-from supernet.searchers import Searcher, make_searcher
+from supernet.searchers import Searcher, make_searcher, searcher_class
 from supernet.searchers.assured import Assured
-from supernet.settings.given import Settings, keywords, taken
-from supernet.settings.sections import TableFile
+from supernet.settings.given import NOT_FOR_USERS, Settings, accepted, keywords, taken
+from supernet.settings.sections import SearcherSettings, TableFile
 from supernet.space import Architecture, SearchSpace
 from supernet.spaces.record import Space
 from supernet.strategies.retrain import Retrain
@@ -47,6 +47,12 @@ class Asking:
             raise InputError(
                 f"{self.name} asks for parts of estimates, and {scored.name} has no cheaper answer: use another searcher or estimator"
             )
+
+
+def asking_of(name: str, settings: SearcherSettings, seed: int, trials: int) -> Asking:
+    """A searcher by ``name`` with the settings that are given; raises ``InputError`` for those that it does not take."""
+    own = dict(settings.model_extra or {})
+    return Asking(name, accepted(name, searcher_class(name), own, fixed=NOT_FOR_USERS["searcher"]), seed, trials)
 
 
 @dataclass(frozen=True)

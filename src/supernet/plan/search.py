@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from supernet.errors import InputError
 from supernet.layers.base import Supernet
 from supernet.plan.bounds import Bounded, bounded
 from supernet.plan.chosen import choose
@@ -18,6 +19,7 @@ from supernet.plan.supernets import Trained, check_initial, check_network, netwo
 from supernet.plan.ways import on_data, on_table, over_supernet
 from supernet.settings.commands import Search
 from supernet.settings.given import Settings
+from supernet.settings.sections import Scoring
 from supernet.spaces.record import Space
 from supernet.tasks.kind import Kind
 from supernet.ways.on_data import OnData
@@ -53,6 +55,20 @@ class SearchPlan:
         """What ``--dry-run`` prints: all settings with their values, and the sizes of what would be searched."""
         sizes = {"supernet_params": sum(p.numel() for p in self.supernet.parameters()), "size": self.supernet.space.size()}
         return {"settings": self.config, **sizes, **({"examples": self.task.counts} if self.task else {})}
+
+    @property
+    def over_supernet(self) -> OverSupernet:
+        """The way over a supernet; raises ``InputError`` where the search trains none."""
+        if not isinstance(self.way, OverSupernet):
+            method = self.found_by["method"]
+            raise InputError(f"this is a search by {method}, which trains no supernet: give the run of a method that does")
+        return self.way
+
+    def scored_as(self, given: Scoring) -> SearchPlan:
+        """The same search, whose supernet scores architectures as is ``given``; raises ``InputError`` where it trains none."""
+        own = given.model_dump(exclude_none=True)
+        config = {**self.config, "estimator": {**self.config["estimator"], **own}}
+        return replace(self, way=replace(self.over_supernet, **own), config=config)
 
     @property
     def remarks(self) -> Sequence[str]:

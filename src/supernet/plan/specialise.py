@@ -1,4 +1,4 @@
-"""The bounds of ``specialise``: every combination of those that are given, each checked before work."""
+"""Networks for several bounds before they are searched for: every combination of bounds, and what asks for architectures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from typing import Any
 from supernet.errors import InputError
 from supernet.plan.bounds import Bounded, bounded
 from supernet.plan.chosen import check_limits
+from supernet.plan.resolved import searcher_of
+from supernet.plan.scoring import Asking, asking_of
 from supernet.plan.search import SearchPlan
+from supernet.settings.commands import Specialise
+from supernet.settings.given import Settings, json_ready
 from supernet.settings.sections import Bounds, PriceSettings
 
 TABLE = "latency_table"
@@ -25,6 +29,31 @@ class Wanted:
     bounded: Bounded
     said: Mapping[str, Any]
     name: str
+
+
+@dataclass(frozen=True)
+class SpecialisePlan:
+    """The ``networks`` that are asked for of the supernet that ``search`` trained, and what asks for architectures."""
+
+    search: SearchPlan
+    networks: Sequence[Wanted]
+    asking: Asking
+    settings: Settings
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """What ``--dry-run`` prints: the settings with their values, and the folder of each network by its bounds."""
+        return {"settings": self.settings, "networks": [{"bound": dict(each.said), "name": each.name} for each in self.networks]}
+
+
+def plan_specialise(search: SearchPlan, given: Specialise, bounds: Mapping[str, Sequence[Any]]) -> SpecialisePlan:
+    """Networks out of the supernet that a search trained, see ``wanted``; refuses settings that the searcher does not take."""
+    search = search.scored_as(given.estimator)
+    way = search.over_supernet
+    asking = asking_of(given.searcher.name or way.searched_by, given.searcher, given.seed, given.trials)
+    values = {"searcher": searcher_of(asking, search.supernet.space)}
+    values["estimator"] = {"calibration": way.calibration, "examples": way.examples}
+    return SpecialisePlan(search, wanted(search, bounds), asking, json_ready({**given.model_dump(), **values}))
 
 
 def wanted(plan: SearchPlan, bounds: Mapping[str, Sequence[Any]]) -> list[Wanted]:

@@ -32,6 +32,7 @@ def over_supernet(settings: Search, chosen: Chosen, trained: Trained, scorer: On
         sizes=trained.sizes,
         strategy=trained.on,
         searcher=chosen.asking.on,
+        searched_by=trained.method.searched_by,
         length=length_of(settings),
         trials=settings.trials,
         calibration=settings.estimator.calibration,
@@ -42,6 +43,7 @@ def over_supernet(settings: Search, chosen: Chosen, trained: Trained, scorer: On
         limits=limits,
         feasible=limits.check() if limits else None,
         baseline=baseline if settings.baseline.name else None,
+        examples=settings.estimator.examples,
     )
 
 

@@ -30,7 +30,7 @@ def comparison_sections(result: Mapping[str, Any], results: Sequence[Line] = ())
     facts = [(spoken(n), plain(result[n])) for n in ("space", "budget", "seeds") if result.get(n) is not None]
     metric = _metric(result.get("metric"))
     if metric.name:
-        facts.append(("Metric", f"{called(metric.name)}, {'larger' if metric.larger else 'smaller'} is better"))
+        facts.append(("Metric", f"{called(metric)}, {'larger' if metric.larger else 'smaller'} is better"))
     several = numbers(result).get("seeds", FEWEST) >= FEWEST
     known = [s for s in SCORES if any("mean" in numbers(m.get(s)) for m in methods.values())]
     scales = {s: scale(metric, [v for m in methods.values() for k, v in numbers(m.get(s)).items() if k == "mean"]) for s in known}

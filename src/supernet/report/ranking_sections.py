@@ -31,4 +31,5 @@ def ranking(record: Record) -> Section | None:
     rows += [[f"Regret of the {'one' if k == '1' else k} ranked first", f"{value:.4g}"] for k, value in lost.items()]
     words = [f"{len(whole)} architectures, by the shared weights and by {against}. The interval is that of a bootstrap, 95 %."]
     words.append("The regret is the best that is known of all of them less the best of those that the shared weights rank first.")
+    words += [f"{found['enough']['says']}."] if found.get("enough") else []
     return Section("Ranking", words, pictures=[Pictures(svgs)], tables=[Table(["", "Value"], rows)])

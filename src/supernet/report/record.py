@@ -15,6 +15,7 @@ from supernet.files.readers import read_json, read_text, read_yaml
 from supernet.files.records import read_front, read_ranking
 from supernet.genotype import OPERATIONS
 from supernet.metrics import EARLIER, Score
+from supernet.report.values import labelled
 
 Line = dict[str, Any]
 Options = Mapping[str, Sequence[object]]  # choice -> the names of its options
@@ -55,16 +56,22 @@ class Record:
         given = self.config.get("metrics")
         said = given.items() if isinstance(given, Mapping) else ()
         facts = {str(name): entry if isinstance(entry, Mapping) else {} for name, entry in said}
-        return {name: Score(name, entry.get("larger") is not False, str(entry.get("unit") or "")) for name, entry in facts.items()}
+        return {
+            name: Score(name, entry.get("larger") is not False, str(entry.get("unit") or ""), label=str(entry.get("label") or ""))
+            for name, entry in facts.items()
+        }
 
     def score(self, name: str) -> Score:
         """What is known of a number by its name, such as test_accuracy; validation and test are by the first metric."""
         own = self.metrics
         known = {**EARLIER, **own}
         if name in PARTS:
-            return replace(next(iter(own.values()), Score(name)), name=name)
+            return replace(next(iter(own.values()), Score(name)), name=name, label="")
         within = [metric for metric in known if f"_{metric}_" in f"_{name}_"]
-        return replace(known[max(within, key=len)], name=name) if within else Score(name)
+        if not within:
+            return Score(name)
+        metric = known[max(within, key=len)]
+        return replace(metric, name=name, label=labelled(name, {metric.name: metric.label}) if metric.label else "")
 
     def place(self, name: str) -> int:
         """Where a metric stands among those of the run; others come after them."""

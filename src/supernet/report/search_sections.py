@@ -136,7 +136,7 @@ def _best(scored: Scored, metric: Score) -> Table:
     for t, v in best:
         amounts = [count(_costs(t)[c]) if c in _costs(t) else "" for c in costs]
         rows.append([str(t["trial"]), architecture_text(t.get("architecture") or {}), score(metric, v), *amounts])
-    return Table(["Trial", "Architecture", called(metric.name), *(spoken(COSTS[c]) for c in costs)], rows, 2)
+    return Table(["Trial", "Architecture", called(metric), *(spoken(COSTS[c]) for c in costs)], rows, 2)
 
 
 def _usual(scored: Scored, metric: Score) -> tuple[Scored, list[str]]:

@@ -73,12 +73,12 @@ def summary(record: Record) -> Section:
         )
     facts += [("Trials", outcomes(record.trials))] if record.trials else []
     scores = found_scores(record)
-    facts += [(called(name), score(record.score(name), value)) for name, value in scores]
+    facts += [(called(record.score(name)), score(record.score(name), value)) for name, value in scores]
     facts += [(spoken(COSTS.get(n, n)), count(v)) for n, v in numbers(record.found.get("costs")).items()] + limits(record)
     for part in ("validation", "test"):
         last = numbers(record.epochs[-1].get(part)) if record.epochs else {}
         if not any(name.startswith(part) for name, _ in scores):
-            facts += [(f"{called(f'{part}_{name}')}, last epoch", score(record.score(name), v)) for name, v in last.items()]
+            facts += [(f"{called(record.score(f'{part}_{name}'))}, last epoch", score(record.score(name), v)) for name, v in last.items()]
     text = [] if record.found else ["This run has no architecture.json: it has not finished."]
     choices = record.found.get("choices") or {}
     return Section("Summary", text, [f for f in facts if f[1]], record.found.get("genotype") or architecture_text(choices, 400))

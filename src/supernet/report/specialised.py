@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from supernet.decided import undecided
 from supernet.metrics import Score
 from supernet.report.chart import Series, chart
 from supernet.report.cost_sections import COSTS, amount
@@ -31,6 +32,7 @@ def specialised_sections(entries: Sequence[Mapping[str, Any]], metric: Score) ->
         rows.append([said(entry), "yes" if entry["holds"] else "no", network(entry), result, *costs])
     header = ["Bound", "Holds", "Network", spoken(metric.name), *(spoken(COSTS[name][0]) for name in shown)]
     words = ["They were not trained any further. Scores are of the networks as they are delivered, on validation data."]
+    words += [f"{said(entry)}: {sentence}." for entry in entries for sentence in undecided(entry.get("decided") or {})]
     return [Section("Networks", words, pictures=[Pictures(svgs)] if svgs else [], tables=[Table(header, rows, 3)])]
 
 

@@ -42,7 +42,7 @@ def score(metric: Score, value: float) -> str:
 def titled(metric: Score, times: float) -> str:
     """A metric as the title of a chart, whose values are shown ``times`` as large."""
     unit = "%" if times == 100 else metric.unit
-    return called(metric.name) + (f" ({unit})" if unit else "")
+    return called(metric) + (f" ({unit})" if unit else "")
 
 
 def count(value: float, short: bool = True) -> str:
@@ -96,12 +96,16 @@ def spoken(name: str) -> str:
     return _capital(name.replace("_", " "))
 
 
-def called(name: str) -> str:
-    """The name of a score as words, its metric as its task calls it: test_miou -> Test mIoU."""
-    known = {metric: label for metric, label in labels().items() if f"_{metric}_" in f"_{name}_"}
-    metric = max(known, key=len, default="")
+def called(metric: Score) -> str:
+    """A score as words, its metric as its task calls it: test_miou -> Test mIoU."""
+    return _capital(metric.label or labelled(metric.name, labels()))
+
+
+def labelled(name: str, known: Mapping[str, str]) -> str:
+    """A name as words, the metric in it as ``known`` calls it by its own name."""
+    metric = max((metric for metric in known if f"_{metric}_" in f"_{name}_"), key=len, default="")
     words = f"_{name}_".replace(f"_{metric}_", f"_{known[metric]}_").strip("_") if metric else name
-    return _capital(words.replace("_", " "))
+    return words.replace("_", " ")
 
 
 def _capital(words: str) -> str:

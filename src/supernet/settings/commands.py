@@ -27,6 +27,7 @@ from supernet.settings.sections import (
     Open,
     PriceSettings,
     RetrainDataSettings,
+    Scoring,
     SearcherSettings,
     TableFile,
     Text,
@@ -109,6 +110,25 @@ class Compare(Search):
     workers: Annotated[Count, Field(le=256), Flag("--workers")] = Field(default=1, description="how many run at once; each is a process")
     final: Final = Final()
     methods: dict[str, Open] = Field(default={}, description="settings of one of the methods, by its name")
+
+
+class Specialise(Section):
+    """Settings of networks for several bounds out of a trained supernet."""
+
+    command: Literal["specialise"] = "specialise"
+    searcher: SearcherSettings = SearcherSettings()
+    trials: Annotated[Count, Flag("--trials")] = Field(default=200, description="architectures that are tried for each network")
+    seed: Annotated[Seed, Flag("--seed")] = Field(default=0, description="fixes what is drawn")
+    estimator: Scoring = Scoring()
+
+
+class Rank(Section):
+    """Settings of a ranking by a trained supernet."""
+
+    command: Literal["rank"] = "rank"
+    samples: Annotated[Count, Field(ge=2), Flag("--samples")] = Field(default=200, description="how many architectures are ranked")
+    seed: Annotated[Seed, Flag("--seed")] = Field(default=0, description="fixes which they are")
+    estimator: Scoring = Scoring()
 
 
 class Profile(Section):

@@ -139,6 +139,21 @@ class Estimator(Section):
         default=20,
         description="training batches on which batch norms are recalibrated, for each architecture scored with shared weights; 0: none",
     )
+    examples: Count | None = Field(
+        default=None,
+        description="validation examples that a score by shared weights is of while a searcher compares, in whole batches; none: all",
+    )
+
+
+class Scoring(Section):
+    """How a trained supernet scores architectures."""
+
+    calibration: CountOrNone | None = Field(
+        default=None, description="training batches on which batch norms are recalibrated, for each architecture; none: as the search"
+    )
+    examples: Count | None = Field(
+        default=None, description="validation examples that a score is of while architectures are compared; none: as the search"
+    )
 
 
 class Bounds(Section):

@@ -38,8 +38,10 @@ class OverSupernet:
     """Train a supernet by a method, and ask the method or a searcher.
 
     ``build``: makes the supernet, which was seeded; ``sizes``: what it is built with. ``strategy``: the method on a supernet; prices adapt,
-    so each call makes one of its own. ``searcher``: what tries architectures where the method has no opinion. ``watch``: what looks on.
+    so each call makes one of its own. ``searcher``: what tries architectures where the method has no opinion; ``searched_by``: the name of
+    that which the method has of its own. ``watch``: what looks on.
     ``objective``: what that is after; None: the method has an opinion.
+    ``examples``: of how many validation examples the scores are by which a searcher compares; None: all.
     ``limits``: where anything is bound or priced; ``feasible``: an architecture that keeps them, where one is known.
     """
 
@@ -48,6 +50,7 @@ class OverSupernet:
     sizes: Settings
     strategy: Callable[[Supernet], Any]
     searcher: Callable[[SearchSpace], Searcher]
+    searched_by: str
     length: Length
     trials: int
     calibration: int
@@ -58,6 +61,7 @@ class OverSupernet:
     limits: Limits | None = None
     feasible: Architecture | None = None
     baseline: Baseline | None = None
+    examples: int | None = None
 
     def find(self, run: Run) -> Found:
         """Search in a run; what was found, with its baseline."""
@@ -80,6 +84,7 @@ class OverSupernet:
             objective=self.objective,
             limits=self.limits,
             calibration=self.calibration,
+            examples=self.examples,
             save_every=self.save_every,
             watch=self.watch(run, supernet),
             count=self.baseline is not None,

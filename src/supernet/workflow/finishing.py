@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from supernet.costs.limits import missed
-from supernet.decided import Verdict, by_ranking, undecided
+from supernet.decided import Verdict, by_ranking
 from supernet.estimators import ESTIMATORS
 from supernet.files.records import FORMAT
 from supernet.metrics import finite
@@ -65,8 +65,6 @@ def finish(plan: SearchPlan, run: Run, found: Found, seconds: float) -> dict[str
     decided = found.decided | ranked(found)
     stored |= {"decided": decided} if decided else {}
     run.write_json("architecture.json", stored)
-    for sentence in undecided(decided):
-        print(f"undecided: {sentence}", file=sys.stderr)
     written = exported(run, kind, plan.data, there, found) if "latency" in costs else None
     result = {"choices": stored["choices"], "genotype": there.written(), **costs}
     result |= {**counted, "settings": described["settings"]}  # of the network that params and macs are of

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +22,26 @@ from supernet.workflow.trained import TrainedRun
 PARTS = ("validation", "test")
 
 
-def rank_run(trained: TrainedRun, known: Known | Table, against: str, samples: int, seed: int) -> dict[str, Any]:
-    """Rank, write ranking.json and the report of the run; the JSON of the command. ``against``: what is known, in words."""
-    how: dict[str, Any] = {"samples": samples, "seed": seed, "calibration": trained.calibration, "kept": trained.kept}
-    found = rank(trained.supernet, trained.task, known, **how)
-    document = {**found.document(), "against": against, "metric": found.metric.name}
+@dataclass(frozen=True)
+class Against:
+    """What is ``known`` of architectures, as it is ``said``."""
+
+    known: Known | Table
+    said: str
+
+
+def rank_run(trained: TrainedRun, against: Against, samples: int, seed: int) -> dict[str, Any]:
+    """Rank, write ranking.json and the report of the run; the JSON of the command."""
+    how: dict[str, Any] = {"samples": samples, "seed": seed, "kept": trained.kept}
+    found = rank(trained, against.known, calibration=trained.calibration, examples=trained.examples, **how)
+    document = {**found.document(), "against": against.said, "metric": found.metric.name}
     trained.write_json("ranking.json", {**document, "points": found.points()})
     write_report(trained.folder, {name: choice.options for name, choice in trained.supernet.space.items()})
     return {**document, "out": str(trained.folder / "report.html")}
 
 
-def stand_alone(folder: Path, space: str, supernet: Supernet, metric: Score) -> tuple[list[tuple[Architecture, float]], str]:
-    """What architectures of a space scored that were trained on their own, by runs in and below ``folder``; on which part of the data.
+def stand_alone(folder: Path, space: str, supernet: Supernet, metric: Score) -> Against:
+    """What architectures of a space scored that were trained on their own, by runs in and below ``folder``.
 
     Counted are retrainings, and the trials of searches that train each architecture from nothing: those that have a validation score, or
     those that have a test score where these are more. Raises ``InputError`` where there are none of this space.
@@ -48,7 +57,7 @@ def stand_alone(folder: Path, space: str, supernet: Supernet, metric: Score) -> 
     able = [(choices, scores) for choices, scores in able if part in scores]
     if not able:
         raise InputError(f"{folder} holds no results of {space} by {metric.name}: retrainings, or searches that train each architecture")
-    return [(choices, metric.worth(scores[part])) for choices, scores in able], part
+    return Against([(choices, metric.worth(scores[part])) for choices, scores in able], f"{part} {metric.name} of training on its own")
 
 
 def _retrained(folder: Path, space: str, metric: Score) -> list[tuple[Architecture, dict[str, float]]]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from supernet.decided import undecided
 from supernet.plan.search import SearchPlan
 from supernet.report.page import write_report
 from supernet.run import Run
@@ -22,6 +24,8 @@ def search_run(plan: SearchPlan, out: Path, resume: bool = False) -> dict[str, A
     with Run(out, plan.config, resume) as run:
         found = plan.way.find(run)
         result = finish(plan, run, found, time.monotonic() - began)
+        for sentence in undecided(result.get("decided", {})):
+            print(f"undecided: {sentence}", file=sys.stderr)
         space = found.supernet.space if found.supernet else {}
         write_report(run.folder, {name: choice.options for name, choice in space.items()})
     return result

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from supernet.decided import undecided
 from supernet.errors import InputError, RunError
 from supernet.plan.scoring import Asking
 from supernet.plan.search import SearchPlan
-from supernet.plan.specialise import Wanted
+from supernet.plan.specialise import SpecialisePlan, Wanted
 from supernet.report.page import write_report, write_specialised
 from supernet.run import Run
 from supernet.search import Found
@@ -25,13 +26,14 @@ from supernet.workflow.finishing import finish, keeps_bounds
 from supernet.workflow.trained import TrainedRun
 
 
-def specialise_run(trained: TrainedRun, networks: Sequence[Wanted], asking: Asking, out: Path) -> list[dict[str, Any]]:
+def specialise_run(trained: TrainedRun, plan: SpecialisePlan, out: Path) -> list[dict[str, Any]]:
     """Search for each network that is wanted, write its folder in ``out``, and what they are together; the JSON of the command."""
+    networks, asking = plan.networks, plan.asking
     limits = [each.bounded.limits for each in networks if each.bounded.limits]
     how: dict[str, Any] = {"trials": asking.trials, "seed": asking.seed, "calibration": trained.calibration, "kept": trained.kept}
     began = time.monotonic()
     try:
-        found = specialise(trained.supernet, trained.task, limits, searcher=asking.name, **how, **asking.settings)
+        found = specialise(trained, limits, searcher=asking.name, examples=trained.examples, **how, **asking.settings)
     except Interrupted:
         raise Interrupted(f"stopped; what was scored is kept in {trained.kept}: the same command goes on") from None
     seconds = (time.monotonic() - began) / max(len(found), 1)
@@ -53,6 +55,8 @@ def _delivered(trained: TrainedRun, wanted: Wanted, found: Found, asking: Asking
         assert own.network
         run.write_weights(own.network, *task.example)
         result = finish(replace(plan, bounded=wanted.bounded, found_by={**plan.found_by, **source}), run, own, seconds)
+        for sentence in undecided(result.get("decided", {})):
+            print(f"undecided: {wanted.name}: {sentence}", file=sys.stderr)
         exported = result.get("exported") or _exported(folder, plan)
         write_report(folder)
     entry = {"bound": dict(wanted.said), **{name: result[name] for name in ("choices", "genotype", "params", "macs")}}
@@ -60,6 +64,7 @@ def _delivered(trained: TrainedRun, wanted: Wanted, found: Found, asking: Asking
     entry |= {name: result[name] for name in ("energy",) if name in result}
     measured = result["measured"].get("latency")
     entry |= {"measured": {"latency": measured}} if measured else {}
+    entry |= {"decided": result["decided"]} if "decided" in result else {}
     return {**entry, "validation": result["validation"], "exported": exported, "holds": keeps_bounds(result), "out": str(folder)}
 
 

@@ -17,14 +17,14 @@ from supernet.run import CHECKPOINT, held, read_checkpoint
 from supernet.settings.given import Settings
 from supernet.tasks.kind import Kind
 from supernet.train import load_strategy
-from supernet.ways.over_supernet import OverSupernet
 
 
 @dataclass(frozen=True)
 class TrainedRun:
     """A run whose search trained ``supernet`` on ``task``; ``built``: the settings of that supernet.
 
-    ``calibration``: training batches on which batch norms are recalibrated for each architecture. ``kept``: the file of scores.
+    ``calibration``: training batches on which batch norms are recalibrated for each architecture; ``examples``: of how many validation
+    examples scores are that are compared, None: all. ``kept``: the file of scores.
     """
 
     folder: Path
@@ -33,6 +33,7 @@ class TrainedRun:
     task: Kind
     built: Settings
     calibration: int
+    examples: int | None
 
     @property
     def kept(self) -> Path:
@@ -53,9 +54,7 @@ def trained_run(folder: Path, plan: SearchPlan) -> Iterator[TrainedRun]:
 
     Raises ``InputError`` where the search trained no supernet, is not finished, or its checkpoint is damaged.
     """
-    way = plan.way
-    if not isinstance(way, OverSupernet):
-        raise InputError(f"{folder} is a search by {plan.found_by['method']}, which trains no supernet: give a run of a method that does")
+    way = plan.over_supernet
     if not (folder / CHECKPOINT).exists():
         raise InputError(f"{folder} has no {CHECKPOINT}, so no trained supernet: the run is not finished, or parts of it were removed")
     lock = held(folder)
@@ -68,6 +67,6 @@ def trained_run(folder: Path, plan: SearchPlan) -> Iterator[TrainedRun]:
         way.task.place(supernet)
         strategy = way.strategy(supernet)
         load_strategy(strategy, state, folder)
-        yield TrainedRun(folder, plan, strategy.supernet, way.task, {**way.sizes, **strategy.built}, way.calibration)
+        yield TrainedRun(folder, plan, strategy.supernet, way.task, {**way.sizes, **strategy.built}, way.calibration, way.examples)
     finally:
         lock.release()
