@@ -27,7 +27,7 @@ SETTINGS = {
     "factorised": {"samples": 12},
     "reinforce": {"samples": 12, "hidden": 4},
     "ppo": {"samples": 12, "hidden": 4, "passes": 2},
-    "tpe": {"startup": 15},
+    "tpe": {"startup": 25},
 }
 
 

@@ -30,7 +30,7 @@ class PPOSearch(Controlled):
         hidden: Channels = 100,
         limit: Positive = 1.1,
         samples: Count = 20,
-        policy_lr: Rate = 1e-3,
+        policy_lr: Rate = 1e-2,
         entropy: Amount = 1e-5,
         remembered: Share = 0.95,
         passes: Count = 4,

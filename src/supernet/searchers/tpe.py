@@ -19,7 +19,7 @@ from supernet.searchers.state import from_plain, plain, random_state, restore_ra
 from supernet.settings.quantities import Count
 from supernet.space import Architecture, Choice, SearchSpace
 
-TRIES = 5  # proposals that are known, after which it draws at random
+TRIES = 3  # proposals that are known, after which it draws at random
 DRAWS = 200  # of known architectures in a row, after which no new one is looked for
 SEEDS = 2**32
 
