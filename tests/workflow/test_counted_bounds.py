@@ -76,6 +76,19 @@ def test_what_a_policy_finds_keeps_a_bound_on_the_evaluation_network(tmp_path: P
     assert found["params"] <= bound and found["limits"] == {"params": {"bound": bound, "holds": True}}
 
 
+def test_a_bound_that_nothing_keeps_is_refused_before_work_and_one_that_little_keeps_is_not() -> None:
+    limits, searched = limits_of("enas-macro", SMALL["enas-macro"], params=1.0)
+    with pytest.raises(InputError, match=r"was found that meets params <= 1; the nearest has params [0-9,]+") as refused:
+        limits.check()
+    least = int(str(refused.value).rpartition(" ")[2].replace(",", ""))
+    pools = {name: "avg_pool_3x3" if name.startswith("layer") else () for name in searched}
+    assert least == limits.costs(pools)["params"]
+    kept = limits_of("enas-macro", SMALL["enas-macro"], params=least)[0].check()
+    assert kept and limits.costs(kept)["params"] == least
+    with pytest.raises(InputError, match="the nearest has macs"):
+        plan_search(searching("enas-macro", "enas", **{"limits.macs": 10}))
+
+
 def test_costs_that_are_counted_whole_are_counted_once_and_not_of_blends() -> None:
     counted: list[Architecture] = []
     searched = sketch(space("enas-micro"), {"nodes": 2, "cells": 1}).space

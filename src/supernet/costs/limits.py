@@ -11,6 +11,7 @@ from typing import Any
 from supernet.costs.least import least
 from supernet.costs.objective import number
 from supernet.costs.price import Price, Prices
+from supernet.costs.sought import sought
 from supernet.costs.table import count_tables
 from supernet.errors import InputError, unknown
 from supernet.layers.base import Supernet
@@ -84,9 +85,10 @@ class Limits:
         return cls(dict(bounds), {**count_tables(supernet, *example), **(measured or {})}, supernet.space, margin)
 
     def check(self) -> Architecture | None:
-        """An architecture that keeps all bounds, where one is found in no time.
+        """An architecture that keeps all bounds, where one is found.
 
-        Raises ``InputError`` where the tables show that nothing keeps them, with the least that is possible.
+        Raises ``InputError`` where the tables show that nothing keeps them, with the least that is possible, and where there are costs
+        without a table and nothing that keeps the bounds is found by changing one choice at a time.
         """
         tables = {name: table for name in self.aims if isinstance(table := self.tables[name], dict)}
         kept: Architecture | None = None
@@ -99,7 +101,16 @@ class Limits:
             kept = kept or (lowest.architecture if self.excess(lowest.architecture) <= 0 else None)
         if kept is None and len(tables) > 1 and len(tables) == len(self.aims):
             kept = self._together(tables)
-        return kept
+        return kept or (self._sought() if len(tables) < len(self.aims) else None)
+
+    def _sought(self) -> Architecture:
+        """An architecture that keeps the bounds; raises ``InputError`` where none is found."""
+        found = sought(self.space, self.excess)
+        if self.excess(found) > 0:
+            bounds = " and ".join(f"{name} <= {number(bound)}" for name, bound in self.bounds.items())
+            had = ", ".join(f"{name} {number(cost)}" for name, cost in self.costs(found).items() if name in self.aims)
+            raise InputError(f"no network of this space was found that meets {bounds}; the nearest has {had}")
+        return found
 
     def _together(self, tables: Mapping[str, Table]) -> Architecture | None:
         """An architecture that keeps several bounds, by the cheapest of weighted sums; raises ``InputError`` where there is none."""
