@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
-from supernet.predictors.encoding import Array
+from supernet.places import at, named
+from supernet.predictors.encoding import Array, Encoding
 
 TRUSTED = 0.2  # the rank correlation on scores that it has not seen below which a predictor is not to be followed
 
@@ -23,3 +24,24 @@ class Predictor(Protocol):
 
     def predict(self, rows: Array) -> tuple[Array, Array]:
         """Means (m,) and standard deviations (m,) of the scores of ``rows`` (m, width)."""
+
+
+PREDICTORS = {
+    "gaussian": "supernet.predictors.gaussian:GaussianProcess",
+    "ridge": "supernet.predictors.ridge:Ridge",
+    "boosting": "supernet.predictors.boosting:Boosting",
+    "perceptrons": "supernet.predictors.perceptrons:Perceptrons",
+    "graph": "supernet.predictors.graph:GraphNetworks",
+}
+
+
+def predictor_class(name: str) -> type[Any]:
+    """The class behind a name of ``PREDICTORS``, made from (encoding, seed); raises ``InputError`` for another name."""
+    found: type[Any] = at(named(PREDICTORS, name, "predictor"))
+    return found
+
+
+def make_predictor(name: str, encoding: Encoding, seed: int = 0) -> Predictor:
+    """A predictor by name; raises ``InputError`` for another name."""
+    made: Predictor = predictor_class(name)(encoding, seed)
+    return made

@@ -46,6 +46,8 @@ SEARCHERS = {
     "large-scale": "supernet.searchers.large_scale:LargeScale",
     "local": "supernet.searchers.local:LocalSearch",
     "surrogate": "supernet.searchers.surrogate:Surrogate",
+    "bananas": "supernet.searchers.bananas:Bananas",
+    "pnas": "supernet.searchers.pnas:Pnas",
     "perturbation": "supernet.searchers.perturbation:Perturbation",
     "nsga2": "supernet.searchers.nsga2:Nsga2",
     "reinforce": "supernet.searchers.reinforce:ReinforceSearch",
