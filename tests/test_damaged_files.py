@@ -25,9 +25,9 @@ from supernet.errors import InputError, RunError
 from supernet.estimators.tabular import Table
 from supernet.files.readers import read_text
 from supernet.files.records import read_architecture, read_pace, read_vocabulary, result_of
+from supernet.modules.weights import warm_start
 from supernet.naming.lookup import design
 from supernet.run import read_config, read_history
-from supernet.search import warm_start
 from supernet.settings.commands import Search
 from supernet.settings.given import settled
 from supernet.space import Choice, SearchSpace

@@ -13,9 +13,9 @@ from supernet.errors import InputError, RunError
 from supernet.explore.exploration import Exploration
 from supernet.explore.loop import explore
 from supernet.run import Run
-from supernet.search import try_architectures
 from supernet.searchers import make_searcher
 from supernet.space import Choice, SearchSpace
+from supernet.trying import try_architectures
 
 SPACE = SearchSpace([Choice("a", tuple(range(10))), Choice("b", tuple(range(10)))])
 ACCURACY = Objective()

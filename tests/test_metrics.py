@@ -16,8 +16,8 @@ from supernet.errors import InputError
 from supernet.metrics import SHARE, Metric, Score
 from supernet.report.record import Record
 from supernet.report.values import score, titled
-from supernet.search import default_objective
 from supernet.strategies.darts import DARTS
+from supernet.trying import default_objective
 from supernet.watch.alarm import Alarm
 
 

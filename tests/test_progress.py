@@ -14,10 +14,10 @@ from supernet import progress
 from supernet.costs.objective import Objective
 from supernet.estimators.scratch import FromScratch
 from supernet.progress import Progress, Screen, within
-from supernet.search import try_architectures
 from supernet.searchers import make_searcher
 from supernet.space import Choice, SearchSpace
 from supernet.task import Task
+from supernet.trying import try_architectures
 
 
 class Clock:

@@ -34,12 +34,13 @@ with starting():
         Width,
     )
     from supernet.modules.transfer import transfer
-    from supernet.search import Found, search
+    from supernet.search import search
     from supernet.space import Architecture, Choice, SearchSpace
     from supernet.task import Task
     from supernet.trained.rank import rank
     from supernet.trained.specialise import specialise
     from supernet.trained.supernet import TrainedSupernet
+    from supernet.trying import Found
     from supernet.version import VERSION
     from supernet.workflow.delivery import load
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import inspect
 import itertools
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
-from functools import wraps
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +18,16 @@ from supernet.costs.latency.table import LatencyTable
 from supernet.costs.limits import Limits, missed
 from supernet.costs.objective import Objective
 from supernet.costs.passes import Passes, Uncounted
-from supernet.decided import Verdict, by_alphas, by_trials, named
+from supernet.decided import by_alphas, named
 from supernet.derive import derive
 from supernet.described import described, described_network
-from supernet.errors import InputError, RunError, refuse_unknown
+from supernet.errors import InputError, refuse_unknown
 from supernet.estimators.shared import SharedWeights
-from supernet.explore.executor import Estimate, Executor, InProcess
-from supernet.explore.exploration import Exploration
-from supernet.explore.loop import explore
-from supernet.explore.trial import Trial, front
 from supernet.files.records import FORMAT
 from supernet.files.typed import value_as
 from supernet.layers.base import Supernet, everything
 from supernet.layers.blend import comparing
 from supernet.mixture import Costing, Mix, Table
-from supernet.modules.weights import read
-from supernet.progress import Progress, within
 from supernet.randomness import seed_everything
 from supernet.report.page import write_report
 from supernet.run import Run
@@ -43,51 +36,15 @@ from supernet.searchers.assured import Assured
 from supernet.searchers.state import plain
 from supernet.settings.given import keywords
 from supernet.settings.quantities import Amount, Count, CountOrNone, Epochs, Seed
-from supernet.space import Architecture, SearchSpace
-from supernet.stopping import Interrupted, interruptible, one_at_a_time
+from supernet.space import SearchSpace
+from supernet.stopping import one_at_a_time
 from supernet.strategies import strategy as strategy_named
 from supernet.strategies.weights import Weights
 from supernet.task import Task
-from supernet.train import History, Strategy, fit
+from supernet.train import Strategy, fit
+from supernet.trying import Costs, Found, best_of, default_objective, try_architectures
 
-Costs = Callable[[Architecture], Mapping[str, float]]
 Watch = Callable[[Any, dict[str, Any]], dict[str, Any]]  # (strategy, a history line so far) -> further entries of it
-
-
-@dataclass
-class Found:
-    """What a search gives: the architecture, its scores on the validation data, and the supernet that counts in the end, with its task.
-
-    ``costs``: what the architecture costs, by name, where there were limits. ``built``: the settings of that supernet; ``baseline``:
-    random search of equal cost. Both where a command asked for them. ``network``: the derived network whose weights the run holds.
-    ``data``: what its inputs and outputs are, where a command knows.
-    ``multiply_adds``: of the passes of the search, where they were counted. ``limits``: by cost, its ``bound`` and whether it ``holds``.
-    """
-
-    architecture: Architecture
-    scores: dict[str, float]
-    supernet: Supernet | None = None
-    history: History = field(default_factory=list)
-    trials: list[Trial] = field(default_factory=list)
-    baseline: dict[str, Any] = field(default_factory=dict)
-    built: dict[str, Any] = field(default_factory=dict)
-    costs: dict[str, float] = field(default_factory=dict)
-    limits: dict[str, dict[str, Any]] = field(default_factory=dict)
-    decided: dict[str, Verdict] = field(default_factory=dict)
-    network: torch.nn.Module | None = None
-    multiply_adds: int = 0
-    data: dict[str, Any] = field(default_factory=dict)
-    task: Task | None = None
-
-    @property
-    def front(self) -> list[Trial]:
-        """Of the trials, those that no other beats in all that the objective asks for; the best first."""
-        return front(self.trials)
-
-    @property
-    def holds(self) -> bool:
-        """Whether every bound holds of the architecture."""
-        return all(entry["holds"] for entry in self.limits.values())
 
 
 @one_at_a_time()
@@ -273,95 +230,3 @@ def _deliver(found: Found, about: Mapping[str, Any], run: Run) -> None:
     further = {"limits": found.limits, "decided": found.decided}
     run.write_json("architecture.json", {**stored, **{name: entry for name, entry in further.items() if entry}})
     write_report(run.folder)
-
-
-def try_architectures(
-    space: SearchSpace,
-    searcher: Searcher,
-    estimate: Estimate,
-    budget: int,
-    objective: Objective,
-    run: Run | None = None,
-    *,
-    costs: Costs | None = None,
-    what: str = "trying",
-    passes: Passes | None = None,
-    executor: Callable[[Estimate], Executor] = InProcess,
-) -> list[Trial]:
-    """``explore`` with progress and history: the scored trials, best first. Those in the history of ``run`` are not made again.
-
-    ``searcher`` must be at its start. ``passes``: counts what the estimates compute in this process, those of the history too.
-    """
-    passes = passes or Uncounted()
-    past = run.trials() if run else []
-    passes.total += sum(line.get("multiply_adds", 0) for line in past)
-    counted = passes.total
-    estimates = [line.get("fidelity", 1.0) for line in past if line["scores"] is not None or line["outcome"] == "failed"]
-    estimated, spent = itertools.count(1 + len(estimates)), int(sum(estimates))
-    progress = Progress(what, budget, spent, unit="trials")
-
-    @wraps(estimate, updated=())
-    def numbered(architecture: Architecture, *fidelity: float) -> Mapping[str, float]:
-        number = next(estimated)
-        with within(f"{what}, trial {number}{f' of {budget}' if number <= budget else ''}"), passes.counting():
-            return estimate(architecture, *fidelity)
-
-    def after(exploration: Exploration) -> None:
-        nonlocal spent
-        best = exploration.leader
-        while spent < int(exploration.spent):
-            spent += 1
-            progress.advance(**({"best": f"{best.score[0]:.4g}"} if progress.due and best and best.score else {}))
-        if asked:
-            raise Interrupted("stopped; everything is saved: go on with --resume" if run else "stopped")
-
-    def record(trial: Trial) -> None:
-        nonlocal counted
-        if run:
-            run.append({**trial.line(), **passes.since(counted)}, again=True)
-        counted = passes.total
-
-    try:
-        with interruptible() as asked:
-            how: dict[str, Any] = {"record": record, "past": past, "progress": after, "executor": executor}
-            return explore(space, searcher, numbered, budget, objective, costs=costs, **how)
-    finally:
-        progress.close()
-
-
-def best_of(trials: list[Trial], space: SearchSpace, objective: Objective, task: Task | None = None) -> Found:
-    """What ``try_architectures`` found: the first of the scored ``trials``, and whether it can be told from the others."""
-    best = trials[0]
-    decided = among(trials, objective, task)
-    return Found(space.matters(best.architecture), dict(best.scores or {}), trials=trials, decided=decided)
-
-
-def among(trials: Sequence[Trial], objective: Objective, task: Task | None = None) -> dict[str, Verdict]:
-    """Whether the best of the scored ``trials`` can be told from most; shares of right answers by the examples that ``task`` evaluates."""
-    counted = task and task.judged.counted and objective.maximise[:1] == (task.judged.name,)
-    examples = task.examples() if task and counted else None
-    alike = [trial for trial in trials if trial.fidelity == trials[0].fidelity]  # the largest: the best come first
-    return named("trials", by_trials([trial.score[0] for trial in alike if trial.score], examples))
-
-
-def default_objective(task: Task) -> Objective:
-    """The task's first metric, else its loss, in the direction that is better."""
-    judged = task.judged
-    return Objective(maximise=(judged.name,)) if judged.larger else Objective(maximise=(), minimise=(judged.name,))
-
-
-def warm_start(model: torch.nn.Module, path: str | Path) -> list[str]:
-    """Load the tensors of a safetensors file whose names and shapes ``model`` has; returns the names it lacks.
-
-    Raises ``InputError`` where the file cannot be read or nothing fits.
-    """
-    try:
-        given, _ = read(Path(path))
-    except RunError as error:
-        raise InputError(str(error)) from error
-    own = model.state_dict()
-    fitting = {n: t for n, t in given.items() if n in own and own[n].shape == t.shape}
-    if not fitting:
-        raise InputError(f"none of the {len(given)} tensors of {path} fits the model by name and shape")
-    model.load_state_dict(fitting, strict=False)
-    return sorted(own.keys() - fitting.keys())

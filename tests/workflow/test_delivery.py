@@ -46,7 +46,7 @@ def test_a_retraining_is_evaluated_with_the_weights_of_its_own_edges(architectur
     scored = evaluate.run(evaluate.Evaluate(run=tmp_path / "run", batch_size=64))
     assert scored["loss"] == pytest.approx(result["test"]["loss"], rel=1e-5)
     assert export.run(export.Export(run=tmp_path / "run", out=tmp_path / "out", formats=["safetensors"]))["safetensors"]["difference"] == 0
-    again = retrained(str(tmp_path / "run"), tmp_path / "again", initial=str(tmp_path / "run" / "weights.safetensors"), epochs=2)
+    again = retrained(str(tmp_path / "run"), tmp_path / "again", initial=str(tmp_path / "run" / "weights.safetensors"))
     assert again["genotype"] == result["genotype"]
     assert evaluate.run(evaluate.Evaluate(run=tmp_path / "again", batch_size=64))["loss"] == pytest.approx(again["test"]["loss"], rel=1e-5)
 

@@ -23,6 +23,7 @@ from supernet.strategies.weights import Weights
 
 BENCH = ("--space", "nasbench201", "--channels", 4, "--cells", 1, "--limit-data", 64, "--batch-size", 16, "--threads", 1)
 CELLS = ("--space", "darts", "--channels", 12, "--cells", 5, "--limit-data", 64, "--batch-size", 16, "--threads", 1)
+CELLS += ("--set", "supernet.nodes=1", "--set", "network.cells=3")
 TEXT = ("--space", "darts-rnn", "--limit-data", 4000, "--batch-size", 4, "--set", "supernet.hidden=8", "--set", "network.hidden=8")
 
 

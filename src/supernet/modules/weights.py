@@ -21,7 +21,7 @@ from safetensors.torch import save
 from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_leaves
 
-from supernet.errors import RunError
+from supernet.errors import InputError, RunError
 from supernet.modules.modes import evaluating
 
 KEY = "supernet"  # of the metadata
@@ -199,3 +199,20 @@ def fill(network: nn.Module, path: Path) -> None:
     if off > TOLERANCE:
         why = "this machine computes otherwise" if alike else "it has other parts, or joins them otherwise"
         raise RunError(f"{path} is of another network: outputs differ by {off:.1%} of their scale from those stored with it ({why})")
+
+
+def warm_start(model: torch.nn.Module, path: str | Path) -> list[str]:
+    """Load the tensors of a safetensors file whose names and shapes ``model`` has; returns the names it lacks.
+
+    Raises ``InputError`` where the file cannot be read or nothing fits.
+    """
+    try:
+        given, _ = read(Path(path))
+    except RunError as error:
+        raise InputError(str(error)) from error
+    own = model.state_dict()
+    fitting = {n: t for n, t in given.items() if n in own and own[n].shape == t.shape}
+    if not fitting:
+        raise InputError(f"none of the {len(given)} tensors of {path} fits the model by name and shape")
+    model.load_state_dict(fitting, strict=False)
+    return sorted(own.keys() - fitting.keys())

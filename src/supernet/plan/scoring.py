@@ -13,7 +13,6 @@ from supernet.costs.objective import Objective
 from supernet.errors import InputError
 from supernet.estimators import ESTIMATORS, Known, estimator_named
 from supernet.estimators.tabular import Table
-from supernet.search import default_objective
 from supernet.searchers import Searcher, make_searcher, searcher_class
 from supernet.searchers.assured import Assured
 from supernet.settings.given import NOT_FOR_USERS, Settings, accepted, keywords, taken
@@ -24,6 +23,7 @@ from supernet.strategies.retrain import Retrain
 from supernet.strategies.weights import Weights
 from supernet.task import Task
 from supernet.tasks.kind import Kind
+from supernet.trying import default_objective
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from torch import nn
 from supernet.costs.limits import Limits
 from supernet.layers.base import Supernet
 from supernet.modules.sketch import fitting
+from supernet.modules.weights import warm_start
 from supernet.randomness import seed_everything
-from supernet.search import warm_start
 from supernet.settings.given import Settings, accepted, defaults
 from supernet.settings.sections import PriceSettings
 from supernet.spaces.record import Space

@@ -20,11 +20,12 @@ from supernet.decided import Verdict, by_bounds, by_sample, named
 from supernet.estimators.kept import Kept
 from supernet.estimators.shared import SharedWeights
 from supernet.explore.trial import Trial, ranked
-from supernet.search import Found, best_of, default_objective, limits_of, try_architectures
+from supernet.search import limits_of
 from supernet.searchers import Searcher, make_searcher
 from supernet.searchers.assured import Assured
 from supernet.settings.sections import SEARCHER
 from supernet.trained.supernet import Trained, comparing
+from supernet.trying import Found, best_of, default_objective, try_architectures
 
 DRAWN = 10  # random architectures that what was found is compared with
 DRAWS = 500  # of which they are those within the bounds

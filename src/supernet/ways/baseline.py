@@ -17,10 +17,10 @@ from supernet.explore.loop import explore
 from supernet.progress import within
 from supernet.randomness import drawing_apart
 from supernet.run import Run
-from supernet.search import Costs, try_architectures
 from supernet.searchers import Searcher, make_searcher
 from supernet.searchers.assured import Assured
 from supernet.space import Architecture, SearchSpace
+from supernet.trying import Costs, try_architectures
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from supernet.estimators.scratch import FromScratch
 from supernet.explore.executor import Estimate
 from supernet.randomness import seed_everything
 from supernet.run import Run
-from supernet.search import Found, best_of, try_architectures
 from supernet.searchers import Searcher
 from supernet.space import SearchSpace
 from supernet.tasks.kind import Kind
+from supernet.trying import Found, best_of, try_architectures
 from supernet.ways.pace import Length
 
 

@@ -9,9 +9,9 @@ from supernet.costs.limits import Limits
 from supernet.costs.objective import Objective
 from supernet.estimators.tabular import Table
 from supernet.run import Run
-from supernet.search import Found, best_of, try_architectures
 from supernet.searchers import Searcher
 from supernet.space import Architecture, SearchSpace
+from supernet.trying import Found, best_of, try_architectures
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,13 @@ from supernet.estimators.shared import SharedWeights
 from supernet.layers.base import Supernet
 from supernet.randomness import seed_everything
 from supernet.run import Run
-from supernet.search import Found, Watch, default_objective, search
+from supernet.search import Watch, search
 from supernet.searchers import Searcher
 from supernet.settings.given import Settings
 from supernet.space import Architecture, SearchSpace
 from supernet.task import Task
 from supernet.tasks.kind import Kind
+from supernet.trying import Found, default_objective
 from supernet.ways.baseline import random_baseline
 from supernet.ways.pace import Length
 

@@ -15,10 +15,10 @@ from supernet.metrics import finite
 from supernet.naming.design import of_choices
 from supernet.plan.search import SearchPlan
 from supernet.run import Run
-from supernet.search import Found
 from supernet.searchers.state import plain
 from supernet.settings.given import Settings, json_ready
 from supernet.train import peak_memory
+from supernet.trying import Found
 from supernet.workflow.fronts import write_front
 from supernet.workflow.measuring import exported, holds_weights, measured_latency, milliseconds_by_part
 

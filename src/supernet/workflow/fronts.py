@@ -8,8 +8,8 @@ from supernet.costs.objective import Objective, covered
 from supernet.naming.design import of_choices
 from supernet.plan.search import SearchPlan
 from supernet.run import Run
-from supernet.search import Found
 from supernet.searchers.state import plain
+from supernet.trying import Found
 
 
 def write_front(plan: SearchPlan, run: Run, found: Found) -> dict[str, Any]:

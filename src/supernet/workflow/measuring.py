@@ -15,10 +15,10 @@ from supernet.errors import InputError, RunError
 from supernet.naming.design import Design
 from supernet.plan.bounds import HOW, Bounded, here, open_network
 from supernet.run import Run
-from supernet.search import Found
 from supernet.settings.given import Settings, json_ready
 from supernet.spaces import space as space_named
 from supernet.tasks.kind import Kind
+from supernet.trying import Found
 from supernet.workflow.delivery import export_run, load
 
 PLAIN = "median of a plain loop"  # over the runtime, a call after the other

@@ -13,13 +13,12 @@ from torch import nn
 from supernet.derive import recalibrate
 from supernet.files.records import FORMAT
 from supernet.metrics import finite
-from supernet.modules.weights import fill
+from supernet.modules.weights import fill, warm_start
 from supernet.naming.design import Design
 from supernet.plan.retrain import RetrainPlan
 from supernet.randomness import seed_everything
 from supernet.report.page import write_report
 from supernet.run import Run
-from supernet.search import warm_start
 from supernet.searchers.state import plain
 from supernet.settings.given import Settings, json_ready
 from supernet.tasks.kind import Companion, Kind

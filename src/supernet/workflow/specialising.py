@@ -17,10 +17,10 @@ from supernet.plan.search import SearchPlan
 from supernet.plan.specialise import SpecialisePlan, Wanted
 from supernet.report.page import write_report, write_specialised
 from supernet.run import Run
-from supernet.search import Found
 from supernet.settings.given import Settings
 from supernet.stopping import Interrupted
 from supernet.trained.specialise import specialise
+from supernet.trying import Found
 from supernet.workflow.delivery import export_run, load
 from supernet.workflow.finishing import finish, keeps_bounds
 from supernet.workflow.trained import TrainedRun
