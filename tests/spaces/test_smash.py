@@ -107,16 +107,40 @@ def test_an_operation_adds_the_sum_of_what_it_reads_convolved_to_the_banks_that_
 
 
 def test_a_window_computes_what_a_plain_convolution_by_the_centre_of_the_kernel_does() -> None:
-    shared: Any = smash.supernet(channels=2, layers=1).model.blocks[0].operations.blocks[0].convolution.branches
+    shared: Any = smash.supernet(channels=2, layers=1, oblong=True).model.blocks[0].operations.blocks[0].convolution.branches
     x = torch.randn(1, 16, 9, 9)
     for window in shared:
         assert torch.allclose(window(x), window.settle()(x), atol=1e-6) and window(x).shape == x.shape
+
+
+@pytest.mark.usefixtures("double")
+def test_a_derived_network_with_oblong_kernels_equals_the_supernet() -> None:
+    torch.manual_seed(0)
+    net, x = smash.supernet(**SMALL | {"layers": 1}, oblong=True, generated=True).eval(), torch.randn(2, 3, 8, 8)
+    architecture = net.space.sample(Random(0)) | {"op.0.0": "k3x7d2x1g4", "op.1.0": "k5x3d1x3g1"}
+    assert (derive(net, architecture, x)(x) - net(one_hot(net.space, architecture), x)).abs().max() < 1e-9
+
+
+def test_kernels_have_the_sides_and_dilations_of_the_official_code_which_the_hypernetwork_is_told() -> None:
+    # SMASH.py: each side is 3, 5 or 7, its dilation 1 to 4 - (side - 1) / 2, drawn for each direction on its own
+    net = smash.supernet(**SMALL, oblong=True, generated=True)
+    square = smash.supernet(**SMALL, generated=True)
+    assert len(net.space["op.0.0"].options) == 6 * 6 * 4 and len(square.space["op.0.0"].options) == 6 * 4
+    operation: Any = net.model.blocks[0].operations.blocks[0]
+    window = operation.convolution.branches[list(smash.OPERATIONS).index("k3x7d2x1g4")].settle()
+    assert (window.kernel_size, window.dilation, window.padding, window.groups) == ((3, 7), (2, 1), (2, 3), 4)
+    told = operation.generated(most=8)[0].places["op.0.0"]
+    assert len(set(told)) == 144 and net.model.hypernetwork.rows == square.model.hypernetwork.rows
+    by = dict(zip(smash.OPERATIONS, told, strict=True))
+    assert [a - b for a, b in zip(by["k3x7d2x1g4"], by["k3d1g1"], strict=True)] == [1, 0, 0, 2, 2]
 
 
 def test_a_network_is_built_from_its_notation_alone() -> None:
     network = smash.network(TEXT, channels=2)
     assert network(torch.zeros(2, 3, 32, 32)).shape == (2, 10) and network.training
     assert smash.notation(smash.parse(TEXT)) == TEXT
+    oblong = TEXT.replace("k5d1g2", "k5x3d1x3g2")
+    assert params(smash.network(TEXT, channels=2)) - params(smash.network(oblong, channels=2)) == 16 * 8 * 5 * (5 - 3)
 
 
 @pytest.mark.parametrize(

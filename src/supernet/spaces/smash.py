@@ -2,8 +2,8 @@
 
 Choices, of block b: ``depth.b``, how many operations it has; of operation i: ``read.b.i`` and ``write.b.i``, sets of banks, and ``op.b.i``,
 the kernel, dilation and groups of its convolution. Sizes are those of https://github.com/ajbrock/SMASH, where the size of banks is drawn
-too, kernels may be oblong, and an operation may be narrower: here banks have 2 N channels and an operation gives 8 N. A bank to which
-nothing was written yet reads as zeros. The code draws architectures until a budget is spent; here the depth says how much is.
+too, and an operation may be narrower: here banks have 2 N channels and an operation gives 8 N. A bank to which nothing
+was written yet reads as zeros. The code draws architectures until a budget is spent; here the depth says how much is.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from supernet.settings.quantities import Channels, Classes, Layers, Shape
 from supernet.space import Architecture
 from supernet.spaces.cell_network import check_sizes
 from supernet.spaces.record import Build, Space, headed, setting
-from supernet.spaces.smash_network import BLOCKS, OPERATIONS, MemoryNetwork
+from supernet.spaces.smash_network import BLOCKS, OPERATIONS, SQUARE, MemoryNetwork
 
 NAME = "smash"
 CITATION = "Brock et al. 2018: SMASH: One-Shot Model Architecture Search through HyperNetworks, https://arxiv.org/abs/1708.05344"
@@ -49,10 +49,12 @@ class NetworkSizes:
 class Sizes(NetworkSizes):
     """Settings of the supernet. ``layers``: operations that a block has at most.
 
+    ``oblong``: whether kernels may have other sizes and dilations across than down, as in the official code.
     ``generated``: a hypernetwork makes the convolutions that read; else they have weights of their own, and norms.
     """
 
     layers: Layers = 12
+    oblong: bool = False
     generated: bool = False
 
 
@@ -61,7 +63,7 @@ def supernet(**settings: Any) -> Supernet:
     sizes = Sizes(**settings)
     check_sizes(sizes.shape, layers=(sizes.layers, 1))
     depths = range(max(math.ceil(LEAST * sizes.layers), 1), sizes.layers + 1)
-    return opened(sizes, [depths] * BLOCKS, sizes.generated)
+    return opened(sizes, [depths] * BLOCKS, [*(OPERATIONS if sizes.oblong else SQUARE)], sizes.generated)
 
 
 def network(architecture: Mapping[str, Any] | str, **settings: Any) -> nn.Module:
@@ -70,8 +72,9 @@ def network(architecture: Mapping[str, Any] | str, **settings: Any) -> nn.Module
     Raises ``InputError`` for banks that networks of this width do not have.
     """
     taken = parse(architecture) if isinstance(architecture, str) else dict(architecture)
-    depths = [len(block) for block in operations_of(taken)]
-    whole = opened(NetworkSizes(**settings), [range(1, depth + 1) for depth in depths], generated=False)
+    blocks = operations_of(taken)
+    depths, able = [range(1, len(block) + 1) for block in blocks], sorted({name for block in blocks for _, name, _ in block})
+    whole = opened(NetworkSizes(**settings), depths, able, generated=False)
     given = {name: taken[name] for name in whole.space if name in taken}  # not the operations beyond the depth
     try:
         checked = whole.space.check(given)
@@ -80,12 +83,12 @@ def network(architecture: Mapping[str, Any] | str, **settings: Any) -> nn.Module
     return settle(whole.model, whole.space.matters(checked)).train()
 
 
-def opened(sizes: NetworkSizes, depths: Sequence[Sequence[int]], generated: bool) -> Supernet:
-    """A network with all choices open."""
+def opened(sizes: NetworkSizes, depths: Sequence[Sequence[int]], able: Sequence[str], generated: bool) -> Supernet:
+    """A network with all choices open; ``able``: the names of the convolutions."""
     check_sizes(sizes.shape, classes=(sizes.classes, 1), channels=(sizes.channels, 1), widening=(sizes.widening, 1))
     if min(sizes.shape[1:]) < 2 ** (BLOCKS - 1):
         raise InputError(f"networks of {NAME} halve images twice: give at least 4x4 pixels, not {'x'.join(map(str, sizes.shape))}")
-    return Supernet(MemoryNetwork(sizes.shape[0], sizes.classes, sizes.channels, sizes.widening, depths, generated))
+    return Supernet(MemoryNetwork(sizes.shape[0], sizes.classes, sizes.channels, sizes.widening, depths, able, generated))
 
 
 def operations_of(architecture: Mapping[str, Any]) -> list[list[tuple[tuple[int, ...], str, tuple[int, ...]]]]:
@@ -148,5 +151,5 @@ SMASH = Space(
     recognises=lambda text: headed(text) == NAME,
     recipes=RECIPES,
     serves={"generated": setting("generated")},
-    opens=("layers",),
+    opens=("layers", "oblong"),
 )

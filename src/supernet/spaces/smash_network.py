@@ -18,9 +18,19 @@ from supernet.layers.some_of import SomeOf
 from supernet.layers.up_to import UpTo
 
 BLOCKS, MULTIPLE, COMPRESSION, LARGEST = 3, 8, 2, 7
-KERNELS = ((3, 1), (3, 2), (3, 3), (5, 1), (5, 2), (7, 1))  # and dilations; the larger, the less it may be dilated
-GROUPS = (1, 2, 4, 8)
-OPERATIONS = {f"k{k}d{d}g{g}": (k, d, g) for k, d in KERNELS for g in GROUPS}
+Side = tuple[int, int]  # the size of a kernel in one direction, and its dilation there
+SIDES: tuple[Side, ...] = ((3, 1), (3, 2), (3, 3), (5, 1), (5, 2), (7, 1))  # the larger, the less it may be dilated
+SIZES, DILATIONS, GROUPS = (3, 5, 7), 3, (1, 2, 4, 8)
+
+
+def named(tall: Side, wide: Side, groups: int) -> str:
+    """k3d1g1, or k3x5d1x2g1 where the kernel has other sides, the height first."""
+    (height, down), (width, across) = tall, wide
+    return f"k{height}d{down}g{groups}" if tall == wide else f"k{height}x{width}d{down}x{across}g{groups}"
+
+
+SQUARE = {named(side, side, g): (side, side, g) for side in SIDES for g in GROUPS}
+OPERATIONS = SQUARE | {named(a, b, g): (a, b, g) for a in SIDES for b in SIDES if a != b for g in GROUPS}
 
 
 @dataclass(frozen=True)
@@ -63,23 +73,24 @@ class SharedConv2d(nn.Conv2d):
 class Window(nn.Module):
     """A convolution by the centre of a shared kernel, and by its first input channels where there are groups."""
 
-    def __init__(self, shared: SharedConv2d, size: int, dilation: int, groups: int):
+    def __init__(self, shared: SharedConv2d, tall: Side, wide: Side, groups: int):
         super().__init__()
         self.shared = (shared,)  # a tuple hides it from torch: it is a part of the block
-        self.size, self.dilation, self.groups = size, dilation, groups
+        self.size, self.dilation, self.groups = (tall[0], wide[0]), (tall[1], wide[1]), groups
+        self.padding = (tall[1] * (tall[0] // 2), wide[1] * (wide[0] // 2))
 
     def weight(self) -> Tensor:
-        """(units, units / groups, size, size)"""
-        whole, cut = self.shared[0].weight, (LARGEST - self.size) // 2
-        return whole[:, : whole.shape[1] // self.groups, cut : cut + self.size, cut : cut + self.size]
+        """(units, units / groups, height, width)"""
+        whole, (rows, columns) = self.shared[0].weight, [slice((LARGEST - n) // 2, (LARGEST + n) // 2) for n in self.size]
+        return whole[:, : whole.shape[1] // self.groups, rows, columns]
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.weight(), padding=self.dilation * (self.size // 2), dilation=self.dilation, groups=self.groups)
+        return F.conv2d(x, self.weight(), padding=self.padding, dilation=self.dilation, groups=self.groups)
 
     def settle(self) -> nn.Module:
         """A plain convolution with weights of its own."""
-        weight, pad = self.weight(), self.dilation * (self.size // 2)
-        plain = nn.Conv2d(len(weight), len(weight), self.size, 1, pad, self.dilation, self.groups, bias=False)
+        weight = self.weight()
+        plain = nn.Conv2d(len(weight), len(weight), self.size, 1, self.padding, self.dilation, self.groups, bias=False)
         plain.weight = nn.Parameter(weight.detach().clone())
         return plain
 
@@ -103,13 +114,16 @@ class Operation(nn.Module):
     Where weights are ``generated`` there are no norms, since a norm cannot be; else one stands before each of the two convolutions.
     """
 
-    def __init__(self, plan: Plan, block: int, layer: int, shared: SharedConv2d, depths: Sequence[int], generated: bool):
+    def __init__(
+        self, plan: Plan, block: int, layer: int, shared: SharedConv2d, depths: Sequence[int], able: Sequence[str], generated: bool
+    ):
         super().__init__()
+        self.able = [OPERATIONS[name] for name in able]
         self.plan, self.block, self.deep = plan, block, frozenset(i for i, depth in enumerate(depths) if depth > layer)
         self.edges = [GeneratedConv2d(plan.bank, plan.units) for _ in range(plan.banks)] if generated else []
         self.read = SomeOf(self.edges or [own_edge(plan) for _ in range(plan.banks)], pick=(1, plan.reads), name=f"read.{block}.{layer}")
         self.norm = nn.Identity() if generated else nn.BatchNorm2d(plan.units)
-        self.convolution = OneOf({name: Window(shared, *how) for name, how in OPERATIONS.items()}, name=f"op.{block}.{layer}")
+        self.convolution = OneOf({name: Window(shared, *OPERATIONS[name]) for name in able}, name=f"op.{block}.{layer}")
         most = max(plan.banks // 2, plan.writes)
         self.write = SomeOf([Place(j, plan) for j in range(plan.banks)], pick=(plan.writes, most), name=f"write.{block}.{layer}")
 
@@ -124,20 +138,20 @@ class Operation(nn.Module):
         """What a hypernetwork is told of this operation, and how many rows say it; ``most``: channels / N of the widest memory."""
         assert self.read.choice and self.write.choice and self.convolution.choice
         kinds = 2 * most + BLOCKS + MULTIPLE
-        sides = len({k for k, _ in KERNELS}), max(d for _, d in KERNELS)
-        rows = [self._rows(k, d, g, kinds, *sides) for k, d, g in OPERATIONS.values()]
+        rows = [self._rows(*how, kinds) for how in self.able]
         written = [(most + j,) for j in range(self.plan.banks)]
         places: dict[str, Sequence[tuple[int, ...]]] = {self.write.choice.name: written, self.convolution.choice.name: rows}
         always = (2 * most + self.block, 2 * most + BLOCKS + self.plan.units // (self.plan.bank // COMPRESSION) - 1)
         told = Generated(f"depth.{self.block}", self.deep, self.read.choice.name, self.edges, places, always)
-        return told, kinds + 2 * sum(sides) + len(GROUPS)
+        return told, kinds + 2 * (DILATIONS + len(SIZES)) + len(GROUPS)
 
     @staticmethod
-    def _rows(size: int, dilation: int, groups: int, start: int, sizes: int, dilations: int) -> tuple[int, ...]:
+    def _rows(tall: Side, wide: Side, groups: int, start: int) -> tuple[int, ...]:
         """The rows of a kernel: its dilation in both directions, its size in both, its groups."""
-        kernels = start + 2 * dilations
-        sides = [start + dilation - 1, start + dilations + dilation - 1, kernels + size // 2 - 1, kernels + sizes + size // 2 - 1]
-        return (*sides, kernels + 2 * sizes + GROUPS.index(groups))
+        (height, down), (width, across), kernels = tall, wide, start + 2 * DILATIONS
+        dilated = (start + down - 1, start + DILATIONS + across - 1)
+        sized = (kernels + SIZES.index(height), kernels + len(SIZES) + SIZES.index(width))
+        return (*dilated, *sized, kernels + 2 * len(SIZES) + GROUPS.index(groups))
 
 
 def own_edge(plan: Plan) -> nn.Module:
@@ -148,11 +162,11 @@ def own_edge(plan: Plan) -> nn.Module:
 class Block(nn.Module):
     """A memory that begins with the block's input, and operations on it: (B, inputs * bank, H, W) -> (B, banks * bank, H, W)."""
 
-    def __init__(self, plan: Plan, number: int, depths: Sequence[int], generated: bool):
+    def __init__(self, plan: Plan, number: int, depths: Sequence[int], able: Sequence[str], generated: bool):
         super().__init__()
         self.empty = (plan.banks - plan.inputs) * plan.bank
         self.shared = SharedConv2d(plan.units, plan.units, LARGEST, bias=False)
-        layers = [Operation(plan, number, i, self.shared, depths, generated) for i in range(depths[-1])]
+        layers = [Operation(plan, number, i, self.shared, depths, able, generated) for i in range(depths[-1])]
         self.operations = UpTo(layers, depths, name=f"depth.{number}")
 
     def forward(self, x: Tensor) -> Tensor:
@@ -163,14 +177,17 @@ class Block(nn.Module):
 class MemoryNetwork(nn.Module):
     """Stem, blocks, between them transitions that halve height and width, pool, linear classifier: images -> logits (B, classes).
 
-    ``depths``: of each block, how many operations it may have. ``generated``: whether a hypernetwork makes what reads the banks.
+    ``depths``: of each block, how many operations it may have. ``able``: the names of the convolutions. ``generated``: whether a
+    hypernetwork makes what reads the banks.
     """
 
-    def __init__(self, images: int, classes: int, channels: int, widening: int, depths: Sequence[Sequence[int]], generated: bool):
+    def __init__(
+        self, images: int, classes: int, channels: int, widening: int, depths: Sequence[Sequence[int]], able: Sequence[str], generated: bool
+    ):
         super().__init__()
         sizes = plans(channels, widening)
         self.stem = nn.Conv2d(images, sizes[0].inputs * sizes[0].bank, 7, padding=3, bias=False)
-        self.blocks = nn.ModuleList(Block(plan, i, depths[i], generated) for i, plan in enumerate(sizes))
+        self.blocks = nn.ModuleList(Block(plan, i, depths[i], able, generated) for i, plan in enumerate(sizes))
         widths = [plan.banks * plan.bank for plan in sizes]
         into = [plan.inputs * plan.bank for plan in sizes[1:]]
         between = [transition(a, b) for a, b in zip(widths[:-1], into, strict=True)]
