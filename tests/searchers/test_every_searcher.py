@@ -28,7 +28,7 @@ SETTINGS = {
     "factorised": {"samples": 12},
     "reinforce": {"samples": 12, "hidden": 4},
     "ppo": {"samples": 12, "hidden": 4, "passes": 2},
-    "tpe": {"startup": 25},
+    "tpe": {"startup": 20},
 }
 
 

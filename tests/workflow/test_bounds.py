@@ -133,7 +133,8 @@ def test_bounds_on_a_benchmark_table_are_refused_where_no_row_meets_them(tmp_pat
 
 
 @pytest.mark.parametrize("name", SEARCHERS)
-def test_a_searcher_that_finds_nothing_within_a_tight_bound_is_given_what_keeps_it(name: str) -> None:
+def test_a_searcher_that_finds_nothing_within_a_tight_bound_is_given_what_keeps_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("supernet.searchers.assured.AFTER", 100)
     space = SearchSpace(Choice(str(i), tuple(range(4))) for i in range(8))
     only: Architecture = dict.fromkeys(space, 3)
 
@@ -142,7 +143,7 @@ def test_a_searcher_that_finds_nothing_within_a_tight_bound_is_given_what_keeps_
 
     objective = Objective(("score",), limits={"size": 0})
     searcher = Assured(make_searcher(name, space, 0, budget=3), only)
-    tried = explore(space, searcher, lambda architecture: {"score": Random(0).random()}, 3, objective, costs=costs)
+    tried = explore(space, searcher, lambda architecture: {"score": Random(0).random()}, 3, objective, costs=costs, patience=200)
     assert tried[0].architecture == only
 
 

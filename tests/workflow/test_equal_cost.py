@@ -23,6 +23,7 @@ from supernet.estimators.shared import SharedWeights
 from supernet.plan.search import plan_search
 from supernet.predictors.ensemble import Ensemble
 from supernet.searchers import SEARCHERS
+from supernet.searchers.controlled import Controlled
 from supernet.settings.commands import Search
 from supernet.settings.given import settled
 from supernet.spaces import cell, ofa_proxyless, single_path, smash
@@ -128,8 +129,8 @@ class Own(nn.Module):
 def test_what_every_searcher_has_scored_is_counted(searcher: str, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     full = full_count(monkeypatch, OneShot, opinion=False)
-    for work in ("fit", "predict"):  # a searcher's own model is no network that is searched
-        monkeypatch.setattr(Ensemble, work, full.apart(getattr(Ensemble, work)))
+    for model, work in ((Ensemble, "fit"), (Ensemble, "predict"), (Controlled, "draw"), (Controlled, "learn")):
+        monkeypatch.setattr(model, work, full.apart(getattr(model, work)))  # a searcher's own model is no network that is searched
     with full:
         found = search(
             Supernet(Own()),

@@ -7,7 +7,7 @@ from typing import Any
 
 from supernet.policies.anything import AnyPolicy
 from supernet.policies.reinforce import Reinforce
-from supernet.searchers.rewarded import Rewarded
+from supernet.searchers.rewarded import WORST, Rewarded
 from supernet.searchers.tensors import listed, unlisted
 from supernet.space import Architecture, SearchSpace
 
@@ -23,7 +23,9 @@ class Controlled(Rewarded):
         return self.learner.draw()
 
     def learn(self, batch: list[tuple[Architecture, float]]) -> None:
-        self.learner.learn([(partial(self.policy.again, architecture), worth) for architecture, worth in batch])
+        """Where nothing has a score there is no better and worse to learn from: the baseline would be what all of it is worth."""
+        if any(worth > WORST for _, worth in batch):
+            self.learner.learn([(partial(self.policy.again, architecture), worth) for architecture, worth in batch])
 
     def state_dict(self) -> dict[str, Any]:
         """That of ``Rewarded``, and what the policy has learnt."""

@@ -12,6 +12,7 @@ from supernet.searchers.state import from_plain, plain, random_state, restore_ra
 from supernet.space import Architecture, SearchSpace
 
 MEMORY = 100  # scores among which a new one has its rank
+WORST = -1.0  # what is without a score is worth; any score is worth more
 
 
 class Rewarded:
@@ -57,7 +58,7 @@ class Rewarded:
             self.scores = [*self.scores, *(score for _, score, _ in batch if score is not None)][-MEMORY:]
             ranks = sorted(self.scores)
             self.told = []
-            self.learn([(architecture, -1.0 if score is None else _worth(score, ranks)) for _, score, architecture in batch])
+            self.learn([(architecture, WORST if score is None else _worth(score, ranks)) for _, score, architecture in batch])
 
     def state_dict(self) -> dict[str, Any]:
         """The generator, the batch and the last scores."""

@@ -29,8 +29,8 @@ Known = float | str  # a score, "pending", or "without": beyond the bounds or fa
 class TPE:
     """Choices are drawn together by Optuna's ``TPESampler``; those that do not matter are left out, and numbers are ordered.
 
-    startup: how many random ones come first; Optuna's 10. candidates: how many are drawn from what the good have in common, of which
-    the one is proposed that is the most like them and the least like the others; Optuna's 24.
+    startup: how many random ones with a score come first; Optuna's 10. candidates: how many are drawn from what the good have in common,
+    of which the one is proposed that is the most like them and the least like the others; Optuna's 24.
     What is beyond the bounds or failed counts as worse than all that has a score; what is pending is not gone to again meanwhile.
     Nothing is asked for twice: where one known architecture after the other is proposed, a random one is asked for.
     What it asks for depends on the order of the tells.
@@ -46,46 +46,50 @@ class TPE:
         self._begin()
 
     def _begin(self) -> None:
-        """A study in which nothing is known."""
-        import optuna
-
-        optuna.logging.set_verbosity(optuna.logging.WARNING)  # of each study it says that there is one
-        self.study = optuna.create_study(direction="maximize")
+        """Nothing is known."""
         self.tried: list[tuple[Architecture, Known]] = []  # in the order of the asks
-        self.places: list[int] = []  # of these among the trials of the study, where what was only proposed has a place too
         self.keys: dict[str, None] = {}
+        self.scored = 0
+        self.study: Any = None  # Optuna's, from the first proposal on
+        self.places: list[int] = []  # of those tried among its trials, where what was only proposed has a place too
 
     def ask(self) -> tuple[int, Architecture]:
         """What is proposed; raises ``Exhausted`` where nothing new is found."""
         before = random_state(self.rng)
         for draw in range(TRIES + DRAWS):
-            proposed = draw < TRIES and len(self.tried) >= self.startup
+            proposed = draw < TRIES and self.scored >= self.startup
             architecture = self._proposed() if proposed else self.space.sample(self.rng)
             if self.space.key(architecture) not in self.keys:
-                self._add(architecture, "pending")
+                self.tried.append((architecture, "pending"))
+                self.keys[self.space.key(architecture)] = None
+                if self.study is not None:
+                    self._enter(architecture, "pending")
                 return len(self.tried), architecture
         restore_random(self.rng, before)
         raise Exhausted(f"no architecture is found beside the {len(self.keys)} that are known")
 
     def tell(self, number: int, architecture: Architecture, outcome: Outcome) -> None:
         """What became of one that was asked for."""
-        from optuna.trial import TrialState
-
         if not 1 <= number <= len(self.tried) or self.tried[number - 1][1] != "pending":
             return
         known: Known = "without" if isinstance(outcome, str) else outcome[0]
         self.tried[number - 1] = (architecture, known)
-        if isinstance(known, str):
-            self.study.tell(self.places[number - 1], state=TrialState.PRUNED)
-        else:
-            self.study.tell(self.places[number - 1], known)
+        self.scored += not isinstance(known, str)
+        if self.study is not None:
+            self._end(self.places[number - 1], known)
 
     def _proposed(self) -> Architecture:
         """A proposal, which leaves no trace in what is proposed next: each has a sampler of its own, and counts as failed."""
+        import optuna
         from optuna.exceptions import ExperimentalWarning
         from optuna.samplers import TPESampler
         from optuna.trial import TrialState
 
+        if self.study is None:
+            optuna.logging.set_verbosity(optuna.logging.WARNING)  # of each study it says that there is one
+            self.study = optuna.create_study(direction="maximize")
+            for architecture, known in self.tried:
+                self._enter(architecture, known)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             together: dict[str, Any] = {"multivariate": True, "group": True, "constant_liar": True}
@@ -95,8 +99,8 @@ class TPE:
         self.study.tell(trial, state=TrialState.FAIL)
         return {name: one.taken([trial.params[way] for way in self.ways[name]]) for name, one in self.decisions.items()}
 
-    def _add(self, architecture: Architecture, known: Known) -> None:
-        """Write one down that is asked for, as a trial."""
+    def _enter(self, architecture: Architecture, known: Known) -> None:
+        """Make a trial of one that was asked for."""
         from optuna.trial import TrialState, create_trial
 
         params: dict[str, Any] = {}
@@ -107,9 +111,16 @@ class TPE:
         states = {"pending": TrialState.RUNNING, "without": TrialState.PRUNED}
         state, value = (states[known], None) if isinstance(known, str) else (TrialState.COMPLETE, known)
         self.study.add_trial(create_trial(params=params, distributions=kinds, state=state, value=value))
-        self.tried.append((architecture, known))
         self.places.append(len(self.study.get_trials(deepcopy=False)) - 1)
-        self.keys[self.space.key(architecture)] = None
+
+    def _end(self, place: int, known: Known) -> None:
+        """End a trial by what became of it."""
+        from optuna.trial import TrialState
+
+        if isinstance(known, str):
+            self.study.tell(place, state=TrialState.PRUNED)
+        else:
+            self.study.tell(place, known)
 
     def state_dict(self) -> dict[str, Any]:
         """The generator, and all that was asked for, with what became of it."""
@@ -119,8 +130,9 @@ class TPE:
         """Go on as the searcher that gave ``state``."""
         restore_random(self.rng, state["rng"])
         self._begin()
-        for architecture, known in state["tried"]:
-            self._add(from_plain(architecture), known)
+        self.tried = [(from_plain(architecture), known) for architecture, known in state["tried"]]
+        self.keys = dict.fromkeys(self.space.key(architecture) for architecture, _ in self.tried)
+        self.scored = sum(not isinstance(known, str) for _, known in self.tried)
 
 
 def _ways(choice: Choice, sizes: Sequence[int]) -> dict[str, Any]:
