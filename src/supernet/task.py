@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from collections.abc import Callable, Iterable, Mapping, Sized
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.hooks import RemovableHandle
 
 from supernet.data.streams import Data
 from supernet.errors import InputError, refuse_unknown
+from supernet.first_batch import check_labels, check_loss, first, inside
 from supernet.metrics import LOSS, USUAL, Measure, Metric, Pass, Score, what
 from supernet.mixture import Mixture
 from supernet.modules.modes import evaluating, kept_buffers, training
 from supernet.ops import ONE_VALUE
 from supernet.randomness import drawing_apart
 from supernet.settings.given import keywords
-from supernet.tree import leaves, mapped, tensors
+from supernet.tree import mapped, tensors
 
 Loss = Callable[[Any, Any], Tensor]
 OTHER = "a batch is (*inputs, targets), not a {}: else override {} of Task"
@@ -159,7 +158,7 @@ class Task:
         is cut out of it, ``batch_dimension`` becomes None.
         """
         network = model if mixture is None else partial(model, mixture)
-        with evaluating(model), drawing_apart(self.device), _inside(model) as where:
+        with evaluating(model), drawing_apart(self.device), inside(model) as where:
             for stream in filter(self.data.has, ("train", "validation")):
                 batch = next(self.data.each(stream))
                 if any(x.is_floating_point() and not x.isfinite().all() for x in tensors(batch)):
@@ -272,59 +271,6 @@ class _Given(Exception):
 
 def _given(*inputs: Any, **named: Any) -> Any:
     raise _Given(inputs, named)
-
-
-@contextlib.contextmanager
-def _inside(model: nn.Module) -> Iterator[list[str]]:
-    """The paths of the modules that run at the moment, outermost first; where one fails, it stays the last."""
-    running: list[str] = []
-    handles: list[RemovableHandle] = []
-
-    def left(*_: Any) -> None:
-        running.pop()
-
-    for path, module in model.named_modules():
-        handles.append(module.register_forward_pre_hook(lambda module, inputs, path=path: running.append(path)))
-        handles.append(module.register_forward_hook(left))
-    try:
-        yield running
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def first(batch: Any, examples: int, dimension: int | None = 0) -> Any:
-    """The first examples of a batch that holds tensors alone, equally long in ``dimension``; else, as of graphs, the batch itself."""
-    if dimension is None:
-        return batch
-    lengths = {x.shape[dimension] if isinstance(x, Tensor) and x.dim() > dimension else 0 for x in leaves(batch)}
-    if len(lengths) != 1 or max(lengths) <= examples:
-        return batch
-    return mapped(lambda x: x.narrow(dimension, 0, examples), batch)
-
-
-def check_loss(loss: Any, outputs: Any) -> None:
-    """Raise ``InputError`` where a loss is not one number that depends on the outputs by a gradient."""
-    if not isinstance(loss, Tensor) or loss.dim() or not loss.is_floating_point():
-        raise InputError(f"the loss must return a floating-point tensor of no dimensions, a mean over the batch; got {what(loss)}")
-    if not loss.requires_grad and any(x.requires_grad for x in tensors(outputs)):
-        raise InputError("the loss has no gradient by the network's outputs: do not detach them, and use operations that have one")
-
-
-def check_labels(labels: Any, classes: int, stream: str) -> None:
-    """Raise ``InputError`` for labels (N,) that are no whole numbers from 0 to ``classes`` - 1; -100 is a label that does not count."""
-    if not isinstance(labels, Tensor) or labels.dim() != 1 or not labels.numel():
-        return  # probabilities, or what the loss itself must refuse
-    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
-        raise InputError(f"labels of the {stream} data must be whole numbers (int64), one an example; got {what(labels)}")
-    known = labels[labels != -100]
-    low, high = (int(known.min()), int(known.max())) if known.numel() else (0, 0)
-    if low < 0 or high >= classes:
-        hint = ": number them from 0" if (low, high) == (1, classes) else ""
-        raise InputError(
-            f"labels of the {stream} data go from {low} to {high}, "
-            f"and the network has {classes} outputs, for labels 0 to {classes - 1}{hint}"
-        )
 
 
 def usable(device: str | torch.device) -> torch.device:
