@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from random import Random
+from time import process_time
 
 import pytest
 
@@ -13,7 +14,7 @@ from supernet.errors import InputError
 from supernet.explore.exploration import Exploration
 from supernet.explore.loop import explore
 from supernet.explore.trial import front
-from supernet.searchers import make_searcher
+from supernet.searchers import Exhausted, make_searcher
 from supernet.searchers.surrogate import Surrogate
 from supernet.searchers.worth import worth
 from supernet.space import Choice, SearchSpace
@@ -121,3 +122,23 @@ def test_scores_that_are_all_equal_are_searched_on():
         warnings.simplefilter("error")
         trials = explore(SPACE, Surrogate(SPACE, 0), lambda architecture: {"score": 1.0}, 14, SCORE)
     assert len({SPACE.key(trial.architecture) for trial in trials}) == 14
+
+
+@pytest.mark.slow
+def test_a_thousand_of_fifteen_thousand_take_less_than_twenty_seconds():
+    cells = SearchSpace(Choice(str(i), ("a", "b", "c", "d", "e")) for i in range(6))
+    before = process_time()
+    explore(cells, Surrogate(cells, 0), lambda cell: {"score": float(sum(map(ord, cell.values())))}, 1000, SCORE)
+    assert process_time() - before < 20
+
+
+def test_where_nothing_is_left_it_is_as_it_was_with_several_goals_too():
+    small = SearchSpace([Choice("a", (1, 2, 3)), Choice("b", ("x", "y"))])
+    searcher = Surrogate(small, start=3)
+    for _ in range(6):
+        number, architecture = searcher.ask()
+        searcher.tell(number, architecture, (architecture["a"], -architecture["a"]))
+    before = searcher.state_dict()
+    with pytest.raises(Exhausted):
+        searcher.ask()
+    assert searcher.state_dict() == before

@@ -37,14 +37,13 @@ class Batches(ABC):
 
     def ask(self) -> tuple[int, Architecture]:
         """The next of the batch; raises ``Exhausted`` while the rest of it is pending, and where there is no other."""
-        while self.queue and self.told.knows(self.queue[0]):
-            self.queue.pop(0)
-        if not self.queue or self.left < 1:
+        ranking, left = [one for one in self.queue if not self.told.knows(one)], self.left
+        if not ranking or left < 1:
             if self.told.pending:
                 raise Exhausted("the rest of the batch is not told yet")
-            self.queue, self.left = self.batch()
-        architecture = self.queue.pop(0)
-        self.asked, self.left = self.asked + 1, self.left - 1
+            ranking, left = self.batch()
+        architecture, *self.queue = ranking
+        self.asked, self.left = self.asked + 1, left - 1
         self.told.ask(architecture)
         return self.asked, architecture
 

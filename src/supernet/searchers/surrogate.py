@@ -55,9 +55,7 @@ class Surrogate:
 
     def ask(self) -> tuple[int, Architecture]:
         """The next architecture; raises ``Exhausted`` where no new one is found."""
-        while self.queue and self.told.knows(self.queue[0]):
-            self.queue.pop(0)
-        architecture = self.queue.pop(0) if self.queue else self._next()
+        architecture, *self.queue = [one for one in self.queue if not self.told.knows(one)] or self._next()
         self.asked += 1
         self.told.ask(architecture)
         return self.asked, architecture
@@ -66,22 +64,21 @@ class Surrogate:
         """Keep it; ``outcome`` is a tuple of scores, "infeasible" or "failed"."""
         self.told.tell(architecture, outcome)
 
-    def _next(self) -> Architecture:
-        """A random one at the start, later the best of the candidates; the next best are kept for the next asks."""
+    def _next(self) -> list[Architecture]:
+        """A random one at the start, later the best of the candidates: as many as are asked for before the model learns anew."""
+        new = self.told.new(self.rng)
         scored, unscored = self.told.scored(), self.told.unscored()
         begun = len(scored) + len(self.told.pending) >= self.start or len(unscored) >= BAD * self.start
         if not begun or len(scored) < 2:
-            return self.told.new(self.rng)
+            return [new]
         values = worth([score for score, _ in scored], self.rng)
-        candidates = self._candidates(scored, values)
+        candidates = self._candidates(new, scored, values)
         ranked = self._ranked(scored, unscored, values, candidates)
-        self.queue = ranked[1 : max((len(scored) + len(unscored)) // AT_ONCE, 1)]
-        return ranked[0]
+        return ranked[: max((len(scored) + len(unscored)) // AT_ONCE, 1)]
 
-    def _candidates(self, scored: list[tuple[Score, Architecture]], values: Array) -> list[Architecture]:
-        """Mutants and crossings of the best, then random ones, none of them known; at least one."""
+    def _candidates(self, new: Architecture, scored: list[tuple[Score, Architecture]], values: Array) -> list[Architecture]:
+        """Mutants and crossings of the best, then random ones, such as ``new``; none of them known."""
         best = [scored[i][1] for i in np.argsort(-values, kind="stable")[:PARENTS]]
-        drawn = [self.told.new(self.rng)]
         bred = []
         for parent in best:
             for _ in range(CHILDREN):
@@ -90,8 +87,8 @@ class Surrogate:
                     child = self.space.mutate(child, self.rng)
                 bred.append(child)
         bred += [self.space.cross(self.rng.choice(best), self.rng.choice(best), self.rng) for _ in range(CROSSINGS)]
-        drawn += [self.space.sample(self.rng) for _ in range(RANDOM)]
-        found = {self.space.key(architecture): architecture for architecture in [*bred, *drawn]}
+        drawn = [self.space.sample(self.rng) for _ in range(RANDOM)]
+        found = {self.space.key(architecture): architecture for architecture in [*bred, new, *drawn]}
         return [a for key, a in found.items() if key not in self.told.outcomes and key not in self.told.pending]
 
     def _ranked(
