@@ -22,13 +22,13 @@ from supernet.spaces.chain_network import Chain, Place
 
 SPACES: dict[str, Any] = {"fbnet": fbnet, "proxyless": proxyless}
 SMALL: dict[str, tuple[str, dict[str, Any]]] = {  # what a space is built with for a few milliseconds a pass
-    "fbnet, cifar": ("fbnet", {"stem": "cifar", "width": 0.25, "head": 24, "shape": (3, 16, 16)}),
+    "fbnet, cifar": ("fbnet", {"stem": "cifar", "depths": (1, 2, 2, 1, 1, 1, 1), "width": 0.25, "head": 24, "shape": (3, 16, 16)}),
     "fbnet, imagenet": (
         "fbnet",
         {"stem": "imagenet", "depths": (1, 2, 1, 2, 1, 2, 1), "width": 0.25, "head": 24, "shape": (1, 37, 41), "classes": 7},
     ),
     "fbnet, other stages": ("fbnet", {"stem": "cifar", "depths": (2, 1, 1, 1, 1, 1, 1), "widths": (8, 8, 8, 12, 12, 16, 24), "head": 9}),
-    "proxyless, cifar": ("proxyless", {"stem": "cifar", "width": 0.25, "head": 24, "shape": (3, 16, 16)}),
+    "proxyless, cifar": ("proxyless", {"stem": "cifar", "depths": (2, 2, 1, 1, 1, 1), "width": 0.25, "head": 24, "shape": (3, 16, 16)}),
     "proxyless, imagenet": (
         "proxyless",
         {"stem": "imagenet", "depths": (2, 1, 2, 1, 2, 1), "width": 0.25, "head": 24, "shape": (1, 37, 41), "classes": 7},

@@ -48,15 +48,24 @@ SMALL: dict[str, dict[str, Any]] = {
 HOME = {"fbnet": "fbnet", "proxyless": "proxyless", "proxyless-rl": "proxyless", "single-path": "single-path", "densenas": "densenas"}
 
 
+class Tables(dict[str, Path]):
+    """A table of each space, at the size of the digits, measured when it is first asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def __missing__(self, space: str) -> Path:
+        flags = {"space": space, "network": {**SMALL[space], "stem": "cifar", "shape": (1, 8, 8)}, "networks": 4}
+        self[space] = self.folder / f"{space}.json"
+        with mock.patch.object(Effort, "enough", lambda effort, visits: len(visits) >= 3):  # how exact they are does not matter here
+            profile_run(plan_profile(settled(Profile, flags=flags), self[space]))
+        return self[space]
+
+
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A table of each space, at the size of the digits."""
-    folder = tmp_path_factory.mktemp("tables")
-    with mock.patch.object(Effort, "enough", lambda effort, visits: len(visits) >= 3):  # how exact they are does not matter here
-        for space, sizes in SMALL.items():
-            flags = {"space": space, "network": {**sizes, "stem": "cifar", "shape": (1, 8, 8)}, "networks": 4}
-            profile_run(plan_profile(settled(Profile, flags=flags), folder / f"{space}.json"))
-    return {space: folder / f"{space}.json" for space in SMALL}
+    return Tables(tmp_path_factory.mktemp("tables"))
 
 
 def settings(method: str, table: Path | None, bound: float | None, **more: Any) -> Search:
