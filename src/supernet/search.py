@@ -150,7 +150,7 @@ def search(
             best = try_architectures(space, asker, estimate, trials, objective, run, costs=costs, passes=passes)
             found = replace(best_of(best, space, objective, estimate.compared), supernet=supernet, history=history)
             if estimate.compared is not task:
-                found.scores = estimate.final(found.architecture)
+                found.scores = estimate.final(space.check(found.architecture))
         found.task, found.multiply_adds = task, passes.total
         if limits:
             found.costs = limits.costs(space.check(found.architecture))

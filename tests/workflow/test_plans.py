@@ -61,7 +61,7 @@ def test_a_dry_run_prints_every_setting_of_every_method_with_its_value(method: s
     assert found["weights"].keys() <= able and found["weights"]["lr"] > 0
     assert found["data"]["crop"] is not None and found["data"]["flip"] is not None
     assert ("searcher" in found) == (not strategy.decides)
-    assert strategy.decides or found["searcher"]["name"] == strategy.searched_by == ("genetic" if method == "spos" else SEARCHER)
+    assert strategy.decides or found["searcher"]["name"] == {"spos": "genetic", "smash": "perturbation"}.get(method, SEARCHER)
 
 
 @pytest.mark.parametrize(

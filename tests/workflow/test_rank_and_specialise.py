@@ -168,8 +168,10 @@ def test_a_retraining_refuses_weights_that_are_of_no_network_of_its_own(trained:
 
 
 def test_several_goals_give_a_front_in_the_run_and_its_report(tmp_path: Path) -> None:
-    goals = ("--searcher", "nsga2", "--objective", "accuracy,macs", "--max-params", 40000)
+    goals = ("--searcher", "nsga2", "--objective", "accuracy,macs", "--max-params", 40000, "--set", "estimator.examples=40")
     found = document("search", "one-shot", *SMALL, "--epochs", 1, "--trials", 8, *goals, "--out", tmp_path / "s")
+    scored = document("evaluate", tmp_path / "s", "--split", "validation")  # what is found is scored by all 80, its trials by 40
+    assert found["validation"] == pytest.approx(scored["accuracy"], rel=1e-5) and found["decided"]["trials"]["examples"] == 40
     assert found["goals"] == {"maximise": ["accuracy"], "minimise": ["macs"]} and len(found["front"]) > 1
     assert found["front"][0]["choices"] == found["choices"] and all(entry["costs"]["params"] <= 40000 for entry in found["front"])
     lines = [json.loads(line) for line in (tmp_path / "s" / "history.jsonl").read_text().splitlines()]
