@@ -69,6 +69,7 @@ SHORT_METHODS: dict[str, Settings] = {
     "fbnet": {"weights": {"lr": 0.05}},
     "bignas": {"weights": {"lr": 0.002}},  # the paper's is for batches of 4,096
     "attentive": {"weights": {"lr": 0.05}},
+    "enas": {"strategy": {"policy_steps": 10, "samples": 10, "policy_lr": 0.01, "remembered": 0.9}},  # a twentieth of the paper's updates
 }
 
 
