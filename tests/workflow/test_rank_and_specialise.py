@@ -15,6 +15,10 @@ import yaml
 from command_line import called, document
 from supernet import load
 from supernet.costs.objective import covered
+from supernet.plan.search import plan_search
+from supernet.settings.commands import Search
+from supernet.settings.given import settled
+from supernet.settings.sections import Scoring
 
 DATA = ("--data", "digits", "--limit-data", 160, "--batch-size", 40, "--threads", 1)
 SMALL = ("--space", "mobile-small", "--set", "supernet.width=0.125", *DATA)
@@ -112,6 +116,14 @@ def test_dry_runs_print_every_setting_and_leave_nothing(trained: Path, tmp_path:
     assert ranked["settings"] == {"command": "rank", "samples": 200, "seed": 0, "estimator": {"calibration": 2, "examples": 50}}
     assert ranked["against"] == "validation accuracy of training on its own"
     assert not (tmp_path / "n").exists() and before == {path: path.stat().st_mtime_ns for path in trained.rglob("*")}
+
+
+def test_the_supernet_of_a_method_that_decides_scores_as_it_is_told() -> None:
+    small = {"data.source": "digits", "data.limit": 60, "data.batch_size": 16, "supernet.channels": 2, "supernet.cells": 1}
+    plan = plan_search(settled(Search, flags={"method": "darts", "space": "nasbench201", "threads": 1, **small}))
+    told = plan.scored_as(Scoring(examples=5))
+    assert (told.over_supernet.examples, told.over_supernet.calibration) == (5, 20) and told.config["estimator"]["examples"] == 5
+    assert plan.scored_as(Scoring()) == plan
 
 
 def test_rank_reads_retrainings_and_searches_that_train(trained: Path, tmp_path: Path) -> None:
