@@ -59,7 +59,7 @@ def test_a_retrained_recurrent_cell_keeps_the_order_of_its_average(tmp_path: Pat
     assert stored["genotype"] == RECURRENT
     network: Any = delivery.load(tmp_path / "run")
     assert network.cell.recurrence.concat == (3, 1, 2)
-    scored = evaluate.run(evaluate.Evaluate(run=tmp_path / "run", batch_size=64))
+    scored = evaluate.run(evaluate.Evaluate(run=tmp_path / "run"))
     assert scored["perplexity"] == pytest.approx(result["test"]["perplexity"], rel=1e-5)
 
 

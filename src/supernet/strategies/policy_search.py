@@ -79,7 +79,7 @@ class PolicySearch(OneShot):
         self.policy_steps, self.candidates = policy_steps, candidates
         self.at = 0  # steps since a pass of the training data began
         self.found: Architecture | None = None
-        self.device = next(supernet.parameters()).device
+        self.device = task.device
         super().__init__(supernet, task, lessons=self.lesson, weights=weights, seed=seed, reduce=reduce)
 
     def lesson(self, space: SearchSpace, rng: Random, progress: float) -> Taught:

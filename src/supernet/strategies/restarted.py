@@ -19,7 +19,7 @@ class Restarted(Weights):
     """The rate falls in cycles, each twice as long as the one before: of 10, 20, 40, ... epochs; see ``Weights``.
 
     A search that is not as long as four of them has four that are shorter, as far as the first of these has an epoch.
-    Weights that a step does not run go on by their momentum and decay.
+    Weights that a step does not run, and that have run before, go on by their momentum and decay.
     """
 
     def epoch(self, done: float, of: float) -> None:
@@ -30,6 +30,6 @@ class Restarted(Weights):
 
     def update(self, reduce: Reduce = alone) -> None:
         for p in self.parameters:
-            if p.grad is None:
+            if p.grad is None and p in self.optimiser.state:  # it has run before
                 p.grad = torch.zeros_like(p)
         super().update(reduce)
