@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,7 +15,7 @@ MEMBERS = 5
 STEPS, BATCH, RATE = 120, 32, 0.01  # of Adam, which lowers the absolute error; the rate falls to 0
 
 
-class Ensemble:
+class Ensemble(ABC):
     """Mean and deviation of ``MEMBERS`` networks of the same shape; ``seed`` draws weights and batches.
 
     Each member is trained without another fifth of the architectures: what it says of these is how the ensemble is judged.
@@ -23,13 +24,13 @@ class Ensemble:
     def __init__(self, encoding: Encoding, seed: int = 0) -> None:
         self.encoding, self.seed, self.agreement = encoding, seed, 0.0
 
+    @abstractmethod
     def weights(self, generator: torch.Generator) -> list[Tensor]:
         """First weights of all members, each of shape (members, ...)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def outputs(self, weights: Sequence[Tensor], rows: Tensor) -> Tensor:
         """What every member says: (members, n) of ``rows`` (members or 1, n, width)."""
-        raise NotImplementedError
 
     def fit(self, rows: Array, scores: Array) -> None:
         """Learn ``scores`` (n,) of ``rows`` (n, width)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from bisect import bisect_left, bisect_right
 from random import Random
 from typing import Any
@@ -15,7 +16,7 @@ MEMORY = 100  # scores among which a new one has its rank
 WORST = -1.0  # what is without a score is worth; any score is worth more
 
 
-class Rewarded:
+class Rewarded(ABC):
     """Draws ``samples`` architectures by ``draw``, and has ``learn`` learn from them when the last is told.
 
     The papers reward by the accuracy itself. Here a score may be of any unit and scale, so an architecture is worth the rank of its score
@@ -32,13 +33,13 @@ class Rewarded:
         self.told: list[tuple[int, float | None, Architecture]] = []  # of this batch: number of the ask, score if any
         self.scores: list[float] = []  # the last, the oldest first
 
+    @abstractmethod
     def draw(self) -> Architecture:
         """An architecture by what was learnt."""
-        raise NotImplementedError
 
+    @abstractmethod
     def learn(self, batch: list[tuple[Architecture, float]]) -> None:
         """Learn from architectures and what they are worth, from -1 to 1, in the order in which they were asked for."""
-        raise NotImplementedError
 
     def ask(self) -> tuple[int, Architecture]:
         """The next of the batch; raises ``Exhausted`` where the rest of it is not told yet."""
