@@ -300,6 +300,26 @@ def test_untrained_networks_are_scored_where_that_is_asked_for(tmp_path: Path) -
     assert code == 2 and "these networks read tokens" in said and not (tmp_path / "s").exists()
 
 
+def test_latencies_beside_a_table_are_a_goal_and_a_bound(tmp_path: Path, table: Path) -> None:
+    ops = numpy.load(table)["ops"]
+    times, file = numpy.stack([1 + (ops == 3).sum(1), ops.sum(1)], 1), tmp_path / "l.npz"
+    numpy.savez(file, latency_ms=times, devices=numpy.array(["phone", "board"]))
+    words = ("--space", "nasbench201", "--table", table, "--trials", 30, "--max-latency", "4ms", "--set", f"table.latency={file}")
+    goals = ("--objective", "validation,latency", "--out", tmp_path / "f")
+    found = document("search", "random", *words, "--set", "table.device=phone", *goals)
+    assert found["limits"] == {"latency": {"bound": 4.0, "holds": True}} and found["latency"] <= 4 and "exported" not in found
+    assert found["latency"] == max(entry["costs"]["latency"] for entry in found["front"])
+    assert json.loads((tmp_path / "f" / "architecture.json").read_text())["costs"]["latency"] == found["latency"]
+    for more, message in (
+        (("--set", "table.device=watch"), "the table has no device 'watch'; it has: phone, board"),
+        (("--set", "table.device=phone", "--max-latency", "0.5ms"), "latency <= 0.5: the least that is possible is latency 1"),
+        (("--set", "table.device=phone", "--set", "limits.margin=0.1"), "--latency-table with its margin would have no effect"),
+        (("--set", "table.latency=", "--max-latency", "4ms"), "give --latency-table FILE"),
+    ):
+        code, _, said = called("search", "random", *words, *more, "--out", tmp_path / "r", "--dry-run")
+        assert code == 2 and message in said
+
+
 def test_a_searcher_that_asks_for_parts_is_refused_on_a_table(tmp_path: Path, table: Path) -> None:
     words = ("search", "successive-halving", "--space", "nasbench201", "--table", table, "--out", tmp_path / "r")
     for more in ((), ("--dry-run",)):

@@ -34,6 +34,12 @@ def chain(**changes):
     return {"ops": ops, "op_names": np.array(["Identity", "MB3_K3", "MB6_K5"]), "test_acc": accuracy} | changes
 
 
+def timed(**changes):
+    """``chain`` with the milliseconds of two devices."""
+    times = np.stack([np.arange(9.0) + 1, 100 - np.arange(9.0)], 1)
+    return chain(latency_ms=times, devices=np.array(["phone", "board"])) | changes
+
+
 ARCHITECTURE = {"1<0": "conv", "2<0": "none", "2<1": "skip"}  # 2, 0, 1 -> 102
 
 
@@ -115,6 +121,41 @@ def test_a_space_with_fewer_options_in_another_order_is_matched_by_name():
     assert table.estimate({"1<0": "conv", "2<0": "none", "2<1": "conv"}) == {"validation": 202.0}
 
 
+def test_options_without_names_are_numbers_which_are_widths_where_there_are_base_channels():
+    arrays = chain() | {"ops": chain()["ops"] + 1}
+    del arrays["op_names"]
+    numbered, widths = Table(arrays), Table({**arrays, "base_channels": np.array([64, 128])})
+    assert [choice.options for choice in numbered.space().values()] == [(1, 2, 3), (1, 2, 3)]
+    assert [choice.options for choice in widths.space().values()] == [(64, 128, 192), (128, 256, 384)]
+    assert numbered.estimate({"0": 3, "1": 2}) == widths.estimate({"0": 192, "1": 256}) == {"validation": 7.0}
+    shares = Table(arrays, space=SearchSpace(Choice(f"layer.{i}", (0.25, 0.5, 1.0)) for i in range(2)))
+    assert shares.estimate({"layer.0": 1.0, "layer.1": 0.5}) == {"validation": 7.0}
+
+
+def test_latencies_of_one_device_are_a_cost_and_those_of_several_only_where_one_is_chosen():
+    there = {"0": "MB6_K5", "1": "MB3_K3"}
+    for device, ms in (("phone", 8.0), ("board", 93.0)):
+        assert Table(timed(), device=device).costs(there) == {"latency": ms}
+    assert Table(chain(latency_ms=np.arange(9.0))).costs(there) == {"latency": 7.0} and Table(timed()).priced == ()
+
+
+def test_further_columns_of_the_same_rows_come_from_another_file(tmp_path):
+    table, own = save(tmp_path / "table.npz", chain()), {name: timed()[name] for name in ("latency_ms", "devices")}
+    read = Table.read(table, latency=save(tmp_path / "more.npz", {**own, "val_more": -np.arange(9.0)}), device="phone")
+    assert read.report({"0": "MB6_K5", "1": "MB3_K3"}) == {"test": pytest.approx(22 / 3), "latency": 8.0}
+    assert read.search_column == "val_more"
+    assert read.check({"latency": 1.5}) == {"0": "Identity", "1": "Identity"}
+    for arrays, message in (
+        (own, "latencies of several devices: give table.device, one of phone, board"),
+        ({"latency_ms": np.ones(8)}, r"'latency_ms' has the shape \(8,\); it needs a row for each of the table's 9"),
+        ({"test_acc": np.ones(9)}, "the table has a column 'test_acc' itself"),
+        ({"ops": chain()["ops"][::-1], "latency_ms": np.ones(9)}, "its 'ops' are not those of the table, row by row"),
+        ({"devices": own["devices"]}, "has no columns; it has: devices"),
+    ):
+        with pytest.raises(InputError, match=message):
+            Table.read(table, latency=save(tmp_path / "other.npz", arrays))
+
+
 def test_an_architecture_that_is_not_of_the_space_is_refused():
     table = Table(cells())
     with pytest.raises(InputError, match="cannot take 'pool'"):
@@ -127,7 +168,10 @@ def test_an_architecture_that_is_not_of_the_space_is_refused():
     ("arrays", "arguments", "message"),
     [
         (cells(ops=None), {}, "no array 'ops'; it has: op_names, edges"),
-        (cells(op_names=None), {}, "no array 'op_names'"),
+        (cells(base_channels=np.array([8]), op_names=None), {}, "'base_channels' must be a whole number above 0 for each of the 3 columns"),
+        (timed(), {"device": "watch"}, "no device 'watch'; it has: phone, board"),
+        (timed(latency_ms=np.zeros((9, 3))), {"device": "phone"}, r"the shape \(9, 3\); it must be \(9, 2\)"),
+        (chain(latency_ms=np.ones(9)), {"device": "phone"}, "no latencies by device"),
         (cells(), {"search": "val201"}, "no column 'val201'; it has: val12, val200_v11, test200_nats, test200_v11, params, flops"),
         (cells(), {"report": "arch_str"}, "no column 'arch_str'"),
         (cells(), {"dataset": "svhn"}, "no data set 'svhn'; it has: cifar10, cifar100"),

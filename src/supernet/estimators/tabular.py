@@ -1,36 +1,19 @@
-"""Look up what training gave: benchmark tables of all architectures of a space.
-
-A table is an ``.npz`` file of plain arrays, one row an architecture:
-
-- ``ops`` (rows, choices) integers: which of ``op_names`` is taken at each choice; every combination once.
-- ``op_names`` (options,) text.
-- ``choices`` (choices,) text, optional: the names of the choices; else ``edges`` (choices, 2) integers, optional: from and to, for
-  choices named ``to<from``; else choices are named ``0``, ``1``, ...
-- ``datasets`` (datasets,) text, optional.
-- any other array of numbers is a column by its name: (rows,), or (rows, datasets) where there are ``datasets``, and a last axis of
-  seeds where training was repeated. Units stay as they are. ``params`` and ``flops`` (multiply-adds of one image) are costs.
-
-NAS-Bench-201: Dong, Yang 2020, https://arxiv.org/abs/2001.00326; NAS-Bench-Macro: Su et al. 2021, https://arxiv.org/abs/2103.11922
-"""
+"""Look up what training gave: benchmark tables of all architectures of a space, laid out as ``supernet.estimators.table_layout`` says."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import prod
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from supernet.costs.objective import number
-from supernet.data.arrays import read_npz
 from supernet.errors import InputError
-from supernet.space import Architecture, Choice, SearchSpace, Taken
+from supernet.estimators import table_layout
+from supernet.estimators.table_layout import COSTS, LAYOUT, Array, Arrays, listed
+from supernet.space import Architecture, SearchSpace
 
-Array = NDArray[Any]
-LAYOUT = ("ops", "op_names", "choices", "edges", "datasets")
-COSTS = {"params": "params", "flops": "macs"}  # column -> our name
+DEVICES = "latency_ms"  # the column with an axis of devices
 
 
 class Table:
@@ -41,28 +24,29 @@ class Table:
     dataset: one of ``datasets``; default cifar10, else the first.
     space: the space of the architectures that are looked up; default: the table's own. Choices are matched by name, or else by order;
     so are the options of a choice (option i is then ``op_names[i]``).
+    device: one of ``devices``, whose latencies are a cost; default: the only one. Without it those of several devices are no cost.
     A column with seeds counts by its mean. Where search and report are the same column, as in a table without validation scores, the
     first seed is searched on and the mean of the others reported; ``note`` says so.
-    Raises ``InputError`` for a layout, column, data set or space that does not fit.
+    Raises ``InputError`` for a layout, column, data set, device or space that does not fit.
     """
 
     def __init__(
         self,
-        arrays: Mapping[str, Array],
+        arrays: Arrays,
         search: str | None = None,
         report: str | None = None,
         dataset: str | None = None,
         space: SearchSpace | None = None,
+        device: str | None = None,
     ) -> None:
-        for key in ("ops", "op_names"):
-            if key not in arrays:
-                raise InputError(f"the table has no array {key!r}; it has: {', '.join(arrays)}")
-        names = _listed(arrays, "op_names")
-        self._arrays, self._rows = arrays, _rows(arrays["ops"], len(names))
-        own = _own_space(arrays, names)
+        if "ops" not in arrays:
+            raise InputError(f"the table has no array 'ops'; it has: {', '.join(arrays)}")
+        self._arrays, self._rows = arrays, table_layout.rows_of(arrays)
+        options = table_layout.options_of(arrays)
+        own = table_layout.space_of(arrays, options)
         self._space = own if space is None else space
-        self._codes = _codes(self._space, own, names)
-        self.datasets = _listed(arrays, "datasets") if "datasets" in arrays else []
+        self._codes = table_layout.matched(self._space, own, options)
+        self.datasets = listed(arrays, "datasets") if "datasets" in arrays else []
         self.dataset = self._choose(dataset)
         self.columns = [n for n, a in arrays.items() if n not in LAYOUT and a.ndim and a.dtype.kind in "iuf"]
         scores = [n for n in self.columns if n not in COSTS]
@@ -71,7 +55,10 @@ class Table:
         self.report_column = report or _first([*tests, self.search_column], scores)
         self.note: str | None = None
         self._validation, self._test = self._split()
-        self._costs = {name: _mean(self._column(column)).tolist() for column, name in COSTS.items() if column in arrays}
+        if device is not None and not {DEVICES, "devices"} <= arrays.keys():
+            raise InputError(f"the table has no latencies by device ({DEVICES} and devices), so none of {device!r}")
+        costs = {name: self._cost(column, device) for column, name in COSTS.items() if column in arrays}
+        self._costs = {name: cost.tolist() for name, cost in costs.items() if cost is not None}
 
     @classmethod
     def read(
@@ -81,15 +68,22 @@ class Table:
         report: str | None = None,
         dataset: str | None = None,
         space: SearchSpace | None = None,
+        latency: str | Path | None = None,
+        device: str | None = None,
     ) -> Table:
-        """The table in the ``.npz`` file at ``path``; the other arguments as of the class."""
-        try:
-            arrays = read_npz(Path(path))
-        except FileNotFoundError:
-            raise InputError(f"there is no table {path}") from None
-        except OSError as error:
-            raise InputError(f"{path}: not an .npz file of plain arrays: {error.strerror or error}") from None
-        return cls(arrays, search, report, dataset, space)
+        """The table in the ``.npz`` file at ``path``; ``latency``: a file with further columns of its rows; the others as of the class."""
+        arrays = table_layout.read(path)
+        if latency is not None and "ops" in arrays:
+            arrays = table_layout.beside(arrays, latency)
+            devices = listed(arrays, "devices") if {DEVICES, "devices"} <= arrays.keys() else []
+            if device is None and len(devices) > 1:
+                raise InputError(f"{latency} has latencies of several devices: give table.device, one of {', '.join(devices)}")
+        return cls(arrays, search, report, dataset, space, device)
+
+    @property
+    def priced(self) -> tuple[str, ...]:
+        """The costs that the table knows."""
+        return tuple(self._costs)
 
     def space(self) -> SearchSpace:
         """The space that was given, or the table's own: one choice a column of ``ops``, with the options that occur in it."""
@@ -102,11 +96,11 @@ class Table:
         return {"validation": self._validation[self._row(architecture)]}
 
     def report(self, architecture: Architecture) -> dict[str, float]:
-        """{"test": the score to report, "params": ..., "macs": ...}; the last two where the table has them."""
+        """{"test": the score to report, "params": ..., "macs": ..., "latency": ... in ms}; costs where the table has them."""
         return {"test": self._test[self._row(architecture)], **self.costs(architecture)}
 
     def costs(self, architecture: Architecture) -> dict[str, float]:
-        """{"params": ..., "macs": ...}, where the table has them."""
+        """{"params": ..., "macs": ..., "latency": ... in ms}, where the table has them."""
         row = self._row(architecture)
         return {name: column[row] for name, column in self._costs.items()}
 
@@ -159,6 +153,19 @@ class Table:
             raise InputError(f"column {name!r} has the shape {column.shape}; its first axes must be {axes}")
         return column[:, self.dataset] if len(axes) == 2 else column
 
+    def _cost(self, column: str, device: str | None) -> Array | None:
+        """A cost by row; None of latencies on several devices of which none is chosen."""
+        if column != DEVICES or "devices" not in self._arrays:
+            return _mean(self._column(column))
+        devices, latencies = listed(self._arrays, "devices"), self._arrays[column]
+        if latencies.shape != (len(self._rows), len(devices)):
+            raise InputError(f"column {column!r} has the shape {latencies.shape}; it must be {(len(self._rows), len(devices))}")
+        if device is None and len(devices) > 1:
+            return None
+        if device is not None and device not in devices:
+            raise InputError(f"the table has no device {device!r}; it has: {', '.join(devices)}")
+        return _mean(latencies[:, devices.index(device) if device else 0])
+
     def _split(self) -> tuple[list[float], list[float]]:
         """What is searched on and what is reported, by row."""
         search, report = self._column(self.search_column), self._column(self.report_column)
@@ -185,56 +192,3 @@ def _first(wanted: list[str], known: list[str]) -> str:
         if name in known:
             return name
     raise InputError(f"the table has no column of scores beside {', '.join(COSTS)}")
-
-
-def _rows(ops: Array, options: int) -> dict[tuple[int, ...], int]:
-    """Row by the operations taken; raises ``InputError`` unless every combination is there once."""
-    if ops.ndim != 2 or ops.dtype.kind not in "iu" or not ops.size:
-        raise InputError(f"'ops' must be integers of shape (rows, choices), not {ops.dtype} of shape {ops.shape}")
-    if ops.min() < 0 or ops.max() >= options:
-        raise InputError(f"'ops' must be from 0 to {options - 1}, the last of 'op_names', not from {ops.min()} to {ops.max()}")
-    rows: dict[tuple[int, ...], int] = {}
-    for i, taken in enumerate(map(tuple, ops.tolist())):
-        if rows.setdefault(taken, i) != i:
-            raise InputError(f"rows {rows[taken]} and {i} of the table are the same architecture")
-    combinations = prod(len(np.unique(column)) for column in ops.T)
-    if len(rows) != combinations:
-        raise InputError(f"the table has {len(rows)} rows for {combinations} combinations of its options; it needs each of them once")
-    return rows
-
-
-def _listed(arrays: Mapping[str, Array], key: str) -> list[str]:
-    """The names in an array; raises ``InputError`` unless they are a list of names that differ."""
-    array = arrays[key]
-    if array.ndim != 1 or not array.size or array.dtype.kind not in "US" or len(set(array.tolist())) < array.size:
-        raise InputError(f"{key!r} must be a list of names that differ, not {array.dtype} of shape {array.shape}")
-    return [name.decode(errors="replace") if isinstance(name, bytes) else name for name in array.tolist()]
-
-
-def _own_space(arrays: Mapping[str, Array], names: list[str]) -> SearchSpace:
-    """A choice a column of ``ops``, with the options that occur in it."""
-    ops, choices = arrays["ops"], [str(i) for i in range(arrays["ops"].shape[1])]
-    if "choices" in arrays:
-        choices = _listed(arrays, "choices")
-    elif "edges" in arrays:
-        edges = arrays["edges"]
-        if edges.ndim != 2 or edges.shape[1] != 2 or edges.dtype.kind not in "iu":
-            raise InputError(f"'edges' must be integers of shape (choices, 2), not {edges.dtype} of shape {edges.shape}")
-        choices = [f"{to}<{source}" for source, to in arrays["edges"].tolist()]
-    if len(choices) != ops.shape[1] or len(set(choices)) < len(choices):
-        raise InputError(f"the table names {len(set(choices))} choices for the {ops.shape[1]} columns of 'ops'")
-    return SearchSpace(Choice(n, tuple(names[i] for i in np.unique(column))) for n, column in zip(choices, ops.T, strict=True))
-
-
-def _codes(space: SearchSpace, own: SearchSpace, names: list[str]) -> list[tuple[str, dict[Taken, int]]]:
-    """For each column of ``ops``, the choice of ``space`` and which operation each of its options is."""
-    if len(space) != len(own):
-        raise InputError(f"the space has {len(space)} choices, the table {len(own)}")
-    codes: list[tuple[str, dict[Taken, int]]] = []
-    for name in own if space.keys() == own.keys() else space:
-        options = space[name].options
-        by_name = all(str(o) in names for o in options)
-        if space[name].pick is not None or not (by_name or len(options) == len(names)):
-            raise InputError(f"choice {name!r} of the space cannot be looked up: its options are not the table's: {', '.join(names)}")
-        codes.append((name, {o: names.index(str(o)) if by_name else i for i, o in enumerate(options)}))
-    return codes

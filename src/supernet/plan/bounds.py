@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
@@ -37,6 +37,11 @@ Latencies = LatencyTable | Predictor  # what supernet profile writes
 def bounds_of(limits: Bounds) -> dict[str, float]:
     """Cost -> the most that it may be."""
     return limits.model_dump(include=set(COSTS), exclude_none=True)
+
+
+def untold(limits: Bounds, told: Sequence[str]) -> Bounds:
+    """The bounds without those on costs that a benchmark table has ``told``."""
+    return limits.model_copy(update=dict.fromkeys(told))
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from supernet.costs.latency.published import kind_of
 from supernet.errors import InputError, unknown, without_effect
-from supernet.plan.bounds import COUNTED, bounds_of
+from supernet.estimators.tabular import Table
+from supernet.plan.bounds import COUNTED, bounds_of, untold
 from supernet.plan.goals import priced_by
 from supernet.plan.recipe import Recipe, recipe_of
-from supernet.plan.scoring import Asking, Scored, asking_of, check_trains, scored_by
+from supernet.plan.scoring import Asking, Scored, asking_of, check_trains, scored_by, table_of
 from supernet.plan.supernets import sizes_of, sketch
 from supernet.plan.watching import judge_of
 from supernet.searchers import SEARCHERS
@@ -35,7 +36,7 @@ class Chosen:
     ``name``, ``method``: the method as it was named, and its class; None where a searcher alone scores single architectures.
     ``strategy``: settings of the method. ``asking``, ``scored``: what asks for architectures and what scores them.
     ``sizes``: those of the supernet that do not follow from data. ``judge``: what scores it while it trains, where one was asked for.
-    ``priced``: whether costs count.
+    ``table``: where trainings are looked up, if anywhere. ``priced``: whether costs count that it does not know.
     """
 
     space: Space
@@ -47,6 +48,7 @@ class Chosen:
     scored: Scored
     sizes: Settings
     judge: Judge | None
+    table: Table | None
     priced: bool
 
 
@@ -62,19 +64,24 @@ def choose(settings: Search) -> Chosen:
     searcher = settings.searcher.name or method.searched_by if method else name
     asking = asking_of(searcher, settings.searcher, settings.seed, settings.trials)
     space.network.accepted(settings.network)
-    goals, recipe = priced_by(settings.objective), recipe_of(settings, space)
-    priced = bool(bounds_of(settings.limits) or settings.price.cost or goals)
-    check_limits(settings.limits, settings.price, space, recipe.kind, priced, goals)
+    sizes, recipe = sizes_of(space, method, {}, settings.supernet), recipe_of(settings, space)
+    table = table_of(settings.table, sketch(space, sizes).space) if settings.table.file else None
+    told = table.priced if table else ()
+    goals = [goal for goal in priced_by(settings.objective) if goal not in told]
+    limits = untold(settings.limits, told)
+    if "latency" in told and (settings.limits.latency_table or settings.limits.margin):
+        raise without_effect("--latency-table with its margin", "the table has latencies of whole networks")
+    priced = bool(bounds_of(limits) or settings.price.cost or goals)
+    check_limits(limits, settings.price, space, recipe.kind, priced, goals)
     scored = scored_by(settings.estimator.name, "supernet" if method else "table" if settings.table.file else "data", name)
     lengths = {"steps": settings.steps, "seconds": settings.seconds, "weights": settings.weights}
     check_trains(scored, {**lengths, "estimator.epochs": settings.estimator.epochs != 1})
-    sizes = sizes_of(space, method, {}, settings.supernet)
     strategy = {**recipe.strategy, **settings.strategy} if method and method.decides else settings.strategy
     check_acting(settings, method)
     if scored.known.cheaper is None:
         asking.check_parts(sketch(space, sizes).space, scored)
     judge = judge_of(settings.judge, method, name, sketch(space, sizes).space, settings.seed) if method and settings.judge.file else None
-    return Chosen(space, name, method, strategy, recipe, asking, scored, sizes, judge, priced)
+    return Chosen(space, name, method, strategy, recipe, asking, scored, sizes, judge, table, priced)
 
 
 def method_of(name: str, space: Space, strategy: Settings, weights: Settings, table: str | None) -> type[SupernetStrategy]:
@@ -98,7 +105,7 @@ def check_limits(
         check_counted({*bounds_of(limits), *goals, *filter(None, [price.cost])}, space.name)
     if {*bounds_of(limits), *goals} & {"latency", "energy"} and file is None:
         make = f"supernet profile --space {space.name} --out latency.json"
-        raise InputError(f"a bound on latency needs latencies: give --latency-table FILE, which {make} writes")
+        raise InputError(f"a bound on latency needs latencies: give --latency-table FILE, which {make} writes, or on a table table.latency")
     if file is not None and kind_of(Path(file)) is None:
         raise InputError(f"{file} is not a latency table: supernet profile writes one")
     if price.model_dump(exclude={"cost"}, exclude_none=True) and not priced:

@@ -11,7 +11,7 @@ from typing import Any
 
 from supernet.errors import InputError
 from supernet.layers.base import Supernet
-from supernet.plan.bounds import Bounded, bounded
+from supernet.plan.bounds import Bounded, bounded, bounds_of, untold
 from supernet.plan.chosen import choose
 from supernet.plan.resolved import config_of, resolved, use_threads
 from supernet.plan.scoring import OnDataOf
@@ -90,13 +90,16 @@ def plan_search(settings: Search) -> SearchPlan:
         network = network_sizes(space, sizes, task.sizes, settings.network)
     supernet = sketch(space, sizes)
     check_network(space, supernet, network)
-    known = bounded(settings.limits, chosen.priced, space, recipe.kind, network, sizes, supernet.space)
+    table = chosen.table
+    asked = untold(settings.limits, table.priced if table else ())
+    known = bounded(asked, chosen.priced, space, recipe.kind, network, sizes, supernet.space)
     if settings.initial:
         check_initial(supernet, settings.initial)
     way: OverSupernet | OnData | OnTable
     decided: Settings = {}  # values of the method's settings
     if task is None:
-        way = on_table(settings, chosen, supernet.space, known)
+        assert table, "what has no task has a table"
+        way = on_table(settings, chosen, supernet.space, table, known.limits)
     else:
         scorer = OnDataOf(space, task, sizes, recipe.weights, settings.seed)
         if chosen.method:
@@ -125,7 +128,7 @@ def plan_search(settings: Search) -> SearchPlan:
         supernet=supernet,
         sizes=sizes,
         network=network,
-        bounded=known,
+        bounded=replace(known, bounds=bounds_of(settings.limits)),
         found_by={"method": chosen.name, "seed": settings.seed, "epochs": settings.epochs},
         device=settings.device,
         data=recipe.data,

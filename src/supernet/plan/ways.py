@@ -7,10 +7,11 @@ from functools import partial
 
 from supernet.costs.limits import Limits
 from supernet.estimators import ESTIMATORS
-from supernet.plan.bounds import COUNTED, Bounded
+from supernet.estimators.tabular import Table
+from supernet.plan.bounds import bounds_of
 from supernet.plan.chosen import Chosen
-from supernet.plan.goals import goals_of, priced_by
-from supernet.plan.scoring import OnDataOf, table_of
+from supernet.plan.goals import goals_of
+from supernet.plan.scoring import OnDataOf
 from supernet.plan.supernets import Trained, build_supernet
 from supernet.plan.watching import Watching
 from supernet.settings.commands import Search
@@ -65,20 +66,14 @@ def on_data(settings: Search, chosen: Chosen, scorer: OnDataOf, space: SearchSpa
     )
 
 
-def on_table(settings: Search, chosen: Chosen, space: SearchSpace, bounded: Bounded) -> OnTable:
-    """Look architectures up; what the table counts is bound by its own numbers."""
-    table = table_of(settings.table, space)
-    counted = {name: most for name, most in bounded.bounds.items() if name in COUNTED}
-    limits = bounded.limits if {*bounded.bounds, *priced_by(settings.objective)} - {*COUNTED} else None
-    feasible, kept = limits.check() if limits else None, table.check(counted)
-    return OnTable(
-        space,
-        table,
-        searcher=chosen.asking.on(space, feasible if limits else kept),
-        objective=replace(goals_of(settings.objective, chosen.scored, None), limits=limits.aims if limits else bounded.bounds),
-        trials=settings.trials,
-        limits=limits,
-    )
+def on_table(settings: Search, chosen: Chosen, space: SearchSpace, table: Table, limits: Limits | None) -> OnTable:
+    """Look architectures up; what the table tells is bound by its own numbers, ``limits`` are on other costs."""
+    told = {name: most for name, most in bounds_of(settings.limits).items() if name in table.priced}
+    objective = replace(goals_of(settings.objective, chosen.scored, None), limits={**(limits.aims if limits else {}), **told})
+    way = OnTable(space, table, chosen.asking.on(space), objective, settings.trials, limits)
+    known = [one for one in (table.check(told), limits.check() if limits else None) if one is not None]
+    feasible = next((one for one in known if objective.feasible(way.costs(one))), None)
+    return replace(way, searcher=chosen.asking.on(space, feasible))
 
 
 def length_of(settings: Search) -> Length:

@@ -116,6 +116,8 @@ class TableFile(Section):
     search: Text | None = Field(default=None, description="the column that is searched on; none: by the table")
     report: Text | None = Field(default=None, description="the column that is reported; none: by the table")
     dataset: Text | None = Field(default=None, description="the data set of the table; none: cifar10")
+    latency: File | None = Field(default=None, description="an .npz file with further columns for the table's rows, such as latencies")
+    device: Text | None = Field(default=None, description="whose latencies count, of those in the table; none: the only one")
 
 
 class SearcherSettings(Section):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from supernet.costs.limits import Limits
 from supernet.costs.objective import Objective
@@ -16,7 +16,7 @@ from supernet.trying import Found, best_of, try_architectures
 
 @dataclass(frozen=True)
 class OnTable:
-    """Ask a searcher, look up what it asks for, tell it. ``limits``: for costs that the table has not."""
+    """Ask a searcher, look up what it asks for, tell it. ``limits``: for costs that the table does not know."""
 
     space: SearchSpace
     table: Table
@@ -30,7 +30,8 @@ class OnTable:
         if self.table.note:
             print(f"note: {self.table.note}", file=sys.stderr)
         trials = try_architectures(self.space, self.searcher, self.table.estimate, self.trials, self.objective, run, costs=self.costs)
-        return best_of(trials, self.space, self.objective)
+        found = best_of(trials, self.space, self.objective)
+        return replace(found, costs=self.costs(found.architecture))
 
     def costs(self, architecture: Architecture) -> dict[str, float]:
         """What an architecture costs, by the table where it says so."""
