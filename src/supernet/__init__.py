@@ -33,6 +33,7 @@ with starting():
         UpTo,
         Width,
     )
+    from supernet.modules.inheritance import inherit
     from supernet.modules.transfer import transfer
     from supernet.search import search
     from supernet.space import Architecture, Choice, SearchSpace
@@ -71,6 +72,7 @@ __all__ = [
     "Width",
     "derive",
     "export",
+    "inherit",
     "load",
     "profile",
     "rank",
