@@ -156,7 +156,9 @@ def test_every_command_and_setting_of_a_page_exists(page: Path, monkeypatch: pyt
     monkeypatch.chdir(tmp_path)
     if any("nb201.npz" in words for words, _ in commands(page)):
         ops = numpy.array(list(itertools.product(range(5), repeat=6)))
-        numpy.savez("nb201.npz", ops=ops, op_names=numpy.array(OPERATIONS), val=ops.sum(1), test=ops.sum(1))
+        columns = {name: ops.sum(1) for name in ("val12", "val200_v11", "test200_v11")}
+        numpy.savez("nb201.npz", ops=ops, op_names=numpy.array(OPERATIONS), datasets=numpy.array(["cifar10", "cifar100"]), **columns)
+        numpy.savez("nb201_latency.npz", latency_ms=ops.sum(1)[:, None] + [[1, 2]], devices=numpy.array(["pixel2", "gold_6226"]))
     Path("latency.json").write_text('{"kind": "latency"}')
     Path("mobile_trim.yaml").write_text("expanded_conv-input: {mean: 1}")
     for words, exits in commands(page):
