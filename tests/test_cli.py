@@ -320,12 +320,26 @@ def test_latencies_beside_a_table_are_a_goal_and_a_bound(tmp_path: Path, table: 
         assert code == 2 and message in said
 
 
-def test_a_searcher_that_asks_for_parts_is_refused_on_a_table(tmp_path: Path, table: Path) -> None:
-    words = ("search", "successive-halving", "--space", "nasbench201", "--table", table, "--out", tmp_path / "r")
+def test_a_searcher_that_asks_for_parts_is_refused_on_a_table_without_shorter_trainings(tmp_path: Path, table: Path) -> None:
+    without = ("--space", "nasbench201", "--table", table, "--set", "table.cheaper={}", "--out", tmp_path / "r")
     for more in ((), ("--dry-run",)):
-        code, _, said = called(*words, *more)
+        code, _, said = called("search", "successive-halving", *without, *more)
         assert code == 2 and "successive-halving asks for parts of estimates, and table has no cheaper answer" in said
-    words = ("compare", "successive-halving", "--space", "nasbench201", "--table", table, "--budget", "20evals", "--seeds", 1)
-    code, _, said = called(*words, "--out", tmp_path / "r")
+        assert "such as --set table.cheaper.val12=0.06" in said
+    code, _, said = called("compare", "successive-halving", *without, "--budget", "20evals", "--seeds", 1)
     assert code == 2 and "successive-halving asks for parts of estimates" in said
     assert not (tmp_path / "r").exists()
+
+
+def test_columns_of_shorter_trainings_are_shares_of_estimates(tmp_path: Path, table: Path) -> None:
+    words = ("--space", "nasbench201", "--table", table, "--out")
+    shares = ("--set", "table.cheaper.val12=0.1", "--set", "table.cheaper.test200_v11=0.5")
+    found = document("search", "hyperband", *words, tmp_path / "r", *shares, "--trials", 30)
+    lines = [json.loads(line) for line in (tmp_path / "r" / "history.jsonl").read_text().splitlines()]
+    assert {line.get("fidelity", 1.0) for line in lines} == {0.1, 1.0}  # it asks for 1/27, 1/9, 1/3 and 1
+    assert 30 <= sum(line.get("fidelity", 1.0) for line in lines) < 31
+    assert found["validation"] == max(line["scores"]["validation"] for line in lines if "fidelity" not in line)
+    compared = document("compare", "successive-halving", *words, tmp_path / "c", "--budget", "30evals", "--seeds", 1)
+    assert compared["methods"]["successive-halving"]["validation"]["mean"] > 60
+    code, _, said = called("search", "hyperband", *words, tmp_path / "s", "--set", "table.cheaper.val12=1.5")
+    assert code == 2 and "table.cheaper.val12 must be below 1; got 1.5" in said

@@ -212,6 +212,24 @@ def test_a_part_of_an_estimate_costs_its_part_and_is_beaten_by_any_whole_one():
     assert finish(again) == lines
 
 
+def test_where_there_are_but_some_shares_others_cost_what_these_cost_and_a_repetition_nothing():
+    search = Exploration(SPACE, Growing(), upside_down, 5, Objective(), shares=(0.1, 0.4))
+    assert [line.get("fidelity", 1.0) for line in finish(search)] == [0.4] * 4 + [1.0] * 4 and search.spent == pytest.approx(5.6)
+    searcher = Growing()
+    searcher.left = [(i, {"a": 1, "b": 1}, share) for i, share in enumerate((0.01, 0.05, 0.1, 0.3, 0.4, 0.9))]
+    search = Exploration(SPACE, searcher, upside_down, 5, Objective(), shares=(0.1, 0.4))
+    assert [line["fidelity"] for line in finish(search)] == [0.1, 0.4] and search.asked == 6
+
+
+@pytest.mark.parametrize("budget", [30, 900])
+def test_halving_spends_its_budget_where_most_of_its_rungs_cost_nothing(budget):
+    space = SearchSpace([Choice(str(i), tuple(range(9))) for i in range(8)])
+    searcher = make_searcher("successive-halving", space, budget=budget)
+    search = Exploration(space, searcher, lambda a, _=1.0: {"accuracy": sum(a.values())}, budget, Objective(), patience=50, shares=(0.06,))
+    finish(search)
+    assert search.stopped == "budget" and {trial.fidelity for trial in search.trials} == {0.06, 1.0}
+
+
 def test_a_function_of_the_architecture_alone_is_refused_where_parts_are_asked_for():
     calls = []
     with pytest.raises(InputError, match=r"asks for 0.5 of an estimate, and the estimate is a function of the architecture alone"):

@@ -141,7 +141,8 @@ def on_table(
         def run(seed: int) -> Result:
             searcher = make_searcher(name, space, seed, budget=evaluations, **chosen)
             asked = searcher if feasible is None else Assured(searcher, feasible)
-            trials = explore(space, asked, table.estimate, evaluations, objective, costs=table.costs if limits else None)
+            how: dict[str, Any] = {"costs": table.costs if limits else None, "shares": table.shares}
+            trials = explore(space, asked, table.estimate, evaluations, objective, **how)
             best = trials[0].architecture
             holds = {"holds": objective.feasible(table.costs(best))} if limits else {}
             scores = {**table.estimate(best), "test": table.report(best)["test"]}

@@ -76,11 +76,13 @@ def try_architectures(
     costs: Costs | None = None,
     what: str = "trying",
     passes: Passes | None = None,
+    shares: Sequence[float] = (),
     executor: Callable[[Estimate], Executor] = InProcess,
 ) -> list[Trial]:
     """``explore`` with progress and history: the scored trials, best first. Those in the history of ``run`` are not made again.
 
-    ``searcher`` must be at its start. ``passes``: counts what the estimates compute in this process, those of the history too.
+    ``searcher`` must be at its start. ``shares``: of ``Exploration``. ``passes``: counts what the estimates compute in this process,
+    those of the history too.
     """
     passes = passes or Uncounted()
     past = run.trials() if run else []
@@ -113,7 +115,7 @@ def try_architectures(
 
     try:
         with interruptible() as asked:
-            how: dict[str, Any] = {"record": record, "past": past, "progress": after, "executor": executor}
+            how: dict[str, Any] = {"record": record, "past": past, "progress": after, "shares": shares, "executor": executor}
             return explore(space, searcher, numbered, budget, objective, costs=costs, **how)
     finally:
         progress.close()

@@ -69,6 +69,34 @@ def test_other_columns_and_data_sets_can_be_asked_for():
     assert table.report(ARCHITECTURE) == {"test": 3102.5, "params": 203, "macs": 30}
 
 
+def test_shorter_trainings_answer_for_shares_of_a_whole_one_by_the_nearest_that_costs_no_more():
+    table = Table(cells(val36=cells()["val12"] + 1), cheaper={"val36": 0.18, "val12": 0.06})
+    asked = (1.0, 0.9, 0.18, 0.17, 0.06)
+    assert [table.estimate(ARCHITECTURE, share)["validation"] for share in asked] == [102.0, 1103.0, 1103.0, 1102.0, 1102.0]
+    assert table.shares == (0.06, 0.18)
+    with pytest.raises(InputError, match=r"no cheaper answer than 0.06 of a training, so none for 0.05"):
+        table.estimate(ARCHITECTURE, 0.05)
+
+
+def test_the_12_epochs_of_nasbench201_are_known_and_no_other_table_has_shares_by_itself():
+    assert Table(cells()).shares == (12 / 200,)
+    assert Table(cells(), cheaper={}).shares == Table(cells(), search="test200_v11").shares == Table(cells(val12=None)).shares == ()
+
+
+@pytest.mark.parametrize(
+    ("cheaper", "message"),
+    [
+        ({"val200_v11": 0.5}, "another than 'val200_v11'"),
+        ({"val12": 1.0}, "costs between 0 and 1 of it: val12, 1.0"),
+        ({"val12": 0.1, "test200_nats": 0.1}, "cost the same share"),
+        ({"val36": 0.1}, "no column 'val36'"),
+    ],
+)
+def test_cheaper_columns_that_are_none_are_refused(cheaper, message):
+    with pytest.raises(InputError, match=message):
+        Table(cells(), cheaper=cheaper)
+
+
 def test_the_first_data_set_is_taken_where_there_is_no_cifar10():
     table = Table(cells(datasets=np.array(["mnist", "svhn"])))
     assert table.estimate(ARCHITECTURE) == {"validation": 102.0}

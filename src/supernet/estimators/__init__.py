@@ -70,7 +70,11 @@ ESTIMATORS = {
         raised="naswot",
     ),
     "table": Known(
-        "supernet.estimators.tabular:Table", needs="table", about="finished trainings in a file", cheaper=None, raised="validation"
+        "supernet.estimators.tabular:Table",
+        needs="table",
+        about="finished trainings in a file",
+        cheaper="a column of shorter trainings, in tables that have one",
+        raised="validation",
     ),
     "predictor": Known(
         "supernet.estimators.predicted:Predicted",

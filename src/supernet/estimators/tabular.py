@@ -14,6 +14,7 @@ from supernet.estimators.table_layout import COSTS, LAYOUT, Array, Arrays, liste
 from supernet.space import Architecture, SearchSpace
 
 DEVICES = "latency_ms"  # the column with an axis of devices
+CHEAPER = {"val200_v11": {"val12": 12 / 200}}  # of NAS-Bench-201: trained for 12 epochs, in the place of 200
 
 
 class Table:
@@ -25,6 +26,8 @@ class Table:
     space: the space of the architectures that are looked up; default: the table's own. Choices are matched by name, or else by order;
     so are the options of a choice (option i is then ``op_names[i]``).
     device: one of ``devices``, whose latencies are a cost; default: the only one. Without it those of several devices are no cost.
+    cheaper: columns of shorter trainings, and the share of a training of ``search`` that each cost, between 0 and 1; default: ``val12``,
+    0.06 of ``val200_v11``, in tables that have both. ``shares``: these shares, ascending.
     A column with seeds counts by its mean. Where search and report are the same column, as in a table without validation scores, the
     first seed is searched on and the mean of the others reported; ``note`` says so.
     Raises ``InputError`` for a layout, column, data set, device or space that does not fit.
@@ -38,6 +41,7 @@ class Table:
         dataset: str | None = None,
         space: SearchSpace | None = None,
         device: str | None = None,
+        cheaper: Mapping[str, float] | None = None,
     ) -> None:
         if "ops" not in arrays:
             raise InputError(f"the table has no array 'ops'; it has: {', '.join(arrays)}")
@@ -59,6 +63,9 @@ class Table:
             raise InputError(f"the table has no latencies by device ({DEVICES} and devices), so none of {device!r}")
         costs = {name: self._cost(column, device) for column, name in COSTS.items() if column in arrays}
         self._costs = {name: cost.tolist() for name, cost in costs.items() if cost is not None}
+        known = {name: share for name, share in CHEAPER.get(self.search_column, {}).items() if name in self.columns}
+        self._by_share = self._shorter(known if cheaper is None else cheaper)
+        self.shares = tuple(self._by_share)
 
     @classmethod
     def read(
@@ -70,6 +77,7 @@ class Table:
         space: SearchSpace | None = None,
         latency: str | Path | None = None,
         device: str | None = None,
+        cheaper: Mapping[str, float] | None = None,
     ) -> Table:
         """The table in the ``.npz`` file at ``path``; ``latency``: a file with further columns of its rows; the others as of the class."""
         arrays = table_layout.read(path)
@@ -78,7 +86,7 @@ class Table:
             devices = listed(arrays, "devices") if {DEVICES, "devices"} <= arrays.keys() else []
             if device is None and len(devices) > 1:
                 raise InputError(f"{latency} has latencies of several devices: give table.device, one of {', '.join(devices)}")
-        return cls(arrays, search, report, dataset, space, device)
+        return cls(arrays, search, report, dataset, space, device, cheaper)
 
     @property
     def priced(self) -> tuple[str, ...]:
@@ -90,10 +98,17 @@ class Table:
         return self._space
 
     def estimate(self, architecture: Architecture, fidelity: float = 1.0) -> dict[str, float]:
-        """{"validation": the score to search by}; raises ``InputError`` for a smaller fidelity: it has finished trainings alone."""
-        if fidelity != 1:
-            raise InputError(f"a table looks finished trainings up: it has no cheaper answer, so none for {fidelity:g} of one")
-        return {"validation": self._validation[self._row(architecture)]}
+        """{"validation": the score to search by}, of a smaller fidelity that of the nearest share that costs no more.
+
+        Raises ``InputError`` where there is none.
+        """
+        if fidelity == 1:
+            return {"validation": self._validation[self._row(architecture)]}
+        able = [share for share in self.shares if share <= fidelity]
+        if not able:
+            least = f"than {self.shares[0]:g} of a training" if self.shares else "than a whole training"
+            raise InputError(f"a table looks finished trainings up: it has no cheaper answer {least}, so none for {fidelity:g} of one")
+        return {"validation": self._by_share[able[-1]][self._row(architecture)]}
 
     def report(self, architecture: Architecture) -> dict[str, float]:
         """{"test": the score to report, "params": ..., "macs": ..., "latency": ... in ms}; costs where the table has them."""
@@ -165,6 +180,16 @@ class Table:
         if device is not None and device not in devices:
             raise InputError(f"the table has no device {device!r}; it has: {', '.join(devices)}")
         return _mean(latencies[:, devices.index(device) if device else 0])
+    def _shorter(self, cheaper: Mapping[str, float]) -> dict[float, list[float]]:
+        """What shorter trainings gave, by row, under the share of a whole one that each cost, the smallest first."""
+        for name, share in cheaper.items():
+            if not 0 < share < 1 or name == self.search_column:
+                other = f"another than {self.search_column!r}"
+                raise InputError(f"a cheaper column is {other} and costs between 0 and 1 of it: {name}, {share}")
+        if len(set(cheaper.values())) < len(cheaper):
+            raise InputError(f"two cheaper columns of the table cost the same share: {dict(cheaper)}")
+        by_share = sorted((share, name) for name, share in cheaper.items())
+        return {share: _mean(self._column(name)).tolist() for share, name in by_share}
 
     def _split(self) -> tuple[list[float], list[float]]:
         """What is searched on and what is reported, by row."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, Literal
@@ -37,7 +37,10 @@ class Exploration:
 
     estimate: (architecture, fidelity) -> metrics; costs: architecture -> metrics that are cheap to know, asked before the estimate.
     budget: how many whole estimates are run, or the more of smaller fidelity; one that began is finished. patience: how many asks
-    may go by without one. executor: makes of ``estimate`` what runs it; it may hold many at a time, and finish them in any order.
+    may go by without one, or as many as were run where these are more. shares: the smaller shares of an estimate that there are,
+    ascending; what is asked for between two is estimated at the lower, and below all at the lowest, which is its fidelity; without any,
+    every share is estimated as it is asked for. executor: makes of ``estimate`` what runs it; it may hold many at a time, and finish them
+    in any order.
     ``trials`` holds each distinct architecture once (once for each fidelity), in the order in which the searcher was told; ``stopped``
     says why there is no next step: "budget", "exhausted" (the searcher has nothing left) or "patience" (it only repeats itself).
     """
@@ -52,12 +55,13 @@ class Exploration:
         *,
         costs: Callable[[Architecture], Metrics] | None = None,
         patience: int = 2000,
+        shares: Sequence[float] = (),
         executor: Callable[[Estimate], Executor] = InProcess,
     ) -> None:
         if budget < 1 or patience < 1:
             raise InputError(f"budget and patience must be at least 1, not {budget} and {patience}")
         self.space, self.searcher, self.costs, self.executor = space, searcher, costs, executor(estimate)
-        self.budget, self.objective, self.patience = budget, objective, patience
+        self.budget, self.objective, self.patience, self.shares = budget, objective, patience, shares
         self.trials: list[Trial] = []
         self.leader: Trial | None = None  # the best scored, see ``best``; the first of several
         self.evaluations = 0  # estimates run
@@ -140,7 +144,7 @@ class Exploration:
             return "budget"
         if self._exhausted:
             return "exhausted"
-        return "patience" if self._idle >= self.patience else None
+        return "patience" if self._idle >= max(self.patience, self.evaluations) else None
 
     @property
     def _open(self) -> bool:
@@ -157,6 +161,8 @@ class Exploration:
         fidelity = share[0] if share else 1.0
         if not 0 < fidelity <= 1:
             raise InputError(f"a searcher asks for a share of an estimate, above 0 and at most 1, not {fidelity}")
+        if self.shares:
+            fidelity = max((share for share in (*self.shares, 1.0) if share <= fidelity + ROUNDING), default=self.shares[0])
         self.asked, self._idle = self.asked + 1, self._idle + 1
         key = (self.space.key(architecture), fidelity)
         if key in self._seen:

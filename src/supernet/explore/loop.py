@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from supernet.costs.objective import Objective
@@ -26,6 +26,7 @@ def explore(
     past: Iterable[Mapping[str, Any]] = (),
     progress: Callable[[Exploration], None] | None = None,
     patience: int = 2000,
+    shares: Sequence[float] = (),
     executor: Callable[[Estimate], Executor] = InProcess,
 ) -> list[Trial]:
     """Run up to ``budget`` estimates of distinct architectures and return the scored trials, best first.
@@ -38,7 +39,8 @@ def explore(
     lines of a search that was left; with a searcher at its start it then makes the same trials as if it had not been left.
     Raises ``RunError`` where nothing feasible is found or every estimate failed.
     """
-    exploration = Exploration(space, searcher, estimate, budget, objective, costs=costs, patience=patience, executor=executor)
+    how: dict[str, Any] = {"costs": costs, "patience": patience, "shares": shares, "executor": executor}
+    exploration = Exploration(space, searcher, estimate, budget, objective, **how)
     exploration.replay(past)
     while exploration.stopped is None:
         trial = exploration.step()

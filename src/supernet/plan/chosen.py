@@ -79,7 +79,7 @@ def choose(settings: Search) -> Chosen:
     strategy = {**recipe.strategy, **settings.strategy} if method and method.decides else settings.strategy
     check_acting(settings, method)
     if scored.known.cheaper is None:
-        asking.check_parts(sketch(space, sizes).space, scored)
+        asking.check_parts(sketch(space, sizes).space, scored.name)
     judge = judge_of(settings.judge, method, name, sketch(space, sizes).space, settings.seed) if method and settings.judge.file else None
     return Chosen(space, name, method, strategy, recipe, asking, scored, sizes, judge, table, priced)
 

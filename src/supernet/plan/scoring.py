@@ -40,13 +40,11 @@ class Asking:
         made = make_searcher(self.name, space, self.seed, budget=self.trials, **self.settings)
         return made if feasible is None else Assured(made, feasible)
 
-    def check_parts(self, space: SearchSpace, scored: Scored) -> None:
-        """Refuse a searcher that asks for parts of what has no cheaper answer."""
+    def check_parts(self, space: SearchSpace, of: str, instead: str = "estimator") -> None:
+        """Refuse a searcher that asks for parts, where there are none ``of`` what scores; ``instead``: what else could be changed."""
         _, _, *share = self.on(space).ask()
-        if share and share[0] < 1 and scored.known.cheaper is None:
-            raise InputError(
-                f"{self.name} asks for parts of estimates, and {scored.name} has no cheaper answer: use another searcher or estimator"
-            )
+        if share and share[0] < 1:
+            raise InputError(f"{self.name} asks for parts of estimates, and {of} has no cheaper answer: use another searcher or {instead}")
 
 
 def asking_of(name: str, settings: SearcherSettings, seed: int, trials: int) -> Asking:

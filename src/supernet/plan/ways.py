@@ -68,6 +68,8 @@ def on_data(settings: Search, chosen: Chosen, scorer: OnDataOf, space: SearchSpa
 
 def on_table(settings: Search, chosen: Chosen, space: SearchSpace, table: Table, limits: Limits | None) -> OnTable:
     """Look architectures up; what the table tells is bound by its own numbers, ``limits`` are on other costs."""
+    if not table.shares:
+        chosen.asking.check_parts(space, "table", "name a column of shorter trainings, such as --set table.cheaper.val12=0.06")
     told = {name: most for name, most in bounds_of(settings.limits).items() if name in table.priced}
     objective = replace(goals_of(settings.objective, chosen.scored, None), limits={**(limits.aims if limits else {}), **told})
     way = OnTable(space, table, chosen.asking.on(space), objective, settings.trials, limits)

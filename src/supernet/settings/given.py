@@ -29,7 +29,8 @@ NOT_FOR_USERS = {  # of an open section: functions, and what the command itself 
 }
 DEEPEST = 8  # groups in the name of a setting
 RESOLVED = "resolved"  # of config.yaml: all values of the open sections, to be read and compared; not settings
-OPEN = ("supernet", "network", "strategy", "weights", "searcher", "retrain", "methods")  # sections whose keys are those of what they set
+# sections whose keys are those of what they set
+OPEN = ("supernet", "network", "strategy", "weights", "searcher", "retrain", "methods", "cheaper")
 
 
 def resolve(defaults: Mapping[str, Any], file: Path | None, sets: Iterable[str], flags: Mapping[str, Any]) -> Settings:

@@ -65,6 +65,7 @@ Seconds = Annotated[float, _NUMBER, Field(gt=0, le=1e9, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Share = Annotated[float, _NUMBER, Field(ge=0, le=1, allow_inf_nan=False)]
 Part = Annotated[float, _NUMBER, Field(ge=0, lt=1, allow_inf_nan=False)]  # a share that is never all
+Fraction = Annotated[float, _NUMBER, Field(gt=0, lt=1, allow_inf_nan=False)]  # a share that is neither none nor all
 Rate = Annotated[float, _NUMBER, Field(gt=0, le=1e6, allow_inf_nan=False)]  # of learning
 RateOrNone = Annotated[float, _NUMBER, Field(ge=0, le=1e6, allow_inf_nan=False)]  # 0: nothing is learnt
 Betas = tuple[Part, Part]

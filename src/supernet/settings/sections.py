@@ -20,6 +20,7 @@ from supernet.settings.quantities import (
     Count,
     CountOrNone,
     Epochs,
+    Fraction,
     Part,
     Pixels,
     Seed,
@@ -118,6 +119,10 @@ class TableFile(Section):
     dataset: Text | None = Field(default=None, description="the data set of the table; none: cifar10")
     latency: File | None = Field(default=None, description="an .npz file with further columns for the table's rows, such as latencies")
     device: Text | None = Field(default=None, description="whose latencies count, of those in the table; none: the only one")
+    cheaper: dict[Text, Fraction] | None = Field(
+        default=None,
+        description="columns of shorter trainings, with the share of a whole one that each cost: {val12: 0.06}; none: by the table",
+    )
 
 
 class SearcherSettings(Section):

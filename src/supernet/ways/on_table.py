@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, replace
+from typing import Any
 
 from supernet.costs.limits import Limits
 from supernet.costs.objective import Objective
@@ -29,7 +30,8 @@ class OnTable:
         """Search in a run; the best of the trials, and all of them."""
         if self.table.note:
             print(f"note: {self.table.note}", file=sys.stderr)
-        trials = try_architectures(self.space, self.searcher, self.table.estimate, self.trials, self.objective, run, costs=self.costs)
+        how: dict[str, Any] = {"costs": self.costs, "shares": self.table.shares}
+        trials = try_architectures(self.space, self.searcher, self.table.estimate, self.trials, self.objective, run, **how)
         found = best_of(trials, self.space, self.objective)
         return replace(found, costs=self.costs(found.architecture))
 
