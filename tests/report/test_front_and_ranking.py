@@ -80,7 +80,24 @@ def test_networks_for_bounds_are_drawn_and_listed(tmp_path):
     entries[1]["decided"] = {"trials": {"decided": True, "says": "all"}, "random": {"decided": False, "says": "no better than random ones"}}
     found = Page(write_specialised(entries, "runs/ofa", Score("accuracy", unit="share"), tmp_path).read_text())
     assert found.of("h1") == ["Networks of the supernet of runs/ofa"]
-    assert found.of("th") == ["Bound", "Holds", "Network", "Accuracy", "Latency", "Multiply-adds", "Parameters"]
+    assert found.of("th") == ["Bound", "Holds", "Network", "Accuracy", "Predicted latency", "Multiply-adds", "Parameters"]
     assert found.of("td")[:7] == ["latency 8 ms by pixel.json", "yes", "net 8.0", "70.00 %", "7.5 ms", "800", "80"]
     assert found.of("td")[8] == "no"
     assert found.of("p")[1:] == ["latency 12 ms by pixel.json: no better than random ones."]
+
+
+def test_a_latency_that_was_measured_stands_beside_the_prediction_and_its_bound(tmp_path):
+    entries = [
+        {
+            **{"bound": {"latency": 8.0, "latency_table": "pixel.json"}, "choices": {"0": "k3"}, "genotype": "net", "validation": 0.7},
+            **{"params": 10, "macs": 100, "latency_ms": 7.5, "measured": {"latency": {"ms": ms}}, "exported": "x.onnx", "holds": ms <= 8},
+        }
+        for ms in (8.4, 7.8)
+    ]
+    html = write_specialised(entries, "runs/ofa", Score("accuracy", unit="share"), tmp_path).read_text()
+    found = Page(html)
+    assert found.of("th")[3:6] == ["Accuracy", "Predicted latency", "Measured latency"]
+    assert found.of("td")[:6] == ["latency 8 ms by pixel.json", "no", "net", "70.00 %", "7.5 ms", "8.4 ms"]
+    missed = "latency 8 ms by pixel.json: the bound on latency is missed: 8.4 ms measured, 5.0 % over, where 7.5 ms was predicted."
+    assert found.of("p")[1:] == [missed]
+    assert {"pixel.json", "measured"} <= set(words(pictures(html)[0]))

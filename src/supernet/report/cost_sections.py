@@ -41,9 +41,9 @@ def bounds(record: Record) -> Section | None:
         if value is None or not 0 < bound < math.inf:
             continue
         holds = judged["holds"] if isinstance(judged.get("holds"), bool) else value <= bound
-        far, shown = _far(value / bound - 1), [amount(cost, v) if v is not None else "" for v in (bound, predicted, real)]
-        rows.append([spoken(_words(cost)), *shown, far, "yes" if holds else "no"])
-        told = f"{amount(cost, value)}{' measured' if real is not None else ' predicted' if cost in TIMED else ''}, {far}"
+        off, shown = far(value / bound - 1), [amount(cost, v) if v is not None else "" for v in (bound, predicted, real)]
+        rows.append([spoken(_words(cost)), *shown, off, "yes" if holds else "no"])
+        told = f"{amount(cost, value)}{' measured' if real is not None else ' predicted' if cost in TIMED else ''}, {off}"
         if real is not None and predicted is not None:
             told += f", where {shown[1]} was predicted"
         elif real is None and cost in TIMED:
@@ -192,7 +192,7 @@ def amount(cost: str, value: float) -> str:
     return f"{value:,.0f}{suffix}" if 1e3 <= abs(value) < math.inf else f"{value:.4g}{suffix}"
 
 
-def _far(excess: float) -> str:
+def far(excess: float) -> str:
     """How far from its bound a cost is, as a share of the bound."""
     share = 100 * abs(excess)
     digits = f"{share:,.1f}" if share >= 1 else f"{share:.2g}"
