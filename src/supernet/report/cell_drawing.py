@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from supernet.genotype import Cell, Genotype, RecurrentGenotype, present
+from supernet.report.chain_drawing import draw_blocks
 from supernet.report.graph_drawing import LABEL, Graph, arrow, page, picture, plate, titled
 from supernet.report.layout import Box
 from supernet.report.svg import paint, text, text_width
@@ -19,20 +21,27 @@ CHAIN_WIDTH, GAP, ROW = 960.0, 30.0, 66.0  # of a chain: most pixels across, bet
 TABLE_ROWS, TABLE_COLUMNS = 24, 4
 
 
-def draw(space_name: str, choices: Mapping[str, Taken] | None, genotype_text: str | None = None) -> str:
+def draw(
+    space_name: str, choices: Mapping[str, Taken] | None, genotype_text: str | None = None, settings: Mapping[str, Any] | None = None
+) -> str:
     """The picture of an architecture, else a table of its choices.
 
     Raises ``InputError`` where ``genotype_text`` says cells and cannot be read.
     """
-    return depict(space_name, choices, genotype_text) or draw_choices(choices or {})
+    return depict(space_name, choices, genotype_text, settings) or draw_choices(choices or {})
 
 
-def depict(space_name: str, choices: Mapping[str, Taken] | None, genotype_text: str | None = None) -> str | None:
+def depict(
+    space_name: str, choices: Mapping[str, Taken] | None, genotype_text: str | None = None, settings: Mapping[str, Any] | None = None
+) -> str | None:
     """The picture that suits an architecture: cells, a recurrent cell, one of NAS-Bench-201, a chain, levels; None: there is none.
 
+    ``settings``: of its network, where they are known; the blocks of a chain are drawn by them, in the sizes that they have.
     Raises ``InputError`` where ``genotype_text`` says cells and cannot be read.
     """
     choices = choices or {}
+    if settings is not None and (blocks := draw_blocks(space_name, choices, settings)):
+        return blocks
     if genotype_text and re.search(r"\bnormal\s*=", genotype_text):
         return draw_genotype(Genotype.parse(genotype_text))
     if genotype_text and re.search(r"\brecurrent\s*=", genotype_text):

@@ -142,7 +142,7 @@ def drawing(record: Record) -> Section | None:
     if choices and record.named("space") == OWN:
         svg = draw_chain([architecture_text({name: taken}) for name, taken in choices.items()], "Blocks, as the choices come in the module")
     else:
-        what = record.named("space") or "the network", choices, genotype
+        what = record.named("space") or "the network", choices, genotype, record.found.get("settings")
         svg = depict(*what) if record.found else draw(*what)  # of what was found, the section on the network has the table
     text = [] if record.found else [f"What would be derived after epoch {last.get('epoch')}."]
     return Section("Architecture", text, pictures=[Pictures([svg], "wide")]) if svg else None

@@ -153,6 +153,7 @@ def chain_space(
         supernet=Build(f"the supernet of {name}", *supernet, said, stems),
         network=Build(f"a network of {name}", *network, said, stems),
         one_build=True,
+        chain=True,
         parse=parse,
         notation=notation,
         recognises=lambda text: headed(text) == name,

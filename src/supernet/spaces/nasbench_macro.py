@@ -133,4 +133,5 @@ NASBENCH_MACRO = Space(
     parse=parse,
     notation=notation,
     recognises=recognises,
+    chain=True,
 )

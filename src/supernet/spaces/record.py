@@ -104,7 +104,8 @@ class Space:
     ``tasks``: what its networks are for. ``published``: networks by name. ``recipes``: settings of commands, by recipe.
     ``macs``: (network, settings) -> multiply-adds of one example. ``serves``: what methods may need of it, and how it is given.
     ``opens``: the settings of the supernet, not of the network, that say which choices there are. ``whole``: its networks are not put
-    together from parts of the supernet, so that what they cost is counted of each, and latencies of parts say nothing.
+    together from parts of the supernet, so that what they cost is counted of each, and latencies of parts say nothing. ``chain``: its
+    networks are one chain of blocks, which are drawn one by one.
     """
 
     name: str
@@ -123,6 +124,7 @@ class Space:
     serves: Serves = field(default_factory=dict)
     opens: tuple[str, ...] = ()
     whole: bool = False
+    chain: bool = False
 
     def served(self, needs: Mapping[str, Any]) -> Settings:
         """The settings of the supernet that give what the space can of ``needs``; a method does without the rest, or refuses."""

@@ -87,7 +87,7 @@ def draw_design(text: str, out: Path) -> str:
     there = design(text)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(out, draw(there.space, there.choices or {}, there.notation))
+        write_whole(out, draw(there.space, there.choices or {}, there.notation, there.settings))
     except OSError as error:
         raise RunError(f"{out} cannot be written: {error.strerror or error}") from error
     return f"wrote {out}"
