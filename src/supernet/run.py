@@ -133,10 +133,14 @@ class Run:
         """The lines of history.jsonl; an unfinished last one is left out."""
         return read_history(self.folder)
 
+    def lines(self) -> list[dict[str, Any]]:
+        """The lines of the history, to go on after them; an unfinished last one is removed."""
+        self._keep(_whole_lines(self.folder / "history.jsonl"))
+        return self.history()
+
     def trials(self) -> list[dict[str, Any]]:
         """The trials of the history: all that a search among architectures needs to go on; an unfinished last line is removed."""
-        self._keep(_whole_lines(self.folder / "history.jsonl"))
-        return [line for line in self.history() if "trial" in line]
+        return [line for line in self.lines() if "trial" in line]
 
     def save(self, **state: Any) -> None:
         """Replace the checkpoint: ``state`` (tensors and plain data), random states, what the history holds.

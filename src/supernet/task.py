@@ -83,7 +83,11 @@ class Task:
 
     def sample(self, examples: int) -> tuple[Any, ...]:
         """What the network is given for so many examples, on the device; for a whole batch where it cannot be cut, see ``first``."""
-        return self.inputs(first(self._some_batch(), examples, self.batch_dimension))
+        return self.inputs(self.few(examples))
+
+    def few(self, examples: int) -> Any:
+        """The first batch that architectures are compared by, cut to so many examples; whole where it cannot be cut, see ``first``."""
+        return first(self._some_batch(), examples, self.batch_dimension)
 
     def inputs(self, batch: Any) -> tuple[Any, ...]:
         """What ``predict`` gives the network for a batch, in order; raises ``InputError`` where it gives something by name."""

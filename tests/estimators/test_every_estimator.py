@@ -19,6 +19,7 @@ from supernet.estimators import ESTIMATORS, estimator_named, part
 from supernet.estimators.shared import SharedWeights
 from supernet.estimators.tabular import Table
 from supernet.explore.executor import called
+from supernet.settings.given import taken
 
 BATCHES = 10
 
@@ -56,7 +57,8 @@ ARCHITECTURES = list(SPACE.enumerate())
 
 def on_data(known, task, **settings):
     own = task.example
-    return known.load()(lambda arch: derive(supernet(), arch, *own), task, **settings)
+    named = taken(known.load(), {"space": SPACE})
+    return known.load()(lambda arch: derive(supernet(), arch, *own), task, **settings, **named)
 
 
 def table(known):

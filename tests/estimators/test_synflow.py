@@ -36,6 +36,17 @@ def test_it_is_the_sum_of_weight_times_gradient_by_hand():
     assert flow(model, [torch.ones(1, 2).double()]) == pytest.approx(2 * reached)
 
 
+def test_a_layer_times_a_number_and_the_next_divided_by_it_let_through_the_same():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 5, 3, bias=False), nn.ReLU(), nn.Conv2d(5, 4, 3, bias=False)).double()
+    inputs = [torch.ones(1, 3, 8, 8).double()]
+    before = flow(model, inputs)
+    with torch.no_grad():
+        model[0].weight *= 7
+        model[2].weight /= 7
+    assert flow(model, inputs) == pytest.approx(before)
+
+
 def test_a_fresh_batch_norm_lets_through_what_it_gets():
     torch.manual_seed(0)
     conv = nn.Conv2d(3, 5, 3, bias=False)

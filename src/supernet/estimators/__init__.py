@@ -26,8 +26,8 @@ class Known:
     """An estimator by name.
 
     path: "module:class"; a table's ``estimate`` is called. Where it ``needs`` data, the class takes (build, task), and whatever it names
-    of ``seed``, ``epochs``, ``steps`` and ``strategy``. about: what it scores by, in words. cheaper: what a smaller fidelity is; None:
-    there is no cheaper answer. raised: the score that it gives, to be raised; None: it gives the task's own metrics.
+    of ``seed``, ``epochs``, ``steps``, ``strategy`` and ``space``, the choices. about: what it scores by, in words. cheaper: what a smaller
+    fidelity is; None: there is no cheaper answer. raised: the score that it gives, to be raised; None: it gives the task's own metrics.
     """
 
     path: str
@@ -68,6 +68,55 @@ ESTIMATORS = {
         about="how well the units of the untrained network tell the examples of a batch apart, in one pass",
         cheaper=None,
         raised="naswot",
+    ),
+    "jacob-cov": Known(
+        "supernet.estimators.jacob_cov:JacobCov",
+        needs="data",
+        about="how unlike the Jacobians of the untrained network are at the examples of a batch, in one pass",
+        cheaper=None,
+        raised="jacob-cov",
+    ),
+    "snip": Known(
+        "supernet.estimators.snip:Snip",
+        needs="data",
+        about="how sensitive the loss of the untrained network is to each of its weights, in one pass",
+        cheaper=None,
+        raised="snip",
+    ),
+    "grad-norm": Known(
+        "supernet.estimators.grad_norm:GradNorm",
+        needs="data",
+        about="the gradients' norms of the untrained network, in one pass",
+        cheaper=None,
+        raised="grad-norm",
+    ),
+    "grasp": Known(
+        "supernet.estimators.grasp:Grasp",
+        needs="data",
+        about="what the weights of the untrained network do for the flow of gradients, in one pass and its second derivative",
+        cheaper=None,
+        raised="grasp",
+    ),
+    "fisher": Known(
+        "supernet.estimators.fisher:Fisher",
+        needs="data",
+        about="the Fisher information of the untrained network's channels, in one pass",
+        cheaper=None,
+        raised="fisher",
+    ),
+    "zen": Known(
+        "supernet.estimators.zen:Zen",
+        needs="data",
+        about="how far the untrained network's features move with its inputs, in two passes without data",
+        cheaper=None,
+        raised="zen",
+    ),
+    "vote": Known(
+        "supernet.estimators.vote:Vote",
+        needs="data",
+        about="how many of 50 random architectures most of synflow, jacob-cov and snip prefer it to",
+        cheaper=None,
+        raised="vote",
     ),
     "table": Known(
         "supernet.estimators.tabular:Table",

@@ -6,15 +6,14 @@ Mellor et al. 2021, section 3, https://arxiv.org/abs/2006.04647
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from supernet.errors import InputError
-from supernet.randomness import drawing_apart
+from supernet.estimators.untrained import Untrained, numbers
 from supernet.space import Architecture
 from supernet.task import Task
 from supernet.tree import tensors
@@ -23,7 +22,7 @@ EXAMPLES = 128  # of the paper's batch
 RECTIFIERS = (F.relu, F.relu_, F.relu6, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_)
 
 
-class Naswot:
+class Naswot(Untrained):
     """(architecture, fidelity) -> {"naswot": log of the determinant of the kernel of ``build(architecture)``}: more is taken for better.
 
     Each example has a binary code: which rectified units (ReLU, ReLU6) get more than zero. The kernel counts on how many units the codes of
@@ -33,19 +32,14 @@ class Naswot:
     Raises ``InputError`` where the networks read no numbers but, such as a language model, tokens, or only one example is there.
     """
 
-    def __init__(self, build: Callable[[Architecture], nn.Module], task: Task, *, seed: int = 0):
-        self.build, self.task, self.seed = build, task, seed
-        self.inputs = tensors(task.sample(EXAMPLES))
-        if not all(x.is_floating_point() for x in self.inputs):
-            raise InputError("naswot tells apart examples that are numbers, and these networks read tokens: score them by training")
-        if len(self.inputs[0]) < 2:
-            raise InputError("naswot tells the examples of a batch apart: it needs batches of at least 2")
+    name: ClassVar = "naswot"
 
-    def __call__(self, architecture: Architecture, fidelity: float = 1.0) -> dict[str, float]:
-        with drawing_apart(self.task.device):
-            torch.manual_seed(self.seed)
-            model = self.task.place(self.build(architecture)).train()
-            return {"naswot": float(torch.linalg.slogdet(kernel(model, self.inputs)).logabsdet)}
+    def __init__(self, build: Callable[[Architecture], nn.Module], task: Task, *, seed: int = 0):
+        super().__init__(build, task, seed=seed)
+        self.inputs = numbers(self.name, task, EXAMPLES, least=2)
+
+    def score(self, model: nn.Module) -> float:
+        return float(torch.linalg.slogdet(kernel(model, self.inputs)).logabsdet)
 
 
 class Rectified(TorchFunctionMode):
@@ -75,6 +69,7 @@ def kernel(model: nn.Module, inputs: list[Tensor]) -> Tensor:
     reached = torch.autograd.grad(torch.stack([out.sum() for out in outputs]).sum(), met.inputs, allow_unused=True)
     for codes, gradient in zip(met.codes, reached, strict=True):
         if gradient is not None and len(codes) == n:
-            code = codes.detach().reshape(n, -1).cpu().double()
-            found += code @ code.T + (1 - code) @ (1 - code).T
+            code = codes.reshape(n, -1).float()  # in which whole numbers up to 2**24 are exact
+            both, ones = (code @ code.T).cpu().double(), code.sum(1).cpu().double()
+            found += 2 * both + code.shape[1] - ones - ones[:, None]  # both above zero, and neither
     return found

@@ -8,41 +8,38 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from supernet.errors import InputError
+from supernet.estimators.untrained import Untrained, numbers, slopes, weights_of
 from supernet.modules.modes import evaluating
-from supernet.randomness import drawing_apart
 from supernet.space import Architecture
 from supernet.task import Task
 from supernet.tree import tensors
 
-WEIGHTED = (nn.modules.conv._ConvNd, nn.Linear)
 
-
-class Synflow:
+class Synflow(Untrained):
     """(architecture, fidelity) -> {"synflow": log10 of 1 + the synaptic flow of ``build(architecture)``}: more is taken for better.
 
     All weights are made positive, every input is one, and each weight of a convolution or linear layer counts by its product with
     its gradient of the sum of the outputs. Fresh batch norms, in evaluation mode, let through what they get. It takes one pass on the CPU
-    in double precision, of weights drawn by ``seed``; so there is no cheaper answer, and every fidelity has the same.
+    in double precision, since the flow of a deep network is beyond what single precision holds.
     Raises ``InputError`` where the networks read no numbers but, such as a language model, tokens.
     """
 
-    def __init__(self, build: Callable[[Architecture], nn.Module], task: Task, *, seed: int = 0):
-        self.build, self.seed = build, seed
-        self.inputs = [torch.ones_like(x, device="cpu") for x in tensors(task.sample(1))]
-        if not all(x.is_floating_point() for x in self.inputs):
-            raise InputError("synflow follows numbers from the input to the output, and these networks read tokens: score them by training")
-        self.inputs = [x.double() for x in self.inputs]
+    name: ClassVar = "synflow"
 
-    def __call__(self, architecture: Architecture, fidelity: float = 1.0) -> dict[str, float]:
-        with drawing_apart():
-            torch.manual_seed(self.seed)
-            model = self.build(architecture).cpu().double()
-            return {"synflow": math.log10(1 + flow(model, self.inputs))}
+    def __init__(self, build: Callable[[Architecture], nn.Module], task: Task, *, seed: int = 0):
+        super().__init__(build, task, seed=seed)
+        self.inputs = [torch.ones_like(x, device="cpu").double() for x in numbers(self.name, task, 1)]
+
+    def placed(self, model: nn.Module) -> nn.Module:
+        return model.cpu().double()
+
+    def score(self, model: nn.Module) -> float:
+        return math.log10(1 + flow(model, self.inputs))
 
 
 def flow(model: nn.Module, inputs: list[Tensor]) -> float:
@@ -50,8 +47,6 @@ def flow(model: nn.Module, inputs: list[Tensor]) -> float:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.abs_()
-    weights = [module.weight for module in model.modules() if isinstance(module, WEIGHTED)]
     with evaluating(model), torch.enable_grad():
         reached = torch.stack([out.sum() for out in tensors(model(*inputs))]).sum()
-        gradients = torch.autograd.grad(reached, weights, allow_unused=True)
-    return float(sum((weight * g).detach().abs().sum() for weight, g in zip(weights, gradients, strict=True) if g is not None))
+        return float(sum((weight * slope).detach().abs().sum() for weight, slope in slopes(reached, weights_of(model))))

@@ -91,9 +91,10 @@ def check_trains(scored: Scored, given: Mapping[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class OnDataOf:
-    """Scores networks of a space on the data of a task at the supernet's ``sizes``, the proxy of the papers."""
+    """Scores networks of a space on the data of a task at the supernet's ``sizes``, the proxy of the papers; ``choices``: its own."""
 
     space: Space
+    choices: SearchSpace
     task: Kind
     sizes: Settings
     weights: Settings
@@ -107,7 +108,7 @@ class OnDataOf:
         def train(model: nn.Module, of: Task) -> Any:
             return self.task.paced(Retrain(model, of, drop_path=0.0, weights=weights))
 
-        given = {"seed": self.seed, "strategy": train, **length}
+        given = {"seed": self.seed, "strategy": train, "space": self.choices, **length}
         return made(lambda arch: build(arch, **able), self.task, **taken(made, given))
 
 

@@ -101,7 +101,7 @@ def plan_search(settings: Search) -> SearchPlan:
         assert table, "what has no task has a table"
         way = on_table(settings, chosen, supernet.space, table, known.limits)
     else:
-        scorer = OnDataOf(space, task, sizes, recipe.weights, settings.seed)
+        scorer = OnDataOf(space, supernet.space, task, sizes, recipe.weights, settings.seed)
         if chosen.method:
             trained = Trained(
                 chosen.name,
