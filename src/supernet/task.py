@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from functools import partial
+from itertools import repeat
 from typing import Any
 
 import torch
@@ -112,6 +113,10 @@ class Task:
         if isinstance(last, Tensor):
             return len(last) if last.dim() else 1
         return len(last) if isinstance(last, Sized) else 1
+
+    def sizes_ahead(self) -> Iterator[int]:
+        """How large each batch of training to come is beside the others, without end: of batches that cost alike, 1."""
+        return repeat(1)
 
     def prepare(self, batch: Any) -> Any:
         """``batch``, a tree of tensors and other values, on the device; images in channels_last."""

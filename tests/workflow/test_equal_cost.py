@@ -6,7 +6,9 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -19,6 +21,8 @@ from torch.utils.flop_counter import conv_flop_count, flop_registry
 from supernet import OneOf, Supernet, Task, derive, search
 from supernet.costs.count import macs
 from supernet.costs.passes import Passes
+from supernet.data.text import Text
+from supernet.estimators.scratch import FromScratch
 from supernet.estimators.shared import SharedWeights
 from supernet.plan.search import plan_search
 from supernet.predictors.ensemble import Ensemble
@@ -26,10 +30,12 @@ from supernet.searchers import SEARCHERS
 from supernet.searchers.controlled import Controlled
 from supernet.settings.commands import Search
 from supernet.settings.given import settled
-from supernet.spaces import cell, ofa_proxyless, single_path, smash
+from supernet.spaces import cell, ofa_proxyless, recurrent, single_path, smash
 from supernet.spaces.cell import DARTS
 from supernet.strategies import STRATEGIES, ofa
 from supernet.strategies.one_shot import OneShot
+from supernet.tasks.language import LanguageModelling
+from supernet.ways.baseline import equal_budget
 from supernet.workflow.searching import search_run
 
 SIZES = {"channels": 12, "cells": 3, "nodes": 1, "shape": (3, 8, 8), "classes": 3}
@@ -202,3 +208,24 @@ def test_random_search_spends_what_the_search_did_to_within_a_step_and_changes_n
     assert abs(budget["spent"] - budget["searched"]) < budget["spent"] / (3 * budget["steps"])
     assert found["choices"] == alone["choices"] and found["validation"] == alone["validation"]
     assert (tmp_path / "both" / "weights.safetensors").read_bytes() == (tmp_path / "alone" / "weights.safetensors").read_bytes()
+
+
+def test_equal_cost_on_text_counts_every_chunk_by_its_length() -> None:
+    tokens = torch.randint(5, (240,), generator=torch.Generator().manual_seed(0))
+    text = Text("made", "character", tuple("abcde"), tokens, tokens[:20], tokens[:20])
+    task = LanguageModelling.of(text, batch=4, steps=12, evaluation_batch=4)
+    assert {6, 12} < {*islice(task.sizes_ahead(), 200)}  # halves, full ones, and what a pass ends with
+
+    def trained(steps: int) -> FromScratch:
+        return FromScratch(lambda cell: recurrent.network(cell, tokens=5, hidden=4), task, steps=steps)
+
+    space = recurrent.supernet(tokens=5, hidden=4, nodes=2).space
+    drawn, passes = [space.sample(Random(seed)) for seed in range(2)], Passes()
+    least = equal_budget(0, drawn, trained(1))
+    budget = equal_budget(20 * least.spent, drawn, trained(1))
+    with passes.counting():
+        for i, architecture in enumerate(drawn):
+            trained(budget.steps + (i < budget.longer))(architecture)
+    assert least.steps == 1 and budget.steps > 20
+    assert passes.total == pytest.approx(budget.spent, rel=0.001)  # no state before a chunk has a gradient, however short it is
+    assert abs(budget.spent - budget.searched) < budget.spent / budget.steps

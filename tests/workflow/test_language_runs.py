@@ -171,6 +171,7 @@ def test_random_search_of_equal_cost_lowers_perplexity(tmp_path: Path) -> None:
     assert found["baseline"]["found_trained_alike"] > 1
 
 
+
 def test_a_searcher_trains_recurrent_networks_from_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rates = set()
     step = Retraining.step

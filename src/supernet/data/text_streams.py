@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,6 +100,12 @@ class TextStream:
             return max(int(middle), 1)
         drawn = int(middle + SPREAD * float(torch.randn((), generator=rng)))
         return min(max(drawn, SHORTEST), self.steps + LONGEST_EXTRA)
+
+    def lengths_ahead(self) -> Iterator[int]:
+        """The steps of every chunk from the next one on, over passes without end."""
+        ahead = copy(self)
+        while True:
+            yield from (len(chunk.tokens) for chunk in ahead)
 
     @property
     def scale(self) -> float:

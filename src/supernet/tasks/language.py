@@ -5,7 +5,7 @@ Regularised as in Merity et al. 2018, section 4.7, https://arxiv.org/abs/1708.02
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -173,6 +173,10 @@ class LanguageModelling(Kind):
     def size(self, batch: Chunk) -> int:
         """How many tokens a chunk predicts."""
         return batch.targets.numel()
+
+    def sizes_ahead(self) -> Iterator[int]:
+        """The steps of each chunk of training to come."""
+        return self.streams["train"].lengths_ahead()
 
     def prepare(self, batch: Chunk) -> Chunk:
         """The same chunk, on the device."""

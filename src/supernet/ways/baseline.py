@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
 from supernet.costs.objective import Objective
 from supernet.costs.passes import Passes
@@ -40,31 +41,46 @@ class Budget:
 def equal_budget(searched: int, drawn: Sequence[Architecture], estimate: FromScratch) -> Budget:
     """How many steps the architectures ``drawn`` may train so that together they cost as much as the search, to within a step of one.
 
-    ``searched``: the multiply-adds of the search. Architectures differ in cost, and train equally long, to within one step.
+    ``searched``: the multiply-adds of the search. Architectures differ in cost, and train equally long, to within one step; a step
+    costs as much as its batches are large beside those of the first.
     """
     priced = [_costs(architecture, estimate) for architecture in drawn]
-    step, scoring = sum(once for once, _ in priced), sum(score for _, score in priced)
-    steps = max((searched - scoring) // step, 1)
-    spent, longer = scoring + steps * step, 0
-    for once, _ in priced:
-        if searched - spent < once / 2:
+    batches, first, sizes = priced[0].batches, priced[0].size, estimate.task.sizes_ahead()
+    step, size = sum(each.step for each in priced), sum(islice(sizes, batches))  # the first step's cost, the next one's size
+    spent, steps, longer = sum(each.scoring for each in priced), 0, 0
+    while steps == 0 or spent + step * size // first <= searched:
+        spent, steps = spent + step * size // first, steps + 1
+        size = sum(islice(sizes, batches))
+    for each in priced:
+        if searched - spent < each.step * size // first / 2:
             break
-        spent, longer = spent + once, longer + 1
+        spent, longer = spent + each.step * size // first, longer + 1
     return Budget(len(drawn), steps, longer, searched, spent)
 
 
-def _costs(architecture: Architecture, estimate: FromScratch) -> tuple[int, int]:
-    """The multiply-adds of one training step of an architecture, and of scoring it; streams and random states are put back."""
+class _Cost(NamedTuple):
+    """The multiply-adds of the first training step of an architecture, and of scoring it; the batches of that step and their size."""
+
+    step: int
+    scoring: int
+    batches: int
+    size: int
+
+
+def _costs(architecture: Architecture, estimate: FromScratch) -> _Cost:
+    """What an architecture costs; streams and random states are put back."""
     task, step, scoring = estimate.task, Passes(), Passes()
     before = task.data.state_dict()
     with drawing_apart(task.device):
         strategy = estimate.begin(architecture)
+        batches = strategy.weights.accumulate
+        size = sum(islice(task.sizes_ahead(), batches))
         with step.counting(), strategy.training():
             strategy.step(task.data)
         with scoring.counting():
             strategy.evaluate("validation")
     task.data.load_state_dict(before)
-    return step.total, scoring.total
+    return _Cost(step.total, scoring.total, batches, size)
 
 
 def random_baseline(
