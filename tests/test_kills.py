@@ -245,8 +245,8 @@ def differences(whole: Path, killed: Path, expected: Ended, ended: Ended) -> lis
 
 
 def matters(path: Path) -> bool:
-    """Not locks, what was said, nor the last checkpoint but one, which is there or not by the clock."""
-    return path.is_file() and path.suffix not in (".lock", ".log", ".out", ".err") and path.name not in (".lock", "checkpoint.before.pt")
+    """Not locks, nor what was said."""
+    return path.is_file() and path.suffix not in (".lock", ".log", ".out", ".err") and path.name != ".lock"
 
 
 def content(path: Path) -> Any:

@@ -92,6 +92,19 @@ def test_a_killed_and_resumed_run_ends_as_one_never_killed(tmp_path: Path, order
     assert all(torch.equal(a, b) for a, b in zip(strategy.alphas.values(), again.alphas.values(), strict=True))
 
 
+@pytest.mark.parametrize("save_every", [0.0, 1e9])
+def test_a_run_that_has_ended_holds_two_whole_checkpoints_of_its_end_whenever_it_saved(tmp_path: Path, save_every: float) -> None:
+    strategy, task = made()
+    with Run(tmp_path / "r", {}) as run:
+        fit(strategy, task.data, 2, run, save_every=save_every)
+    last, other = (tmp_path / "r" / name for name in ("checkpoint.pt", "checkpoint.before.pt"))
+    assert last.read_bytes() == other.read_bytes() and not last.samefile(other)
+    assert torch.load(last, weights_only=True)["finished"]
+    last.write_bytes(b"")
+    with Run(tmp_path / "r", {}, resume=True) as run, pytest.raises(InputError, match=r"good state is .*before\.pt, made after 2"):
+        fit(made()[0], task.data, 2, run)
+
+
 def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
     strategy, task = made()
     with Run(tmp_path / "r", {}) as run:

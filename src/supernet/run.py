@@ -142,16 +142,19 @@ class Run:
         """The trials of the history: all that a search among architectures needs to go on; an unfinished last line is removed."""
         return [line for line in self.lines() if "trial" in line]
 
-    def save(self, **state: Any) -> None:
+    def save(self, *, last: bool = False, **state: Any) -> None:
         """Replace the checkpoint: ``state`` (tensors and plain data), random states, what the history holds.
 
-        The one before is kept as ``checkpoint.before.pt``, to go back to should the disk damage the last one.
+        The one before is kept as ``checkpoint.before.pt``, to go back to should the disk damage this one. Of the ``last`` there are two
+        copies, so that a run that has ended holds the same files whenever the clock had it save.
         """
         own = {"lines": self._lines, "history": self._digest.hexdigest(), "random": random_states(), "threads": torch.get_num_threads()}
         buffer = io.BytesIO()
         torch.save({**state, **own}, buffer)
         with self._writing():
-            write_whole(self.folder / CHECKPOINT, buffer.getvalue(), before=self.folder / BEFORE)
+            if last:
+                write_whole(self.folder / BEFORE, buffer.getvalue())
+            write_whole(self.folder / CHECKPOINT, buffer.getvalue(), before=None if last else self.folder / BEFORE)
 
     def restore(self, device: torch.device | str = "cpu") -> dict[str, Any] | None:
         """The last checkpoint, its random states set and the history cut to its length; None: start from nothing.

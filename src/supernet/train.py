@@ -96,8 +96,8 @@ def fit(
     def save(finished: bool = False) -> None:
         if run:
             cpu = {name: total.cpu() for name, total in totals.items()}
-            further = {"epochs": epochs, "steps": steps, "multiply_adds": passes.total}
-            run.save(strategy=strategy.state_dict(), data=data.state_dict(), epoch=done, step=at, totals=cpu, finished=finished, **further)
+            further = {"epochs": epochs, "steps": steps, "multiply_adds": passes.total, "finished": finished}
+            run.save(last=finished, strategy=strategy.state_dict(), data=data.state_dict(), epoch=done, step=at, totals=cpu, **further)
 
     spent = done * length + at
     progress = Progress(what, steps or epochs * length, spent)
