@@ -5,9 +5,12 @@ import threading
 import numpy as np
 import pytest
 
-from supernet.compare import compare, on_table, summary
+from supernet.compare import compare
+from supernet.costs.objective import Objective
 from supernet.errors import InputError, RunError
 from supernet.estimators.tabular import Table
+from supernet.study.on_table import Study
+from supernet.summary import summary
 
 
 def table():
@@ -19,7 +22,7 @@ def table():
 
 def run(out, names=("evolution",), evaluations=40, seeds=range(4), method=None, **options):
     settings = {"evolution": {"population": 10, "tournament": 4}}
-    method = method or on_table(table(), evaluations, settings)
+    method = method or Study(table(), (evaluations,), Objective(("validation",)), settings).method
     return compare(names, method, seeds, out, space="sums", budget=f"{evaluations}evals", **options)
 
 

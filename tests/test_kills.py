@@ -138,6 +138,7 @@ def cases() -> dict[str, Words]:
     found["compare on data, two at once"] = ["compare", "one-shot", *on_data.split(), "--workers", "2"]
     several = "--space nasbench201 --table ../t.npz --budget 400evals --seeds 3 --threads 1 --json --out run"
     found["compare on a table"] = ["compare", "evolution,local", *several.split()]
+    found["compare on a table, two at once"] = ["compare", "evolution,surrogate", *several.split(), "--workers", "2", "--at", "100"]
     for backend in ("torch", "onnxruntime"):
         sizes = "--input 3x8x8 --threads 1 --json --out run/latency.json --set networks=3"
         found[f"profile with {backend}"] = ["profile", *f"{BENCH} --backend {backend} {sizes}".split()]

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from supernet import OneOf, Supernet, Task, search
-from supernet.compare import summary
 from supernet.decided import by_difference, by_seeds
 from supernet.errors import InputError
 from supernet.metrics import SHARE, Metric, Score
 from supernet.report.record import Record
 from supernet.report.values import score, titled
 from supernet.strategies.darts import DARTS
+from supernet.summary import summary
 from supernet.trying import default_objective
 from supernet.watch.alarm import Alarm
 

@@ -179,7 +179,7 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (("compare", "darts", *BENCH, "--budget", "1epochs", "--set", "final.weights.lr=-1"), "lr must be above 0"),
         (("compare", "darts", *BENCH, "--budget", "1epochs", "--set", "methods.dart.epochs=1"), "did you mean 'darts'"),
         (("compare", "random", *BENCH[:6], "--table", "{}/other.npz", "--budget", "3evals"), "the space has 6 choices"),
-        (("compare", "random", *BENCH[:6], "--table", "{}/other.npz", "--set", "limits.storage=1"), "on params and macs, not on storage"),
+        (("compare", "random", *BENCH[:6], "--table", "{}/other.npz", "--set", "limits.storage=1"), "the space has 6 choices"),
         (("profile", "--space", "nasbench201", "--out", "l.json", "--collect", "{}/nowhere.csv"), "cannot be read"),
         (("profile", "--space", "nasbench201", "--out", "{}/file/l.json"), "cannot be written"),
         (("profile", "--space", "nasbench201", "--out", "l.json", "--backend", "tensorrt"), "unknown backend"),

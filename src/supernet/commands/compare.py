@@ -17,7 +17,9 @@ from supernet.settings.sections import Text
 class CompareCall(Planned):
     """What is said of one call of ``compare``."""
 
-    methods: Annotated[Text, Flag(required=True)] = Field(description="methods, separated by commas; random is always among them")
+    methods: Annotated[Text, Flag(required=True)] = Field(
+        description="methods, separated by commas; random is always among them; all: every searcher that fits the table"
+    )
     budget: Annotated[Text, Flag("--budget")] = Field(
         default="300evals", description="a number with a unit: 300evals, 10epochs, 500steps, 120s"
     )
@@ -51,8 +53,8 @@ COMMAND = Command(
     Compare,
     without=(
         *("method", "epochs", "steps", "seed"),  # which the comparison decides
-        *("searcher.name", "estimator.name", "baseline.name", "judge.file", "objective"),
-        *("limits.latency_table", "limits.latency", "limits.macs", "limits.params"),
+        *("searcher.name", "estimator.name", "baseline.name", "judge.file"),
+        "limits.latency_table",
     ),
     holds=holds,
 )

@@ -119,6 +119,10 @@ class Table:
         row = self._row(architecture)
         return {name: column[row] for name, column in self._costs.items()}
 
+    def every(self) -> dict[str, list[float]]:
+        """Each score and each cost, a number a row."""
+        return {"validation": self._validation, "test": self._test, **self._costs}
+
     def check(self, bounds: Mapping[str, float]) -> Architecture | None:
         """The architecture of the table that keeps the bounds on its costs by most; None without bounds.
 
@@ -180,6 +184,7 @@ class Table:
         if device is not None and device not in devices:
             raise InputError(f"the table has no device {device!r}; it has: {', '.join(devices)}")
         return _mean(latencies[:, devices.index(device) if device else 0])
+
     def _shorter(self, cheaper: Mapping[str, float]) -> dict[float, list[float]]:
         """What shorter trainings gave, by row, under the share of a whole one that each cost, the smallest first."""
         for name, share in cheaper.items():

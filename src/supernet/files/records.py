@@ -68,7 +68,7 @@ class Pace(Entry):
 
 
 class Result(Entry):
-    """A line of results.jsonl: one method with one seed."""
+    """A line of results.jsonl: one method with one seed; on a table what it had found after how many estimates."""
 
     method: str
     seed: int
@@ -78,6 +78,9 @@ class Result(Entry):
     params: Finite | None = None
     macs: Finite | None = None
     measured: dict[str, Finite | None] = {}
+    at: dict[str, dict[str, Finite]] = {}
+    curve: list[tuple[Finite, Finite, Finite]] = []
+    front: list[tuple[Finite, Finite]] = []
 
 
 class KeptScore(Entry):

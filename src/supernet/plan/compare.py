@@ -4,63 +4,61 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from supernet.errors import InputError, unknown
-from supernet.estimators.tabular import Table
-from supernet.plan.bounds import bounds_of
+from supernet.errors import InputError, unknown, without_effect
 from supernet.plan.resolved import use_threads
-from supernet.plan.scoring import table_of
 from supernet.plan.search import SearchPlan, plan_search
+from supernet.plan.study import ALL, expanded, plan_study
 from supernet.searchers import SEARCHERS
 from supernet.settings.commands import Compare, Retrain, Search
 from supernet.settings.given import NOT_FOR_USERS, Settings, accepted, checked, overlaid
 from supernet.settings.sections import Machine
 from supernet.strategies import STRATEGIES
 from supernet.strategies.weights import Weights
+from supernet.study.on_table import Study
 from supernet.tasks.kind import Kind
 
 UNITS = {"evals": "trials", "epochs": "epochs", "steps": "steps", "s": "seconds"}
-COUNTED = {"params", "macs"}  # what a benchmark table knows of costs
 
 
 @dataclass(frozen=True)
 class Compared:
     """A method of a comparison. ``search``, ``final``: the settings of its search and of the training of what that finds, but for the seed.
 
-    ``resolved``: every setting of the search with its value. ``tried``: how many architectures are scored to choose one.
+    ``tried``: how many architectures are scored to choose one.
     """
 
     search: Settings
     final: Settings
-    resolved: Settings
     tried: int
 
 
 @dataclass(frozen=True)
 class ComparePlan:
-    """Methods, ``seeds`` of each, on data or on a ``table``, where the architectures have ``bounds``.
+    """Methods, ``seeds`` of each, on data of a ``kind`` of task, or as a ``study`` on a table.
 
-    ``budget``: as it was given, which is so many of its unit: ``amount``. ``config``: the settings that all methods share.
+    ``resolved``: method -> the settings of its search with all their values. ``methods``: what each does on data. ``left_out``: method ->
+    why it does not fit the table. ``budget``: as it was given. ``config``: the settings that all methods share.
     """
 
     space: str
-    kind: type[Kind]
-    methods: Mapping[str, Compared]
-    table: Table | None
-    bounds: Mapping[str, float]
+    resolved: Mapping[str, Settings]
     budget: str
-    amount: int
     seeds: int
     workers: int
     config: Settings
+    kind: type[Kind] | None = None
+    methods: Mapping[str, Compared] = field(default_factory=dict)
+    study: Study | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def document(self) -> dict[str, Any]:
         """What ``--dry-run`` prints: the settings, and those of each method's search with all their values."""
-        own = {name: method.resolved for name, method in self.methods.items()}
-        return {"settings": self.config, "methods": own, "budget": self.budget, "seeds": self.seeds}
+        left_out = {"left_out": dict(self.left_out)} if self.left_out else {}
+        return {"settings": self.config, "methods": self.resolved, **left_out, "budget": self.budget, "seeds": self.seeds}
 
 
 def budget_of(text: str) -> tuple[int, str]:
@@ -79,26 +77,21 @@ def plan_compare(settings: Compare, names: list[str], budget: str, seeds: int) -
     Raises ``InputError``. Sets the number of threads, since results depend on it.
     """
     amount, unit = budget_of(budget)
-    wanted = list(dict.fromkeys([*names, "random"]))
+    named, every = expanded(names)
+    wanted = list(dict.fromkeys([*named, "random"]))
+    check_compare(settings, wanted, every, unit, budget, seeds)
     searches = {name: search_of(settings, name, unit, amount) for name in wanted}
-    check_compare(settings, wanted, unit, budget, seeds)
     threads = use_threads(settings.threads)
-    methods: dict[str, Compared] = {}
+    config = {**settings.model_dump(), "threads": threads}
+    if settings.table.file:
+        made = plan_study(settings, searches, every, amount)
+        own = (made.space, made.resolved, budget, seeds, settings.workers, config)
+        return ComparePlan(*own, study=made.study, left_out=made.left_out)
+    methods, resolved = {}, {}
     for name, search in searches.items():
         plan = plan_search(search)  # one at a time, since each holds its data
-        methods[name] = compared(search, plan, settings, threads)
-    return ComparePlan(
-        plan.space.name,
-        plan.kind,
-        methods,
-        table_of(settings.table, plan.supernet.space) if settings.table.file else None,
-        bounds_of(settings.limits),
-        budget,
-        amount,
-        seeds,
-        settings.workers,
-        {**settings.model_dump(), "threads": threads},
-    )
+        methods[name], resolved[name] = compared(search, plan, settings, threads), plan.config["resolved"]
+    return ComparePlan(plan.space.name, resolved, budget, seeds, settings.workers, config, plan.kind, methods)
 
 
 def search_of(settings: Compare, name: str, unit: str, amount: int) -> Search:
@@ -109,12 +102,16 @@ def search_of(settings: Compare, name: str, unit: str, amount: int) -> Search:
     return checked(Search, overlaid(own, settings.methods.get(name, {})))
 
 
-def check_compare(settings: Compare, wanted: list[str], unit: str, budget: str, seeds: int) -> None:
-    """Refuse what does not go together, beyond what each search refuses."""
-    if settings.objective:
-        raise InputError("objective would have no effect: methods are compared by one score, what the task is judged by")
-    if settings.space is None:
-        raise InputError("no search space: give --space (supernet list spaces)")
+def check_compare(settings: Compare, wanted: list[str], every: bool, unit: str, budget: str, seeds: int) -> None:
+    """Refuse what does not go together, beyond what each search refuses; ``every``: whether all searchers are wanted."""
+    if not settings.table.file:
+        if every:
+            raise InputError(f"{ALL} stands for the searchers that fit a table: give --table, or name the methods")
+        for flag, value in {"--objective": settings.objective, "--at": settings.at}.items():
+            if value:
+                raise without_effect(flag, "on data methods are compared by one score, what the task is judged by, at their end")
+        if settings.space is None:
+            raise InputError("no search space: give --space (supernet list spaces)")
     for name in wanted:
         if name not in STRATEGIES and name not in SEARCHERS:
             raise unknown("method", name, [*STRATEGIES, *SEARCHERS])
@@ -127,8 +124,6 @@ def check_compare(settings: Compare, wanted: list[str], unit: str, budget: str, 
         raise InputError(f"on a table the budget is in evals, for example 300evals; got {budget!r}")
     if trained := next((name for name in wanted if name in STRATEGIES and unit == "evals"), None):
         raise InputError(f"{trained} trains a supernet: its budget is in epochs, steps or s, for example 10epochs; got {budget!r}")
-    if settings.table.file and (other := bounds_of(settings.limits).keys() - COUNTED):
-        raise InputError(f"on a table the bounds of a comparison are on params and macs, not on {', '.join(sorted(other))}")
 
 
 def compared(search: Search, plan: SearchPlan, settings: Compare, threads: int) -> Compared:
@@ -138,4 +133,4 @@ def compared(search: Search, plan: SearchPlan, settings: Compare, threads: int) 
     sizes = plan.space.network.taken(search.supernet)
     final |= {"threads": own["threads"], "data": plan.data, "network": {**sizes, **search.network}}
     final |= {"task": plan.kind.name, "beside": False, "retrain": dict(plan.kind.short)}
-    return Compared(own, final, plan.config["resolved"], search.trials if search.method in SEARCHERS else 1)
+    return Compared(own, final, search.trials if search.method in SEARCHERS else 1)

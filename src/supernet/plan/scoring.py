@@ -112,6 +112,6 @@ class OnDataOf:
         return made(lambda arch: build(arch, **able), self.task, **taken(made, given))
 
 
-def table_of(given: TableFile, space: SearchSpace) -> Table:
-    """The benchmark table of a command, over a space."""
+def table_of(given: TableFile, space: SearchSpace | None) -> Table:
+    """The benchmark table of a command, over a space; None: over its own choices."""
     return Table.read(str(given.file), space=space, **given.model_dump(exclude={"file"}, exclude_none=True))

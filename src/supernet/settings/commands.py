@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from supernet.settings.flags import Flag, Section
-from supernet.settings.quantities import BatchSize, Count, CountOrNone, Epochs, Seconds, Seed, Threads
+from supernet.settings.quantities import BatchSize, Count, CountOrNone, Epochs, Seconds, Seed, Threads, counts
 from supernet.settings.sections import (
     AUXILIARY,
     CELLS,
@@ -107,6 +107,9 @@ class Compare(Search):
 
     command: Literal["compare", "search"] = "compare"  # type: ignore[assignment]
     trials: Count = Field(default=4, description="of searchers on data, where the budget is not in evals")
+    at: Annotated[tuple[Count, ...] | None, Flag("--at", "50,150,300", read=counts)] = Field(
+        default=None, description="on a table: after how many estimates results are looked at; none: at the end of the budget"
+    )
     workers: Annotated[Count, Field(le=256), Flag("--workers")] = Field(default=1, description="how many run at once; each is a process")
     final: Final = Final()
     methods: dict[str, Open] = Field(default={}, description="settings of one of the methods, by its name")

@@ -71,6 +71,14 @@ RateOrNone = Annotated[float, _NUMBER, Field(ge=0, le=1e6, allow_inf_nan=False)]
 Betas = tuple[Part, Part]
 
 
+def counts(text: str) -> tuple[int, ...]:
+    """(50, 150) from "50,150"; raises ``InputError`` for anything else."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(re.fullmatch("[0-9]{1,9}", part) for part in parts):
+        raise InputError(f"expected whole numbers with commas, for example 50,150,300; got {text!r:.60}")
+    return tuple(map(int, parts))
+
+
 def milliseconds(text: str) -> float:
     """12 from "12ms", "12", "0.012s" or "12000us"; raises ``InputError`` for anything else."""
     match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+(?:e-?[0-9]+)?)\s*(us|ms|s)?\s*", text, re.IGNORECASE)

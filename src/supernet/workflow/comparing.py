@@ -1,7 +1,7 @@
 """The command ``compare``: from a plan to a table of methods.
 
-On data each run is a process of its own: a search, then the network it found trained from nothing on the training part for
-the same short time as all others, scored on the validation part and on the test split.
+On a table searchers look up what others trained. On data each run is a process of its own: a search, then the network it found trained
+from nothing on the training part for the same short time as all others, scored on the validation part and on the test split.
 """
 
 from __future__ import annotations
@@ -10,51 +10,46 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from supernet.compare import compare, on_table
+from supernet.compare import compare
 from supernet.decided import undecided
+from supernet.errors import RunError
 from supernet.plan.compare import ComparePlan
 from supernet.progress import Progress
 from supernet.report.page import write_comparison
 from supernet.run import read_history
 from supernet.settings.given import Settings
 from supernet.stopping import Interrupted
+from supernet.study.crew import Crew, run_here, single_threaded
+from supernet.study.on_table import Study
+from supernet.tasks.kind import Kind
 from supernet.workflow.children import Children
 from supernet.workflow.finishing import keeps_bounds
 
 
 def compare_run(plan: ComparePlan, out: Path | None) -> dict[str, Any]:
     """Compare methods, random search among them; ``out``: the folder that keeps results, so that it can be resumed."""
-    children = Children(kept=out is not None)
-    with tempfile.TemporaryDirectory() as temporary:
+    with tempfile.TemporaryDirectory() as temporary, single_threaded(), Shown() as shown:
         folder = out or Path(temporary)
-        on_data = partial(_on_data, plan, folder, children)
-        run: Callable[[str], Callable[[int], Any]] = on_table(plan.table, plan.amount, limits=plan.bounds) if plan.table else on_data
-        progress = Progress("comparing", len(plan.methods) * plan.seeds, unit="runs")
+        kept = f"{out} holds what was done, and the same command goes on" if out else "nothing is kept without --out"
+        how: dict[str, Any] = {
+            "settings": {k: v for k, v in plan.config.items() if k not in ("seed", "workers", "threads")},
+            **{"space": plan.space, "budget": plan.budget, "workers": plan.workers},
+            **{"begin": shown.begin, "progress": shown.advance},
+        }
+        how |= _on_table(plan, plan.study) if plan.study else _on_data(plan, folder, Children(kept=out is not None))
         try:
-            result = compare(
-                plan.methods,
-                run,
-                range(plan.seeds),
-                folder,
-                space=plan.space,
-                budget=plan.budget,
-                settings={k: v for k, v in plan.config.items() if k not in ("seed", "workers", "threads")},
-                metric=None if plan.table else plan.kind.judged_by(),
-                progress=lambda name, seed: progress.advance(method=name, seed=seed),
-                workers=plan.workers,
-                stop=children.stop,
-            )
+            result = compare(plan.resolved, how.pop("method"), range(plan.seeds), folder, **how)
         except KeyboardInterrupt:
-            said = f"{out} holds what was done, and the same command goes on" if out else "nothing is kept without --out"
-            raise Interrupted(f"stopped; {said}") from None
-        finally:
-            progress.close()
+            raise Interrupted(f"stopped; {kept}") from None
+        except BrokenProcessPool:
+            raise RunError(f"a process of the comparison was ended, by hand or for want of memory; {kept}") from None
         for name, found in result["methods"].items():
             if not found.get("holds", True):
                 print(f"warning: {name} misses a bound with some seed", file=sys.stderr)
@@ -66,7 +61,46 @@ def compare_run(plan: ComparePlan, out: Path | None) -> dict[str, Any]:
     return result
 
 
-def _on_data(plan: ComparePlan, folder: Path, children: Children, name: str) -> Callable[[int], dict[str, Any]]:
+class Shown:
+    """The progress of a comparison, which begins with what is known already."""
+
+    def __init__(self) -> None:
+        self.progress: Progress | None = None
+
+    def __enter__(self) -> Shown:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        if self.progress:
+            self.progress.close()
+
+    def begin(self, total: int, done: int) -> None:
+        """So many runs, of which some are done."""
+        self.progress = Progress("comparing", total, done, unit="runs")
+
+    def advance(self, name: str, seed: int) -> None:
+        """One more is done."""
+        assert self.progress, "it begins before"
+        self.progress.advance(method=name, seed=seed)
+
+
+def _on_table(plan: ComparePlan, study: Study) -> dict[str, Any]:
+    """How searchers are run on a table: one at a time here, several in processes of their own."""
+    if study.table.note:
+        print(f"note: {study.table.note}", file=sys.stderr)
+    crew = Crew(study)
+    method = study.method if plan.workers == 1 else partial(partial, run_here)
+    facts = {**study.facts(list(plan.resolved)), **({"left_out": dict(plan.left_out)} if plan.left_out else {})}
+    return {"method": method, "facts": facts, "pool": crew.pool, "stop": crew.stop}
+
+
+def _on_data(plan: ComparePlan, folder: Path, children: Children) -> dict[str, Any]:
+    """How methods are run on data: in processes of their own, by commands."""
+    assert plan.kind, "what is on data is of a kind of task"
+    return {"method": partial(_commands, plan, plan.kind, folder, children), "metric": plan.kind.judged_by(), "stop": children.stop}
+
+
+def _commands(plan: ComparePlan, kind: type[Kind], folder: Path, children: Children, name: str) -> Callable[[int], dict[str, Any]]:
     method = plan.methods[name]
 
     def run(seed: int) -> dict[str, Any]:
@@ -79,7 +113,7 @@ def _on_data(plan: ComparePlan, folder: Path, children: Children, name: str) -> 
         measured = {"seconds": searched["measured"]["seconds"], "peak_memory_mb": searched["measured"]["peak_memory_mb"]}
         if rates:
             measured["seconds_per_step"] = len(rates) / sum(rates)
-        scores = {part: plan.kind.main(trained[part]) for part in ("validation", "test")}
+        scores = {part: kind.main(trained[part]) for part in ("validation", "test")}
         costs = {"params": trained["params"], "macs": trained["macs"], "genotype": searched["genotype"]}
         holds = {"holds": keeps_bounds(searched)} if "limits" in searched else {}
         return {**scores, "evaluations": method.tried, **costs, **holds, "measured": measured}

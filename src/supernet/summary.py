@@ -1,0 +1,83 @@
+"""What methods scored over seeds: means, deviations, and paired differences from random search."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from statistics import fmean, stdev
+from typing import Any
+
+from supernet.decided import by_seeds
+
+Result = Mapping[str, Any]  # {"validation", "test"?, "evaluations", ...} of one method and seed
+SCORES = ("validation", "test")
+HELD = ("validation", "test", "hypervolume")  # of a study, with random search
+KNOWN = (*HELD, "validation_regret", "test_regret")
+
+
+def summary(results: Mapping[str, Sequence[Result]], larger: bool = True) -> dict[str, Any]:
+    """Mean and deviation of each method, and its paired difference from "random"; results of all methods in the same order of seeds.
+
+    ``larger``: whether larger scores are better. Where results say what was known "at" several numbers of estimates, so does each entry:
+    see ``known_at``.
+    """
+    methods: dict[str, Any] = {}
+    for name, lines in results.items():
+        entry: dict[str, Any] = {}
+        for score in (s for s in SCORES if all(s in line for line in lines)):
+            entry[score] = _spread([line[score] for line in lines])
+        evaluations = fmean(line["evaluations"] for line in lines)
+        entry["evaluations"] = int(evaluations) if evaluations == int(evaluations) else evaluations
+        for cost in (c for c in ("params", "macs") if all(c in line for line in lines)):
+            entry[cost] = _spread([line[cost] for line in lines])
+        if all("holds" in line for line in lines):
+            entry["holds"] = all(line["holds"] for line in lines)
+        entry["measured"] = {"seconds": sum(line["measured"]["seconds"] for line in lines)}
+        for measure, what in (("seconds_per_step", fmean), ("peak_memory_mb", max), ("searcher_seconds", fmean)):
+            if all(measure in line["measured"] for line in lines):
+                entry["measured"][measure] = what([line["measured"][measure] for line in lines])
+        if name != "random":
+            entry["over_random"] = {
+                score: _paired([line[score] - base[score] for line, base in zip(lines, results["random"], strict=True)])
+                for score in SCORES
+                if score in entry and all(score in line for line in results["random"])
+            }
+            over = entry["over_random"].items()
+            entry["decided"] = {score: by_seeds(**paired, seeds=len(lines), larger=larger) for score, paired in over}
+        if all("at" in line for line in lines):
+            known = [[line["at"] for line in each] for each in (lines, results["random"])]
+            entry["at"] = {at: known_at(*([line[at] for line in each] for each in known)) for at in known[0][0]}
+        methods[name] = entry
+    return {"methods": methods}
+
+
+def known_at(lines: Sequence[Result], random: Sequence[Result]) -> dict[str, Any]:
+    """What was known after so many estimates, seed by seed, of a method and of random search with the same seeds.
+
+    Of each score, of its regret and of the hypervolume the mean with its deviation and 95 % interval; ``over_random``: the mean paired
+    difference with its own; ``beats_random``: the share of seeds in which it is more than that of random search.
+    """
+    found: dict[str, Any] = {}
+    for score in (score for score in KNOWN if all(score in line for line in lines)):
+        values = [line[score] for line in lines]
+        found[score] = {**_spread(values), **_paired(values)}
+    held = [score for score in HELD if all(score in line for line in (*lines, *random))]
+    ahead = {score: [line[score] - base[score] for line, base in zip(lines, random, strict=True)] for score in held}
+    found["over_random"] = {score: _paired(differences) for score, differences in ahead.items()}
+    found["beats_random"] = {score: fmean(difference > 0 for difference in differences) for score, differences in ahead.items()}
+    return found
+
+
+def _spread(values: Sequence[float]) -> dict[str, float]:
+    return {"mean": fmean(values), "std": stdev(values) if len(values) > 1 else 0.0}
+
+
+def _paired(differences: Sequence[float]) -> dict[str, float | None]:
+    """The mean difference and its 95 % confidence interval; none of two, whose quantile of 12.7 makes it say nothing."""
+    mean, n = fmean(differences), len(differences)
+    if n < 3:
+        return {"mean": mean, "low": None, "high": None}
+    stdtrit = import_module("scipy.special").stdtrit  # slow to import, and needed here only
+    half = float(stdtrit(n - 1, 0.975)) * stdev(differences) / math.sqrt(n)
+    return {"mean": mean, "low": mean - half, "high": mean + half}
