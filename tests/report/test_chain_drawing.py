@@ -74,3 +74,12 @@ def test_sizes_that_make_no_network_leave_the_layers_to_be_drawn() -> None:
     choices = {f"layer.{i}": "k3e3" for i in range(22)}
     assert draw_blocks("fbnet", choices, {"width": "wide"}) is None and draw_blocks("darts", choices, {}) is None
     assert "Layers of fbnet" in draw("fbnet", choices, "fbnet: k3e3 k3e3", {"no": "setting"})
+
+
+def test_layers_with_skip_connections_are_drawn_with_an_arc_for_each() -> None:
+    there = design("enas-macro: 0 | 3 1 | 0 1 0 | 4 0 1 1 | 5 1 0 0 1 | 1 0 0 0 0 0")
+    svg = draw(there.space, there.choices, there.notation)
+    assert svg.count("stroke-opacity") == 6 and svg.count("stroke-dasharray") == 2  # added states; halvings
+    said = texts(svg)
+    assert said.count("conv_3x3") == 2 and {"sep_conv_5x5", "avg_pool_3x3", "max_pool_3x3", "stem", "6"} <= set(said)
+    assert len(texts(draw("enas-macro", design("enas-macro").choices))) > 24 * 2

@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from supernet.genotype import Cell, Genotype, RecurrentGenotype, present
+from supernet.report.arc_drawing import draw_layers
 from supernet.report.chain_drawing import draw_blocks
 from supernet.report.graph_drawing import LABEL, Graph, arrow, page, picture, plate, titled
 from supernet.report.layout import Box
 from supernet.report.svg import paint, text, text_width
 from supernet.space import Taken
+from supernet.spaces import enas_macro
 
 INPUTS, OUTPUT = ("c_{k-2}", "c_{k-1}"), "c_{k}"
 FIXED_REDUCTION = Graph(  # Dong, Yang 2019, section 3.3, https://arxiv.org/abs/1910.04465
@@ -40,6 +42,9 @@ def depict(
     Raises ``InputError`` where ``genotype_text`` says cells and cannot be read.
     """
     choices = choices or {}
+    if space_name == enas_macro.NAME and choices:
+        layers = enas_macro.layers_of(choices)
+        return draw_layers(layers, f"Layers of {space_name}", enas_macro.reductions(len(layers)))
     if settings is not None and (blocks := draw_blocks(space_name, choices, settings)):
         return blocks
     if genotype_text and re.search(r"\bnormal\s*=", genotype_text):

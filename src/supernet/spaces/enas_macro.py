@@ -93,7 +93,7 @@ class MacroNetwork(nn.Module):
         self.stem, self.layers, self.halves = conv_norm(sizes.shape[0], width, 1), nn.ModuleList(), nn.ModuleDict()
         for i in range(layers):
             self.layers.append(layer(i, width))
-            if i in (layers // 3 - 1, 2 * (layers // 3) - 1):
+            if i in reductions(layers):
                 halves = [ops.FactorizedReduce(width, growth * width, relu=False) for _ in range(i + 2)]
                 self.halves[str(i)] = nn.ModuleList(halves)
                 width *= growth
@@ -108,6 +108,11 @@ class MacroNetwork(nn.Module):
                 states = [half(state) for half, state in zip(halves, states, strict=True)]
         logits: Tensor = self.classifier(self.dropout(states[-1].mean((2, 3))))
         return logits
+
+
+def reductions(layers: int) -> tuple[int, int]:
+    """The layers after which all states are halved."""
+    return layers // 3 - 1, 2 * (layers // 3) - 1
 
 
 class OpenLayer(nn.Module):
