@@ -48,7 +48,7 @@ FLAGS = {  # what scripts of users rely on
     "report": {"RUN"},
     "compare": {
         *(DATA | PLANNED | {"METHODS", "--space", "--table", "--budget", "--seeds", "--out", "--device", "--threads", "--workers"}),
-        *("--at", "--objective", "--max-latency", "--max-macs", "--max-params"),
+        *("--at", "--objective", "--max-latency", "--max-macs", "--max-params", "--latency-table"),
     },
     "profile": {
         *(PLANNED | MACHINE | {"--space", "--out", "--backend", "--batch-size", "--channels", "--cells", "--stem", "--input", "--classes"}),

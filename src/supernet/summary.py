@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from statistics import fmean, stdev
 from typing import Any
 
+from supernet.costs.limits import COSTS
 from supernet.decided import by_seeds
 
 Result = Mapping[str, Any]  # {"validation", "test"?, "evaluations", ...} of one method and seed
 SCORES = ("validation", "test")
 HELD = ("validation", "test", "hypervolume")  # of a study, with random search
+MEASURED: dict[str, Callable[[list[float]], float]] = {  # and how seeds are summed up
+    **{"seconds_per_step": fmean, "searcher_seconds": fmean, "latency_ms": fmean},
+    "peak_memory_mb": max,
+}
 KNOWN = (*HELD, "validation_regret", "test_regret")
 
 
@@ -29,12 +34,12 @@ def summary(results: Mapping[str, Sequence[Result]], larger: bool = True) -> dic
             entry[score] = _spread([line[score] for line in lines])
         evaluations = fmean(line["evaluations"] for line in lines)
         entry["evaluations"] = int(evaluations) if evaluations == int(evaluations) else evaluations
-        for cost in (c for c in ("params", "macs") if all(c in line for line in lines)):
+        for cost in (c for c in COSTS if all(c in line for line in lines)):
             entry[cost] = _spread([line[cost] for line in lines])
         if all("holds" in line for line in lines):
             entry["holds"] = all(line["holds"] for line in lines)
         entry["measured"] = {"seconds": sum(line["measured"]["seconds"] for line in lines)}
-        for measure, what in (("seconds_per_step", fmean), ("peak_memory_mb", max), ("searcher_seconds", fmean)):
+        for measure, what in MEASURED.items():
             if all(measure in line["measured"] for line in lines):
                 entry["measured"][measure] = what([line["measured"][measure] for line in lines])
         if name != "random":

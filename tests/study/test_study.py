@@ -104,6 +104,7 @@ def test_one_command_compares_every_searcher_that_fits_a_table_of_its_own_space(
         (("--objective", "validation,energy"), "goal on this table 'energy'; known: params, latency"),
         (("--set", "limits.storage=1"), "bound on this table 'storage'; known: params, latency"),
         (("--max-latency", "1ms"), "no network of the table meets latency <= 1"),
+        (("--latency-table", "pixel.json"), "--latency-table would have no effect: on a table latencies are its own"),
         (("--set", "supernet.channels=4"), "without --space the choices are the table's own"),
     ],
 )
@@ -116,7 +117,7 @@ def test_what_is_looked_at_on_tables_is_refused_on_data() -> None:
     words = ("--space", "nasbench201", "--data", "digits", "--budget", "3evals", "--dry-run")
     for what, message in (
         (("random", "--at", "3"), "--at would have no effect"),
-        (("random", "--objective", "accuracy,macs"), "--objective would have no effect"),
+        (("random", "--objective", "validation,macs"), "unknown goal 'validation'"),
         (("all",), "all stands for the searchers that fit a table"),
     ):
         code, _, said = called("compare", *what, *words)

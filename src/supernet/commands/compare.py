@@ -54,7 +54,6 @@ COMMAND = Command(
     without=(
         *("method", "epochs", "steps", "seed"),  # which the comparison decides
         *("searcher.name", "estimator.name", "baseline.name", "judge.file"),
-        "limits.latency_table",
     ),
     holds=holds,
 )

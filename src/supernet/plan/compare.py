@@ -107,14 +107,17 @@ def check_compare(settings: Compare, wanted: list[str], every: bool, unit: str, 
     if not settings.table.file:
         if every:
             raise InputError(f"{ALL} stands for the searchers that fit a table: give --table, or name the methods")
-        for flag, value in {"--objective": settings.objective, "--at": settings.at}.items():
-            if value:
-                raise without_effect(flag, "on data methods are compared by one score, what the task is judged by, at their end")
+        if settings.at:
+            raise without_effect("--at", "on data methods are compared at their end")
         if settings.space is None:
             raise InputError("no search space: give --space (supernet list spaces)")
+    elif settings.limits.latency_table:
+        raise without_effect("--latency-table", "on a table latencies are its own, or of --set table.latency=FILE")
     for name in wanted:
         if name not in STRATEGIES and name not in SEARCHERS:
             raise unknown("method", name, [*STRATEGIES, *SEARCHERS])
+    if settings.objective:
+        check_goals([name for name in wanted if name in STRATEGIES], settings.space)
     if idle := next((name for name in settings.methods if name not in wanted), None):
         raise unknown("method compared in the section methods:", idle, wanted)
     if not 1 <= seeds <= 10_000:
@@ -124,6 +127,13 @@ def check_compare(settings: Compare, wanted: list[str], every: bool, unit: str, 
         raise InputError(f"on a table the budget is in evals, for example 300evals; got {budget!r}")
     if trained := next((name for name in wanted if name in STRATEGIES and unit == "evals"), None):
         raise InputError(f"{trained} trains a supernet: its budget is in epochs, steps or s, for example 10epochs; got {budget!r}")
+
+
+def check_goals(methods: list[str], space: str | None) -> None:
+    """Refuse methods that would take no notice of an objective."""
+    if deciding := [name for name in methods if STRATEGIES[name].load(space).decides]:
+        what = f"{', '.join(deciding)}, which {'decides by itself' if len(deciding) == 1 else 'decide by themselves'}"
+        raise InputError(f"--objective is for searchers, alone or after a method such as one-shot: compare without {what}")
 
 
 def compared(search: Search, plan: SearchPlan, settings: Compare, threads: int) -> Compared:

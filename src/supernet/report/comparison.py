@@ -9,6 +9,7 @@ from typing import Any
 from supernet.costs.objective import pareto_front
 from supernet.errors import InputError
 from supernet.metrics import Score
+from supernet.report import comparison_costs
 from supernet.report.chart import Series, chart
 from supernet.report.record import Line, numbers
 from supernet.report.sections import Pictures, Section, Table
@@ -31,6 +32,7 @@ def comparison_sections(result: Mapping[str, Any], results: Sequence[Line] = ())
     metric = _metric(result.get("metric"))
     if metric.name:
         facts.append(("Metric", f"{called(metric)}, {'larger' if metric.larger else 'smaller'} is better"))
+    facts += comparison_costs.asked(result)
     several = numbers(result).get("seeds", FEWEST) >= FEWEST
     known = [s for s in SCORES if any("mean" in numbers(m.get(s)) for m in methods.values())]
     scales = {s: scale(metric, [v for m in methods.values() for k, v in numbers(m.get(s)).items() if k == "mean"]) for s in known}
@@ -38,7 +40,8 @@ def comparison_sections(result: Mapping[str, Any], results: Sequence[Line] = ())
     for s in known:
         pictures.append(_by_method(methods, results, replace(metric, name=s), scales[s], several))
         pictures += _against_cost(methods, results, replace(metric, name=s), scales[s], several)
-    return title, [_table(methods, metric, scales, facts, several), *_decided(methods), Section("Pictures", pictures=[Pictures(pictures)])]
+    costs, drawn = comparison_costs.costs(result, several), Section("Pictures", pictures=[Pictures(pictures)])
+    return title, [_table(methods, metric, scales, facts, several), *costs, *_decided(methods), drawn]
 
 
 def _decided(methods: Mapping[str, Any]) -> list[Section]:

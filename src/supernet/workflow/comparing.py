@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from supernet.compare import compare
+from supernet.costs.limits import COSTS
 from supernet.decided import undecided
 from supernet.errors import RunError
 from supernet.plan.compare import ComparePlan
@@ -97,7 +98,11 @@ def _on_table(plan: ComparePlan, study: Study) -> dict[str, Any]:
 def _on_data(plan: ComparePlan, folder: Path, children: Children) -> dict[str, Any]:
     """How methods are run on data: in processes of their own, by commands."""
     assert plan.kind, "what is on data is of a kind of task"
-    return {"method": partial(_commands, plan, plan.kind, folder, children), "metric": plan.kind.judged_by(), "stop": children.stop}
+    asked = {"objective": plan.config["objective"], "limits": {name: plan.config["limits"][name] for name in COSTS}}
+    asked["limits"] = {name: bound for name, bound in asked["limits"].items() if bound is not None}
+    facts = {name: value for name, value in asked.items() if value}
+    method = partial(_commands, plan, plan.kind, folder, children)
+    return {"method": method, "metric": plan.kind.judged_by(), "facts": facts, "stop": children.stop}
 
 
 def _commands(plan: ComparePlan, kind: type[Kind], folder: Path, children: Children, name: str) -> Callable[[int], dict[str, Any]]:
@@ -113,8 +118,11 @@ def _commands(plan: ComparePlan, kind: type[Kind], folder: Path, children: Child
         measured = {"seconds": searched["measured"]["seconds"], "peak_memory_mb": searched["measured"]["peak_memory_mb"]}
         if rates:
             measured["seconds_per_step"] = len(rates) / sum(rates)
+        if latency := searched["measured"].get("latency"):
+            measured["latency_ms"] = latency["ms"]
         scores = {part: kind.main(trained[part]) for part in ("validation", "test")}
-        costs = {"params": trained["params"], "macs": trained["macs"], "genotype": searched["genotype"]}
+        costs = {name: searched[name] for name in COSTS if name in searched} | {"params": trained["params"], "macs": trained["macs"]}
+        costs |= {"genotype": searched["genotype"]}
         holds = {"holds": keeps_bounds(searched)} if "limits" in searched else {}
         return {**scores, "evaluations": method.tried, **costs, **holds, "measured": measured}
 
