@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from itertools import islice
 from random import Random
 
 import pytest
@@ -124,3 +125,13 @@ def test_size_of_a_large_space_is_counted_without_enumerating() -> None:
     choices = [Choice("depth", tuple(range(1, 21)))]
     choices += [Choice(f"k{i}", (3, 5, 7), when=tuple(("depth", d) for d in range(i + 1, 21))) for i in range(20)]
     assert SearchSpace(choices).size() == sum(3**d for d in range(1, 21))
+
+
+def test_a_space_of_a_thousand_choices_that_wait_for_each_other_is_ordered_enumerated_and_read() -> None:
+    names = [f"c{i}" for i in range(1000)]
+    choices = [Choice(n, ("a", "b"), when=((before, "b"),) if before else ()) for n, before in zip(names, ["", *names], strict=False)]
+    space = SearchSpace(reversed(choices))
+    assert list(space) == names and space.size() == 1001
+    first, second = islice(space.enumerate(), 2)
+    assert set(first.values()) == {"a"} and space.matters(second) == {"c0": "b", "c1": "a"}
+    assert len(space.matters(space.check(dict.fromkeys(names, "b")))) == 1000

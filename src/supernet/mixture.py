@@ -23,6 +23,10 @@ class Mix(NamedTuple):
             return float(i in self.runs)
         return self.weights[i]
 
+    def all_weights(self, options: int, like: Tensor) -> Tensor:
+        """The weights of so many options, on the device and of the type of ``like``: (options,)."""
+        return like.new_tensor([float(i in self.runs) for i in range(options)]) if self.weights is None else self.weights.to(like)
+
 
 Mixture = dict[str, Mix]  # choice name -> its blend
 Table = dict[tuple[str, ...], Tensor]  # choices -> cost of each combination of their options, one axis a name; () -> the fixed part
@@ -103,8 +107,7 @@ def expected(space: SearchSpace, mixture: Mixture, table: Table | Costing) -> Te
     for names, cost in table.items():
         cost_here = cost
         for name in reversed(names):
-            weights = [mixture[name].weight(i) for i in range(len(space[name].options))]
-            cost_here = cost_here @ torch.stack([torch.as_tensor(w).to(cost_here) for w in weights])
+            cost_here = cost_here @ mixture[name].all_weights(len(space[name].options), cost_here)
         cost_here = _any(space, mixture, space.reached(names), known) * cost_here
         total = total.to(cost_here) + cost_here
     return total

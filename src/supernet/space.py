@@ -20,6 +20,7 @@ Architecture = dict[str, Taken]  # choice name -> what is taken
 Pair = tuple[str, Option]  # a choice and one of its options
 Pairs = frozenset[Pair]  # all of them taken
 MOST = 1024  # sets of pairs that are told apart
+SORTED = json.JSONEncoder(sort_keys=True)
 
 
 @dataclass(frozen=True)
@@ -48,19 +49,23 @@ class Choice:
         return tuple(frozenset((pair,)) for pair in self.when) or (frozenset(),)
 
     @cached_property
+    def always(self) -> bool:
+        """Whether this choice matters whatever others take."""
+        return frozenset() in self.conditions
+
+    @cached_property
     def parents(self) -> frozenset[str]:
         """The choices on which it depends whether this one matters."""
         return frozenset(name for pairs in self.conditions for name, _ in pairs)
 
-    @property
+    @cached_property
     def able(self) -> tuple[Option, ...]:
         """The options that can be taken."""
         return tuple(o for o in self.options if o not in self.search_only) if self.search_only else self.options
 
     def count(self) -> int:
         """The number of things that can be taken."""
-        n = len(self.able)
-        return n if self.pick is None else sum(math.comb(n, k) for k in self._sizes())
+        return len(self.able) if self.pick is None else self._counts[-1]
 
     def takes(self) -> Iterator[Taken]:
         """Everything that can be taken, in the order of ``options``."""
@@ -81,8 +86,7 @@ class Choice:
         """Every take equally likely, without listing the 2^n subsets."""
         if self.pick is None:
             return rng.choice(self.able)
-        sizes = self._sizes()
-        k = rng.choices(sizes, [math.comb(len(self.able), k) for k in sizes])[0]
+        k = rng.choices(self._sizes(), cum_weights=self._counts)[0]
         return tuple(self.able[i] for i in sorted(rng.sample(range(len(self.able)), k)))
 
     def holds(self, taken: Taken, option: Option) -> bool:
@@ -100,6 +104,11 @@ class Choice:
         assert self.pick is not None
         return range(self.pick[0], self.pick[1] + 1)
 
+    @cached_property
+    def _counts(self) -> list[int]:
+        """How many subsets there are of each size or a smaller one."""
+        return list(itertools.accumulate(math.comb(len(self.able), k) for k in self._sizes()))
+
 
 class SearchSpace(dict[str, Choice]):
     """Every choice of a search space by name; a choice comes after those it depends on.
@@ -116,17 +125,19 @@ class SearchSpace(dict[str, Choice]):
         places = {name: i for i, name in enumerate(known)}
         self._known: dict[Any, Any] = {}  # what was worked out of conditions
 
-        def add(name: str, path: tuple[str, ...]) -> None:
-            if name in path:
-                raise InputError(f"choices depend on each other in a circle: {' -> '.join((*path, name))}")
-            if name in self:
-                return
-            for parent in sorted(known[name].parents, key=places.__getitem__):
-                add(parent, (*path, name))
-            self[name] = known[name]
-
-        for name in known:
-            add(name, ())
+        for first in known:
+            waiting = {} if first in self else {first: None}  # each for the next
+            while waiting:
+                name = next(reversed(waiting))
+                before = next((p for p in sorted(known[name].parents, key=places.__getitem__) if p not in self), None)
+                if before is None:
+                    self[name] = known[name]
+                    del waiting[name]
+                elif before in waiting:
+                    raise InputError(f"choices depend on each other in a circle: {' -> '.join((*waiting, before))}")
+                else:
+                    waiting[before] = None
+        self._free = all(choice.always for choice in self.values())
 
     def __deepcopy__(self, memo: Any) -> SearchSpace:
         return self  # nobody changes one
@@ -143,9 +154,9 @@ class SearchSpace(dict[str, Choice]):
             grown: dict[tuple[tuple[str, Taken], ...], int] = {}
             for state, n in states.items():
                 arch = dict(state)
-                takes = list(choice.takes()) if self._on(choice, arch) else []
-                follow = [{**arch, name: t} for t in takes] if name in last_use else [arch]
-                times = 1 if name in last_use else max(len(takes), 1)
+                on = self.on(choice, arch)
+                follow = [{**arch, name: t} for t in choice.takes()] if on and name in last_use else [arch]
+                times = max(choice.count(), 1) if on and name not in last_use else 1
                 for new in follow or [arch]:
                     kept = tuple((p, t) for p, t in new.items() if last_use.get(p) != name)
                     grown[kept] = grown.get(kept, 0) + n * times
@@ -197,19 +208,26 @@ class SearchSpace(dict[str, Choice]):
 
     def enumerate(self) -> Iterator[Architecture]:
         """Every architecture, each key once; a choice that decides nothing takes its first."""
-        names = list(self)
-
-        def rest(i: int, arch: Architecture) -> Iterator[Architecture]:
-            if i == len(names):
+        names, arch, on = list(self), Architecture(), Architecture()
+        left: list[tuple[bool, Iterator[Taken]]] = []  # of each choice so far, whether it matters and what it is still to take
+        while True:
+            if len(left) == len(names):
                 yield dict(arch)
+            else:
+                choice = self[names[len(left)]]
+                matters = self.on(choice, on)
+                left.append((matters, choice.takes() if matters else itertools.islice(choice.takes(), 1)))
+            while left:
+                name, (matters, takes) = names[len(left) - 1], left[-1]
+                on.pop(name, None)
+                if (taken := next(takes, None)) is not None:
+                    arch[name] = taken
+                    if matters:
+                        on[name] = taken
+                    break
+                left.pop()
+            else:
                 return
-            choice = self[names[i]]
-            for taken in choice.takes() if self._on(choice, self.matters(arch)) else itertools.islice(choice.takes(), 1):
-                arch[names[i]] = taken
-                yield from rest(i + 1, arch)
-            del arch[names[i]]
-
-        return rest(0, {})
 
     def narrow(self, options: Mapping[str, Iterable[Option]]) -> SearchSpace:
         """The space in which the named choices keep only the given options."""
@@ -217,24 +235,36 @@ class SearchSpace(dict[str, Choice]):
 
     def matters(self, arch: Architecture) -> Architecture:
         """``arch`` without the choices that decide nothing in it: equal networks, equal dicts."""
+        if self._free:
+            return {name: arch[name] for name in self if name in arch}
         on: Architecture = {}
         for name, choice in self.items():
-            if name in arch and self._on(choice, on):
+            if name in arch and (choice.always or self.met(choice.conditions, on)):
                 on[name] = arch[name]
         return on
 
     def key(self, arch: Architecture) -> str:
         """A string that is equal for architectures that differ only in choices that do not matter."""
-        return json.dumps(self.matters(arch), sort_keys=True)
+        return SORTED.encode(self.matters(arch))
 
     def encode(self, arch: Architecture) -> list[float]:
         """Zeros and ones, one place an option; a choice that does not matter is all zeros. For predictors."""
         on = self.matters(arch)
         return [float(n in on and c.holds(on[n], o)) for n, c in self.items() for o in c.options]
 
-    def _on(self, choice: Choice, on: Architecture) -> bool:
-        """Whether ``choice`` matters, given the choices before it that do."""
-        return any(all(p in on and self[p].holds(on[p], o) for p, o in pairs) for pairs in choice.conditions)
+    def on(self, choice: Choice, on: Architecture) -> bool:
+        """Whether ``choice`` matters, given what the choices before it take that do: ``on``."""
+        return choice.always or self.met(choice.conditions, on)
+
+    def met(self, sets: Iterable[Pairs], on: Architecture) -> bool:
+        """Whether all pairs of ANY of ``sets`` are taken, by choices that matter: ``on``."""
+        for pairs in sets:
+            for name, option in pairs:
+                if name not in on or not self[name].holds(on[name], option):
+                    break
+            else:
+                return True
+        return False
 
     def order(self, name: str) -> int:
         """The place of a choice among all."""

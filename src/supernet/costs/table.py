@@ -62,7 +62,6 @@ def cost_of(space: SearchSpace, table: Table) -> Callable[[Architecture], float]
 
     def cost(architecture: Architecture) -> float:
         on = space.matters(architecture)
-        runs = (any(all(n in on and space[n].holds(on[n], o) for n, o in pairs) for pairs in sets) for _, _, sets in entries)
-        return sum(at(values, names, architecture) for (names, values, _), run in zip(entries, runs, strict=True) if run)
+        return sum(at(values, names, architecture) for names, values, sets in entries if space.met(sets, on))
 
     return cost

@@ -29,7 +29,7 @@ class AnyPolicy(Controller):
 
     def decide(self, path: Path) -> None:
         for choice, words, scores in zip(self.space.values(), self.words, self.scores, strict=True):
-            if not self._matters(choice, path.architecture):
+            if not self.space.on(choice, path.architecture):
                 continue
             logits = self.limit * (path.step() @ scores).tanh()  # (1, options)
             held = self._free(path, choice, logits) if self.decisions[choice.name].free else self._listed(path, choice, logits)
@@ -41,10 +41,6 @@ class AnyPolicy(Controller):
         decided = iter([torch.tensor(self.decisions[name].decided(one)) for name, one in taken.items()])
         drawn: Drawn = self(lambda logits: next(decided))
         return drawn
-
-    def _matters(self, choice: Choice, taken: Architecture) -> bool:
-        """Whether a choice matters, given what was taken before."""
-        return any(all(p in taken and self.space[p].holds(taken[p], o) for p, o in pairs) for pairs in choice.conditions)
 
     def _free(self, path: Path, choice: Choice, logits: Tensor) -> Tensor:
         """Each option for itself; what is taken as ones: (1, options)."""

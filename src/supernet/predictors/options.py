@@ -24,7 +24,7 @@ class Options:
     def __init__(self, space: SearchSpace) -> None:
         self.space = space
         self._blocks: dict[str, dict[Taken | None, Array]] = {name: {} for name in space}
-        widths = [len(choice.options) + (frozenset() not in choice.conditions) for choice in space.values()]
+        widths = [len(choice.options) + (not choice.always) for choice in space.values()]
         ends = np.cumsum([0, *widths]).tolist()
         self.groups = [slice(start, end) for start, end in pairwise(ends)]
         self.width: int = ends[-1]

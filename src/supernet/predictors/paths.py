@@ -23,7 +23,7 @@ Edge = tuple[str, int, int]  # what stands before its name (a cell), from, to
 def edges_of(space: SearchSpace) -> list[Edge]:
     """The edge on which each choice decides the operation; none where some choice decides anything else."""
     found = [EDGE.fullmatch(name) for name in space]
-    if not all(found) or any(choice.pick is not None or choice.conditions != (frozenset(),) for choice in space.values()):
+    if not all(found) or any(choice.pick is not None or not choice.always for choice in space.values()):
         return []
     return [(match[1], int(match[3]), int(match[2])) for match in found if match]
 
