@@ -1,4 +1,4 @@
-from functools import partial
+import math
 
 import pytest
 import torch
@@ -40,32 +40,41 @@ def learner(kind, **settings):
     return policy, kind(policy, **ADAM, **settings)
 
 
-def test_deciding_again_gives_the_same_architecture_and_its_probability():
+def test_deciding_several_again_gives_each_its_architecture_probability_and_entropy():
     policy, made = learner(Reinforce)
-    for _ in range(5):
-        drawn = policy(drawing(made.rng))
-        again = policy.again(drawn.architecture)
-        assert again.architecture == drawn.architecture and torch.equal(again.log_p, drawn.log_p)
+    drawn = [policy(drawing(made.rng)) for _ in range(8)]
+    again = policy.again([one.architecture for one in drawn])()
+    assert again.architectures == [SPACE.matters(one.architecture) for one in drawn] and len({len(one) for one in again.architectures}) == 2
+    assert torch.allclose(again.log_p, torch.stack([one.log_p for one in drawn]), atol=1e-6)
+    assert torch.allclose(again.entropy, torch.stack([one.entropy for one in drawn]), atol=1e-6)
+
+
+def test_several_are_drawn_by_the_probabilities_of_one():
+    policy, made = learner(Reinforce)
+    drawn = policy.several(4000, drawing(made.rng))
+    shares = made.likeliest().shares["kind"]  # which nothing was decided before
+    counts = [sum(one["kind"] == kind for one in drawn.architectures) / 4000 for kind in SPACE["kind"].options]
+    assert counts == pytest.approx(shares, abs=0.03)
 
 
 def test_learning_from_what_was_drawn_moves_the_policy_as_a_step_does():
     (one, stepping), (other, told) = learner(Reinforce), learner(Reinforce)
     for _ in range(3):
         drawn = [told.draw() for _ in range(5)]
-        told.learn([(partial(other.again, architecture), float(len(architecture["any"]))) for architecture in drawn])
+        told.learn(other.again(drawn), [float(len(architecture["any"])) for architecture in drawn])
         stepping.step(lambda architecture: float(len(architecture["any"])))
-    assert all(map(torch.equal, weights(one), weights(other)))
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(weights(one), weights(other), strict=True))
 
 
 def test_one_pass_of_ppo_is_reinforce_and_a_further_one_stops_where_the_ratio_leaves_the_clip():
     (one, plain), (other, single), (third, many) = learner(Reinforce), learner(PPO, passes=1, clip=0.2), learner(PPO, passes=40, clip=0.2)
     architecture = plain.draw()
-    before = one.again(architecture).log_p.detach()
+    before = float(one.again([architecture])().log_p.detach())
     for policy, made in ((one, plain), (other, single), (third, many)):
-        made.learn([(partial(policy.again, architecture), 1.0)])
+        made.learn(policy.again([architecture]), [1.0])
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(weights(one), weights(other), strict=True))
-    ratio = float((third.again(architecture).log_p.detach() - before).exp())
-    assert 1.2 <= ratio < 3 and float((one.again(architecture).log_p.detach() - before).exp()) < ratio
+    now, far = (math.exp(float(policy.again([architecture])().log_p.detach()) - before) for policy in (one, third))
+    assert 1.2 <= far < 3 and now < far
 
 
 @pytest.mark.parametrize(

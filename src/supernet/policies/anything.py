@@ -5,12 +5,23 @@ Zoph, Le 2017, section 3.1, https://arxiv.org/abs/1611.01578: a softmax for each
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
-from supernet.policies.controller import Controller, Drawn, Path
+from supernet.policies.controller import Chooser, Controller, Path, read
 from supernet.searchers.decisions import Decisions
-from supernet.space import Architecture, Choice, SearchSpace
+from supernet.space import Architecture, SearchSpace
+
+
+class Several(NamedTuple):
+    """What a policy decided of several architectures at once."""
+
+    architectures: list[Architecture]  # each with the choices that matter in it
+    log_p: Tensor  # (n,), of each
+    entropy: Tensor  # (n,), without a gradient
 
 
 class AnyPolicy(Controller):
@@ -26,33 +37,67 @@ class AnyPolicy(Controller):
         self.words = nn.ParameterList(torch.empty(len(choice.options), hidden) for choice in space.values())
         self.scores = nn.ParameterList(torch.empty(hidden, len(choice.options)) for choice in space.values())
         self.decisions = {name: Decisions(choice) for name, choice in space.items()}
+        # of each choice, what its takes hold, as ones: (takes, options)
+        self.holds = {
+            name: torch.tensor([[float(space[name].holds(taken, option)) for option in space[name].options] for taken in one.takes])
+            for name, one in self.decisions.items()
+        }
 
     def decide(self, path: Path) -> None:
         for choice, words, scores in zip(self.space.values(), self.words, self.scores, strict=True):
-            if not self.space.on(choice, path.architecture):
+            if self.space.on(choice, path.architecture):
+                logits = self.limit * (path.step() @ scores).tanh()  # (1, options)
+                by_decision, one = self._by_decision(choice.name, logits), self.decisions[choice.name]
+                decided = path.taken(by_decision[0])
+                likely = (2 * logits).sigmoid() if one.free else by_decision[0].softmax(-1) @ self.holds[choice.name].to(logits)
+                path.note(choice.name, one.taken(decided.tolist()), likely[0])
+                path.input = self._held(choice.name, decided[None]).to(logits) @ words
+
+    def several(self, number: int, choose: Chooser) -> Several:
+        """Decide so many architectures at once; ``choose`` is asked for all decisions of a choice together, of one after the other."""
+        state = (self.start.expand(number, -1), *self.start.new_zeros(2, number, self.hidden))  # what is read, said and kept: (n, hidden)
+        log_p = entropy = self.start.new_zeros(number)
+        architectures: list[Architecture] = [{} for _ in range(number)]
+        for choice, words, scores in zip(self.space.values(), self.words, self.scores, strict=True):
+            rows = [row for row, architecture in enumerate(architectures) if self.space.on(choice, architecture)]
+            if not rows:
                 continue
-            logits = self.limit * (path.step() @ scores).tanh()  # (1, options)
-            held = self._free(path, choice, logits) if self.decisions[choice.name].free else self._listed(path, choice, logits)
-            path.input = held @ words
+            place = slice(None) if len(rows) == number else torch.tensor(rows)
+            said, cell = read(self.lstm, *(one[place] for one in state))
+            by_decision = self._by_decision(choice.name, self.limit * (said @ scores).tanh())
+            decided = choose(by_decision.detach().flatten(0, 1)).view(by_decision.shape[:2])  # (rows, decisions)
+            each = by_decision.log_softmax(-1)
+            log_p = put(log_p, place, log_p[place] + each.gather(-1, decided[..., None]).sum((1, 2)))
+            entropy = put(entropy, place, entropy[place] - (each * each.exp()).detach().sum((1, 2)))
+            now = (self._held(choice.name, decided).to(said) @ words, said, cell)
+            state = tuple(put(old, place, new) for old, new in zip(state, now, strict=True))
+            for row, taken in zip(rows, decided.tolist(), strict=True):
+                architectures[row][choice.name] = self.decisions[choice.name].taken(taken)
+        return Several(architectures, log_p, entropy)
 
-    def again(self, architecture: Architecture) -> Drawn:
-        """Decide as ``architecture`` was decided: how probable it is by now."""
-        taken = self.space.matters(architecture)
-        decided = iter([torch.tensor(self.decisions[name].decided(one)) for name, one in taken.items()])
-        drawn: Drawn = self(lambda logits: next(decided))
-        return drawn
+    def again(self, architectures: Sequence[Architecture]) -> Callable[[], Several]:
+        """What decides as ``architectures`` were decided: how probable they are by the time that it is called."""
+        matter = [self.space.matters(architecture) for architecture in architectures]
+        taken = {name: [one[name] for one in matter if name in one] for name in self.space}
+        decided = [torch.tensor([self.decisions[name].decided(one) for one in ones]).flatten() for name, ones in taken.items() if ones]
 
-    def _free(self, path: Path, choice: Choice, logits: Tensor) -> Tensor:
-        """Each option for itself; what is taken as ones: (1, options)."""
-        kept = path.taken(torch.cat([-logits, logits]).T)
-        path.note(choice.name, tuple(o for o, k in zip(choice.options, kept.tolist(), strict=True) if k), (2 * logits).sigmoid()[0])
-        return kept[None].to(logits)
+        def decide() -> Several:
+            left = iter(decided)
+            return self.several(len(architectures), lambda logits: next(left))
 
-    def _listed(self, path: Path, choice: Choice, logits: Tensor) -> Tensor:
-        """One of all that can be taken; its options as ones: (1, options)."""
-        takes = self.decisions[choice.name].takes
-        held = logits.new_tensor([[float(choice.holds(taken, o)) for o in choice.options] for taken in takes])  # (takes, options)
-        by_take = logits @ held.T
-        index = int(path.taken(by_take))
-        path.note(choice.name, takes[index], (by_take.softmax(-1) @ held)[0])
-        return held[index : index + 1]
+        return decide
+
+    def _by_decision(self, name: str, logits: Tensor) -> Tensor:
+        """The logits of what can be decided, by those of the options (rows, options): (rows, decisions, decided)."""
+        if self.decisions[name].free:
+            return torch.stack([-logits, logits], -1)
+        return (logits @ self.holds[name].to(logits).T)[:, None]
+
+    def _held(self, name: str, decided: Tensor) -> Tensor:
+        """The options that are taken by what was decided (rows, decisions), as ones: (rows, options)."""
+        return decided if self.decisions[name].free else self.holds[name][decided[:, 0]]
+
+
+def put(old: Tensor, place: slice | Tensor, new: Tensor) -> Tensor:
+    """``old`` with the rows at ``place`` as in ``new``; a slice: all of them."""
+    return new if isinstance(place, slice) else old.index_copy(0, place, new)

@@ -80,6 +80,13 @@ class Controller(nn.Module, ABC):
         return Drawn(self.space.check(path.architecture), path.log_p, path.entropy.detach(), path.penalty, path.shares)
 
 
+def read(lstm: Tensor, new: Tensor, said: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+    """Have an LSTM of weights (2 hidden, 4 hidden) read what is new; what it says and keeps: (n, hidden) each, as all that it has."""
+    into, forget, out, candidate = (torch.cat([new, said], 1) @ lstm).chunk(4, 1)
+    cell = into.sigmoid() * candidate.tanh() + forget.sigmoid() * cell
+    return out.sigmoid() * cell.tanh(), cell
+
+
 class Path:
     """An architecture while it is decided: what is taken so far, and where the LSTM stands."""
 
@@ -93,9 +100,7 @@ class Path:
 
     def step(self) -> Tensor:
         """Have the LSTM read its input; what it says: (1, hidden)."""
-        into, forget, out, candidate = (torch.cat([self.input, self.said], 1) @ self.policy.lstm).chunk(4, 1)
-        self.cell = into.sigmoid() * candidate.tanh() + forget.sigmoid() * self.cell
-        self.said = out.sigmoid() * self.cell.tanh()
+        self.said, self.cell = read(self.policy.lstm, self.input, self.said, self.cell)
         return self.said
 
     def taken(self, logits: Tensor) -> Tensor:

@@ -26,16 +26,14 @@ class PPO(Reinforce):
         super().__init__(policy, **settings)
         self.passes, self.clip = passes, clip
 
-    def learn(self, told: Sequence[tuple[Again, float]]) -> None:
-        """Move the policy by what was drawn before, since when it has not moved: what decides it again, and its reward."""
+    def learn(self, again: Again, rewards: Sequence[float]) -> None:
+        """Move the policy by what was drawn before, since when it has not moved: what decides it again, and the reward of each."""
         with torch.no_grad():
-            before = [again() for again, _ in told]
-        worths = [reward + self.entropy * float(drawn.entropy) for (_, reward), drawn in zip(told, before, strict=True)]
-        advantages = [self.advantage(worth) for worth in worths]
+            before = again()
+        advantages = self.advantages(rewards, before)
         for _ in range(self.passes):
             self.optimiser.zero_grad()
-            for (again, _), old, advantage in zip(told, before, advantages, strict=True):
-                ratio = (again().log_p - old.log_p).exp()
-                gain = torch.minimum(ratio * advantage, ratio.clamp(1 - self.clip, 1 + self.clip) * advantage)
-                (-gain / len(told)).backward()  # type: ignore[no-untyped-call]
+            ratio = (again().log_p - before.log_p).exp()
+            gain = torch.minimum(ratio * advantages, ratio.clamp(1 - self.clip, 1 + self.clip) * advantages)
+            (-gain.mean()).backward()  # type: ignore[no-untyped-call]
             self.optimiser.step()

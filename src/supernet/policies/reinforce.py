@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
 import torch
-from torch import Generator
+from torch import Generator, Tensor
 
 from supernet.errors import without_effect
 from supernet.policies.controller import Controller, Drawn, drawing, likeliest
@@ -18,7 +18,19 @@ from supernet.settings.quantities import Amount, Betas, Count, Positive, Rate, S
 from supernet.space import Architecture
 
 Reward = Callable[[Architecture], float]
-Again = Callable[[], Drawn]
+
+
+class Likely(Protocol):
+    """How probable the policy holds several architectures: log probabilities (n,), and entropies (n,) without a gradient."""
+
+    @property
+    def log_p(self) -> Tensor: ...
+
+    @property
+    def entropy(self) -> Tensor: ...
+
+
+Again = Callable[[], Likely]
 TRIES = 200  # draws among which those that keep bounds are looked for
 
 
@@ -60,12 +72,17 @@ class Reinforce:
             self._credit(drawn, reward(drawn.architecture), self.samples)
         self.optimiser.step()
 
-    def learn(self, told: Sequence[tuple[Again, float]]) -> None:
-        """Move the policy once by what was drawn before: what decides it again, and its reward."""
+    def learn(self, again: Again, rewards: Sequence[float]) -> None:
+        """Move the policy once by what was drawn before: what decides it again, and the reward of each."""
         self.optimiser.zero_grad()
-        for again, reward in told:
-            self._credit(again(), reward, len(told))
+        likely = again()
+        (-(self.advantages(rewards, likely) * likely.log_p).mean()).backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
+
+    def advantages(self, rewards: Sequence[float], likely: Likely) -> Tensor:
+        """The advantages of several, one after the other, with what their entropies are worth: (n,)."""
+        worths = [reward + self.entropy * entropy for reward, entropy in zip(rewards, likely.entropy.tolist(), strict=True)]
+        return likely.log_p.new_tensor([self.advantage(worth) for worth in worths])
 
     def _credit(self, drawn: Drawn, reward: float, of: int) -> None:
         """Add the gradient of one of ``of`` draws."""
