@@ -25,7 +25,7 @@ from supernet.costs.latency.timing import Effort
 from supernet.data import SETS
 from supernet.estimators import ESTIMATORS
 from supernet.searchers import SEARCHERS
-from supernet.settings.commands import Profile, Retrain, Search
+from supernet.settings.commands import Profile, RankEstimators, Retrain, Search
 from supernet.settings.flags import settings_of
 from supernet.settings.given import accepted
 from supernet.spaces import SPACES
@@ -119,12 +119,13 @@ def test_every_command_and_setting_of_a_page_exists(page: Path, monkeypatch: pyt
     """Every line is parsed, its settings resolved and checked; the work behind it is left out."""
     from supernet.plan import chosen
     from supernet.plan import compare as planned_compare
+    from supernet.plan import estimators as planned_estimators
     from supernet.plan import profile as planned_profile
     from supernet.plan import retrain as planned_retrain
     from supernet.plan import search as planned_search
     from supernet.plan import specialise as planned_bounds
     from supernet.report import page as report
-    from supernet.workflow import comparing, delivery, profiling, ranking, retraining, searching, specialising, trained
+    from supernet.workflow import comparing, delivery, estimators, profiling, ranking, retraining, searching, specialising, trained
 
     def check_search(settings: Search) -> mock.Mock:
         chosen.choose(settings)
@@ -138,7 +139,14 @@ def test_every_command_and_setting_of_a_page_exists(page: Path, monkeypatch: pyt
     def check_profile(settings: Profile, *rest: Any) -> None:
         space_named(str(settings.space)).network.accepted(settings.network)
 
+    def check_estimators(settings: RankEstimators, *rest: Any) -> mock.Mock:
+        planned_estimators.estimators_of(settings)
+        space_named(str(settings.space)).supernet.accepted(settings.supernet)
+        return mock.Mock(choices=None)
+
     monkeypatch.setattr(planned_profile, "plan_profile", check_profile)
+    monkeypatch.setattr(planned_estimators, "plan_estimators", check_estimators)
+    monkeypatch.setattr(estimators, "rank_estimators", lambda *given: {})
     monkeypatch.setattr(planned_search, "plan_search", check_search)
     monkeypatch.setattr(planned_retrain, "plan_retrain", check_retrain)
     monkeypatch.setattr(planned_compare, "plan_compare", lambda *given: None)

@@ -7,9 +7,11 @@ https://arxiv.org/abs/2001.10422
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
+
+import numpy
 
 from supernet.space import Architecture, SearchSpace
 
@@ -23,27 +25,33 @@ def kendall(own: Sequence[float], known: Sequence[float]) -> float | None:
 
 def spearman(own: Sequence[float], known: Sequence[float]) -> float | None:
     """Spearman's rank correlation, from -1 to 1; None where either ranks nothing."""
-    from scipy.stats import spearmanr
+    from scipy.stats import rankdata  # slow to import
 
-    able = len(own) > 1 and len(set(own)) > 1 and len(set(known)) > 1  # else it warns
-    return _finite(spearmanr(own, known).statistic) if able else None
+    able = len(own) > 1 and len(set(own)) > 1 and len(set(known)) > 1  # else there is none, and a warning
+    return _finite(numpy.corrcoef(rankdata(own), rankdata(known))[0, 1]) if able else None
 
 
 def interval(
-    own: Sequence[float], known: Sequence[float], share: float = 0.95, *, seed: int = 0, resamples: int = 1000
+    own: Sequence[float],
+    known: Sequence[float],
+    share: float = 0.95,
+    *,
+    of: Callable[[Sequence[float], Sequence[float]], float | None] = kendall,
+    seed: int = 0,
+    resamples: int = 1000,
 ) -> tuple[float, float] | None:
-    """Between which two values Kendall's tau is with a probability of ``share``, by the percentiles of a bootstrap over architectures.
+    """Between which two values a correlation is with a probability of ``share``, by the percentiles of a bootstrap over architectures.
 
-    None where fewer than three are known, or a resample ranks nothing.
+    ``of``: Kendall's tau, or another. None where fewer than three are known, or a resample ranks nothing.
     """
     draw, count = Random(seed), len(own)
     if count < 3:
         return None
-    taus = []
+    values = []
     for _ in range(resamples):
         drawn = draw.choices(range(count), k=count)
-        taus.append(kendall([own[i] for i in drawn], [known[i] for i in drawn]))
-    found = sorted(tau for tau in taus if tau is not None)
+        values.append(of([own[i] for i in drawn], [known[i] for i in drawn]))
+    found = sorted(value for value in values if value is not None)
     if len(found) < resamples:
         return None
     aside = round(resamples * (1 - share) / 2)

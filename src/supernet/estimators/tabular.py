@@ -89,6 +89,11 @@ class Table:
         return cls(arrays, search, report, dataset, space, device, cheaper)
 
     @property
+    def others(self) -> list[str]:
+        """The columns of one number an architecture beside that which is searched on."""
+        return [name for name in self.columns if name not in (self.search_column, DEVICES)]
+
+    @property
     def priced(self) -> tuple[str, ...]:
         """The costs that the table knows."""
         return tuple(self._costs)
@@ -122,6 +127,10 @@ class Table:
     def every(self) -> dict[str, list[float]]:
         """Each score and each cost, a number a row."""
         return {"validation": self._validation, "test": self._test, **self._costs}
+
+    def says(self, column: str, architecture: Architecture) -> float:
+        """What one of ``columns`` says of an architecture, on the chosen data set, by the mean of its seeds; raises ``InputError``."""
+        return float(_mean(self._column(column)[self._row(architecture)][None])[0])
 
     def check(self, bounds: Mapping[str, float]) -> Architecture | None:
         """The architecture of the table that keeps the bounds on its costs by most; None without bounds.

@@ -14,6 +14,7 @@ from supernet.files.whole import write_whole
 from supernet.metrics import Score
 from supernet.report import alarm_sections, cost_sections, front_sections, ranking_sections, search_sections, sections
 from supernet.report.comparison import comparison_sections
+from supernet.report.estimator_sections import estimator_sections
 from supernet.report.record import Options, read_lines, read_record
 from supernet.report.sections import Section
 from supernet.report.specialised import specialised_sections
@@ -61,6 +62,11 @@ def write_comparison(result: Mapping[str, Any], folder: Path) -> Path:
 def write_specialised(entries: Sequence[Mapping[str, Any]], run: str, metric: Score, folder: Path) -> Path:
     """Write ``report.html`` of networks for several bounds into ``folder``; ``entries``: the document of ``supernet specialise``."""
     return _write(folder, f"Networks of the supernet of {run}", specialised_sections(entries, metric))
+
+
+def write_estimators(document: Mapping[str, Any], known: Sequence[float], scores: Mapping[str, Sequence[float]], folder: Path) -> Path:
+    """Write ``report.html`` of how well estimators rank into ``folder``; see ``estimator_sections``."""
+    return _write(folder, f"Estimators in the space {document['space']}", estimator_sections(document, known, scores))
 
 
 def _write(folder: Path, title: str, parts: Sequence[Section]) -> Path:

@@ -21,6 +21,7 @@ from supernet.settings.sections import (
     DataSettings,
     Device,
     Estimator,
+    Estimators,
     JudgeSettings,
     Machine,
     Notation,
@@ -132,6 +133,21 @@ class Rank(Section):
     samples: Annotated[Count, Field(ge=2), Flag("--samples")] = Field(default=200, description="how many architectures are ranked")
     seed: Annotated[Seed, Flag("--seed")] = Field(default=0, description="fixes which they are")
     estimator: Scoring = Scoring()
+
+
+class RankEstimators(Rank):
+    """Settings of a ranking, by a trained supernet or, without one, by estimators on data."""
+
+    space: Annotated[Text | None, Flag("--space")] = Field(
+        default=None, description="without a run: the search space whose architectures are ranked (supernet list spaces)"
+    )
+    task: Annotated[Text | None, Flag("--task")] = Field(
+        default=None, description="what is learnt (supernet list tasks); none: the first task that the space is for"
+    )
+    threads: Annotated[Threads | None, Flag("--threads")] = Field(default=None, description="CPU threads; none: as they are")
+    data: DataSettings = DataSettings()
+    supernet: Annotated[Open, CHANNELS, CELLS] = Field(default={}, description="sizes of the networks that are scored: those of the space")
+    estimator: Estimators = Estimators()
 
 
 class Profile(Section):

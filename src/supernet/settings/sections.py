@@ -163,6 +163,15 @@ class Scoring(Section):
     )
 
 
+class Estimators(Scoring):
+    """How a trained supernet scores architectures, or, where there is none, by which estimators they are scored."""
+
+    name: Annotated[Text | None, Flag("--estimator")] = Field(
+        default=None, description="without a run: what scores architectures on data, by names with commas (supernet list estimators)"
+    )
+    epochs: Epochs = Field(default=1, description="without a run: of each architecture that an estimator trains from nothing")
+
+
 class Bounds(Section):
     """The most that the network may cost."""
 

@@ -89,7 +89,7 @@ def rank(
     if samples < 2:
         raise InputError(f"a ranking is of 2 or more samples; got {samples}")
     supernet, task = comparing(trained)
-    pairs = of_table(known, supernet.space, samples, seed) if isinstance(known, Table) else _some(known, supernet.space, samples, seed)
+    pairs = pairs_of(known, supernet.space, samples, seed)
     estimate, judged = Kept(SharedWeights(supernet, task, batches=calibration, examples=examples), kept), task.judged
     progress = Progress("ranking", len(pairs), unit="architectures")
     scores: list[dict[int, float]] = []
@@ -124,6 +124,11 @@ def enough(taus: Mapping[int, float | None], between: tuple[float, float] | None
     fewest, tau = min(able)
     within = f"their tau of {tau:.3f} lies in its interval"
     return {"examples": fewest, "says": f"{fewest} of the {max(taus)} validation examples rank as well as all of them: {within}"}
+
+
+def pairs_of(known: Known | Table, space: SearchSpace, samples: int, seed: int) -> list[tuple[Architecture, float]]:
+    """Up to ``samples`` different architectures of ``space``, drawn by ``seed``, with what is ``known`` of them."""
+    return of_table(known, space, samples, seed) if isinstance(known, Table) else _some(known, space, samples, seed)
 
 
 def of_table(table: Table, space: SearchSpace, samples: int, seed: int) -> list[tuple[Architecture, float]]:

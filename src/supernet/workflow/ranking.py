@@ -9,13 +9,12 @@ from typing import Any
 from supernet.errors import InputError
 from supernet.estimators.tabular import Table
 from supernet.files.records import read_architecture
-from supernet.layers.base import Supernet
 from supernet.metrics import Score
 from supernet.report.page import write_report
 from supernet.run import read_config, read_history
 from supernet.searchers import SEARCHERS
 from supernet.searchers.state import from_plain
-from supernet.space import Architecture
+from supernet.space import Architecture, SearchSpace
 from supernet.trained.rank import Known, rank
 from supernet.workflow.trained import TrainedRun
 
@@ -40,7 +39,7 @@ def rank_run(trained: TrainedRun, against: Against, samples: int, seed: int) -> 
     return {**document, "out": str(trained.folder / "report.html")}
 
 
-def stand_alone(folder: Path, space: str, supernet: Supernet, metric: Score) -> Against:
+def stand_alone(folder: Path, space: str, choices: SearchSpace, metric: Score) -> Against:
     """What architectures of a space scored that were trained on their own, by runs in and below ``folder``.
 
     Counted are retrainings, and the trials of searches that train each architecture from nothing: those that have a validation score, or
@@ -51,13 +50,12 @@ def stand_alone(folder: Path, space: str, supernet: Supernet, metric: Score) -> 
     found: list[tuple[Architecture, dict[str, float]]] = []
     for config in sorted(folder.rglob("config.yaml")):
         found += _retrained(config.parent, space, metric) + _tried(config.parent, space, metric)
-    space_of = supernet.space
-    able = [(a, scores) for a, scores in found if all(name in space_of and space_of[name].legal(taken) for name, taken in a.items())]
+    able = [(a, scores) for a, scores in found if all(name in choices and choices[name].legal(taken) for name, taken in a.items())]
     part = max(PARTS, key=lambda part: sum(part in scores for _, scores in able))
-    able = [(choices, scores) for choices, scores in able if part in scores]
+    able = [(a, scores) for a, scores in able if part in scores]
     if not able:
         raise InputError(f"{folder} holds no results of {space} by {metric.name}: retrainings, or searches that train each architecture")
-    return Against([(choices, metric.worth(scores[part])) for choices, scores in able], f"{part} {metric.name} of training on its own")
+    return Against([(a, metric.worth(scores[part])) for a, scores in able], f"{part} {metric.name} of training on its own")
 
 
 def _retrained(folder: Path, space: str, metric: Score) -> list[tuple[Architecture, dict[str, float]]]:
