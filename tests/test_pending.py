@@ -24,6 +24,7 @@ SETTINGS = {
     "reinforce": {"hidden": 4},
     "ppo": {"hidden": 4, "samples": 10, "passes": 2},
     "tpe": {"startup": 30},
+    "hurdles": {"population": 8, "between": 4},
 }
 BOUNDED = Objective(limits={"params": 7})
 

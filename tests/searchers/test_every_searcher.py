@@ -29,6 +29,7 @@ SETTINGS = {
     "reinforce": {"samples": 12, "hidden": 4},
     "ppo": {"samples": 12, "hidden": 4, "passes": 2},
     "tpe": {"startup": 20},
+    "hurdles": {"population": 6, "between": 3},
 }
 
 

@@ -56,6 +56,7 @@ SEARCHERS = {
     "tpe": "supernet.searchers.tpe:TPE",
     "successive-halving": "supernet.searchers.halving:SuccessiveHalving",
     "hyperband": "supernet.searchers.hyperband:Hyperband",
+    "hurdles": "supernet.searchers.hurdles:Hurdles",
 }
 
 
