@@ -49,5 +49,7 @@ def test_methods_that_take_no_notice_of_an_objective_are_named_before_work() -> 
     for methods, who in (("darts,one-shot", "darts, which decides by itself"), ("darts,gdas", "darts, gdas, which decide by themselves")):
         code, _, said = called("compare", methods, *WORDS, "--objective", "accuracy,macs", "--dry-run")
         assert code == 2 and said.count("\n") == 1 and f"compare without {who}" in said
+    code, _, said = called("compare", "random", *WORDS, "--set", "methods.random.limits.macs=1e6", "--dry-run")
+    assert code == 2 and "methods.random.limits: methods are compared under the same bounds" in said
     code, _, said = called("compare", "random", *WORDS, "--max-latency", "2ms", "--dry-run")
     assert code == 2 and "give --latency-table" in said

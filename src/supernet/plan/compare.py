@@ -120,6 +120,9 @@ def check_compare(settings: Compare, wanted: list[str], every: bool, unit: str, 
         check_goals([name for name in wanted if name in STRATEGIES], settings.space)
     if idle := next((name for name in settings.methods if name not in wanted), None):
         raise unknown("method compared in the section methods:", idle, wanted)
+    for name, own in settings.methods.items():
+        if other := next((what for what in ("limits", "objective") if what in own), None):
+            raise InputError(f"methods.{name}.{other}: methods are compared under the same bounds and one objective; give {other} for all")
     if not 1 <= seeds <= 10_000:
         raise InputError(f"--seeds must be at least 1 and at most 10000; got {seeds}")
     accepted("final.weights", Weights, settings.final.weights, fixed=NOT_FOR_USERS["weights"])
