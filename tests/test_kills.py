@@ -116,6 +116,9 @@ def retrain_cases() -> Iterator[tuple[str, Words]]:
 def cases() -> dict[str, Words]:
     found = {f"search {name}": method_case(name) for name in STRATEGIES}
     found |= {f"search {name} of text": search(name, f"{RNN} {TEXT} --steps 10 --trials 4") for name in ("darts", "darts-2nd", "one-shot")}
+    for name in ("evolution", "random"):
+        how = f"--space mobile-small {SMALL['mobile-small']} --estimator inherited --set estimator.living=3 {IMAGES} --trials 8"
+        found[f"search {name} from inherited weights"] = search(name, how)
     for name in SEARCHERS:
         found[f"search {name} from scratch"] = search(name, f"{BENCH} {IMAGES} --trials 5")
         found[f"search one-shot, then {name}"] = search("one-shot", f"{BENCH} {IMAGES} --epochs 2 --searcher {name} --trials 12")

@@ -112,11 +112,14 @@ def test_takes_tells_late_out_of_order_and_of_strangers(name):
         assert SPACE.check(architecture)
 
 
-def test_what_it_asks_for_is_an_architecture_and_a_share_of_an_estimate(name):
-    searcher = make(name)
+def test_what_it_asks_for_is_an_architecture_a_share_of_an_estimate_and_a_parent_that_was_told(name):
+    searcher, told = make(name), []
     for _ in range(40):
-        number, architecture, *share = searcher.ask()
-        assert not share or (len(share) == 1 and 0 < share[0] <= 1)
+        number, architecture, *more = searcher.ask()
+        share, parents = more[:1], more[1:]
+        assert not share or 0 < share[0] <= 1
+        assert not parents or (len(parents) == 1 and parents[0] in told)
+        told.append(architecture)
         searcher.tell(number, architecture, outcome(architecture))
 
 

@@ -26,8 +26,9 @@ class Known:
     """An estimator by name.
 
     path: "module:class"; a table's ``estimate`` is called. Where it ``needs`` data, the class takes (build, task), and whatever it names
-    of ``seed``, ``epochs``, ``steps``, ``strategy`` and ``space``, the choices. about: what it scores by, in words. cheaper: what a smaller
-    fidelity is; None: there is no cheaper answer. raised: the score that it gives, to be raised; None: it gives the task's own metrics.
+    of ``seed``, ``epochs``, ``steps``, ``strategy``, ``space``, the choices, ``lineage`` and ``states``. about: what it scores by.
+    cheaper: what a smaller fidelity is; None: there is no cheaper answer. raised: the score that it gives, to be raised; None: it gives the
+    task's own metrics. inherits: whether an answer depends on what was asked before, which a ``lineage`` then follows.
     """
 
     path: str
@@ -35,6 +36,7 @@ class Known:
     about: str
     cheaper: str | None
     raised: str | None = None
+    inherits: bool = False
 
     def load(self) -> type[Any]:
         """The class."""
@@ -54,6 +56,13 @@ ESTIMATORS = {
         needs="data",
         about="training each architecture from nothing",
         cheaper="a share of the training steps, with schedules as long; the scoring is whole",
+    ),
+    "inherited": Known(
+        "supernet.estimators.inherited:Inherited",
+        needs="data",
+        about="training each architecture from the trained weights of its parent, or of the nearest before it",
+        cheaper="a share of the training steps, with schedules as long; the scoring is whole",
+        inherits=True,
     ),
     "synflow": Known(
         "supernet.estimators.synflow:Synflow",

@@ -5,7 +5,8 @@ Zoph, Le 2017, section 3.2, https://arxiv.org/abs/1611.01578
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -41,17 +42,27 @@ class FromScratch:
         self.start: dict[str, Any] = task.data.state_dict()
 
     def __call__(self, architecture: Architecture, fidelity: float = 1.0) -> dict[str, float]:
+        with self.apart():
+            return self.trained(architecture, fidelity).evaluate("validation")
+
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """The data's streams and the random states are put back afterwards."""
         before = self.task.data.state_dict()
         with drawing_apart(self.task.device):
-            self.task.data.load_state_dict(self.start)
             try:
-                strategy = self.begin(architecture)
-                whole = self.steps or self.epochs * strategy.steps(self.task.data)
-                steps = self.steps if fidelity == 1 else part(fidelity, whole)
-                fit(strategy, self.task.data, self.epochs, steps=steps, what="training one architecture")
+                yield
             finally:
                 self.task.data.load_state_dict(before)
-            return strategy.evaluate("validation")
+
+    def trained(self, architecture: Architecture, fidelity: float = 1.0) -> Retrain:
+        """The training of an architecture, at its end."""
+        self.task.data.load_state_dict(self.start)
+        strategy = self.begin(architecture)
+        whole = self.steps or self.epochs * strategy.steps(self.task.data)
+        steps = self.steps if fidelity == 1 else part(fidelity, whole)
+        fit(strategy, self.task.data, self.epochs, steps=steps, what="training one architecture")
+        return strategy
 
     def begin(self, architecture: Architecture) -> Retrain:
         """The training of an architecture, at its start."""

@@ -12,7 +12,7 @@ from supernet.costs.objective import Objective
 from supernet.errors import InputError
 from supernet.explore.executor import Estimate, Executor, Handle, InProcess, Metrics
 from supernet.explore.trial import Trial, front, ranked
-from supernet.searchers import Exhausted, Outcome, Searcher
+from supernet.searchers import Exhausted, Outcome, Searcher, share_of
 from supernet.space import Architecture, SearchSpace
 
 OTHER = "the history is of another search"
@@ -154,11 +154,11 @@ class Exploration:
     def _ask(self) -> None:
         """Ask once; what is known is told at once."""
         try:
-            number, architecture, *share = self.searcher.ask()
+            asked = self.searcher.ask()
         except Exhausted:  # until it is told more
             self._exhausted = True
             return
-        fidelity = share[0] if share else 1.0
+        number, architecture, fidelity = asked[0], asked[1], share_of(asked)
         if not 0 < fidelity <= 1:
             raise InputError(f"a searcher asks for a share of an estimate, above 0 and at most 1, not {fidelity}")
         if self.shares:

@@ -37,7 +37,7 @@ class Inherited(NamedTuple):
     gap: float
 
 
-class _Changed(NamedTuple):
+class Changed(NamedTuple):
     """A part of the network that the other has not: its name, and whether the other has something else there."""
 
     name: str
@@ -52,8 +52,8 @@ def inherit(network: nn.Module, other: nn.Module, *example: Any) -> Inherited:
     bias), linear layers, batch norms with their statistics and embeddings may differ in size; of all other modules tensors of one name and
     shape are taken.
     """
-    changed: list[_Changed] = []
-    taken = {id(tensor): count for tensor, count in _overlaid(network, other, "", changed)}
+    changed: list[Changed] = []
+    taken = overlaid(network, other, changed)
     with evaluating(network), evaluating(other):
         for part in changed:
             _begin_neutral(network, other, part, example)
@@ -62,10 +62,19 @@ def inherit(network: nn.Module, other: nn.Module, *example: Any) -> Inherited:
     return Inherited(sum(taken.values()) / max(sum(numbers), 1), gap)
 
 
-def _overlaid(own: nn.Module, other: nn.Module, name: str, changed: list[_Changed]) -> Iterator[tuple[Tensor, int]]:
+@torch.no_grad()
+def overlaid(network: nn.Module, other: nn.Module, changed: list[Changed] | None = None) -> dict[int, int]:
+    """Give ``network`` what fits of ``other``, without a pass: how many numbers each parameter took, by its id.
+
+    ``changed``: is filled with what is new.
+    """
+    return {id(tensor): count for tensor, count in _overlaid(network, other, "", [] if changed is None else changed)}
+
+
+def _overlaid(own: nn.Module, other: nn.Module, name: str, changed: list[Changed]) -> Iterator[tuple[Tensor, int]]:
     """Take over ``other`` and what it holds, part by part; each parameter with how many of its numbers were taken."""
     if type(own) is not type(other):
-        changed.append(_Changed(name, True))
+        changed.append(Changed(name, True))
         return
     take: Callable[[Any, Any], Iterator[tuple[Tensor, int]]] = next((rule for kind, rule in RULES if isinstance(own, kind)), _same_shapes)
     yield from take(own, other)
@@ -75,7 +84,7 @@ def _overlaid(own: nn.Module, other: nn.Module, name: str, changed: list[_Change
         if last in theirs:
             yield from _overlaid(child, theirs[last], path, changed)
         else:
-            changed.append(_Changed(path, False))
+            changed.append(Changed(path, False))
 
 
 def _weighted(own: Weighted, other: Weighted) -> Iterator[tuple[Tensor, int]]:
@@ -159,7 +168,7 @@ RULES: tuple[tuple[Any, Callable[[Any, Any], Iterator[tuple[Tensor, int]]]], ...
 )
 
 
-def _begin_neutral(network: nn.Module, other: nn.Module, part: _Changed, example: Sequence[Any]) -> None:
+def _begin_neutral(network: nn.Module, other: nn.Module, part: Changed, example: Sequence[Any]) -> None:
     """Let a part that is new give what stood there before, or else what it is given; leave it as it was built where it cannot."""
     module = network.get_submodule(part.name)
     inputs, _ = _around(network, part.name, example)

@@ -75,6 +75,8 @@ def choose(settings: Search) -> Chosen:
     check_limits(limits, settings.price, space, recipe.kind, priced, goals)
     scored = scored_by(settings.estimator.name, "supernet" if method else "table" if settings.table.file else "data", name)
     lengths = {"steps": settings.steps, "seconds": settings.seconds, "weights": settings.weights}
+    if settings.estimator.living and not scored.known.inherits:
+        raise without_effect("estimator.living", f"no weights are inherited where {scored.name} scores")
     check_trains(scored, {**lengths, "estimator.epochs": settings.estimator.epochs != 1})
     strategy = {**recipe.strategy, **settings.strategy} if method and method.decides else settings.strategy
     check_acting(settings, method)
@@ -129,6 +131,8 @@ def check_acting(settings: Search, method: type[SupernetStrategy] | None) -> Non
         raise InputError(f"{name} decides by itself: --objective is for searchers, alone or after a method such as one-shot")
     if settings.estimator.examples and (method is None or method.decides):
         raise without_effect("estimator.examples", "no searcher compares architectures by shared weights")
+    if settings.estimator.count and (method or settings.table.file):
+        raise without_effect("estimator.count", f"{name} trains no single architectures on data")
     if settings.baseline.name and method is None:
         raise InputError(f"{name} tries single architectures: --baseline random is for a method that trains a supernet; see compare")
     if settings.table.file:

@@ -70,9 +70,9 @@ def estimators_of(settings: RankEstimators) -> Mapping[str, Known]:
     if not names or len(set(names)) < len(names):
         raise InputError("give --estimator with names that differ, such as naswot,synflow (supernet list estimators)")
     known = {name: estimator_named(name) for name in names}
-    able = ", ".join(name for name, each in ESTIMATORS.items() if each.needs == "data")
-    for name in (name for name, each in known.items() if each.needs != "data"):
-        raise InputError(f"{name} scores no networks on data: without a run, rank takes some of {able}")
+    able = ", ".join(name for name, each in ESTIMATORS.items() if each.needs == "data" and not each.inherits)
+    for name in (name for name, each in known.items() if each.needs != "data" or each.inherits):
+        raise InputError(f"{name} scores no networks on data alone: without a run, rank takes some of {able}")
     for idle in (name for name in ("calibration", "examples") if getattr(own, name) is not None):
         raise InputError(f"estimator.{idle} would have no effect: it is of shared weights, and without a run there are none")
     if own.epochs != 1 and not any("epochs" in keywords(each.load()) for each in known.values()):

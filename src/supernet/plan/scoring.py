@@ -13,7 +13,7 @@ from supernet.costs.objective import Objective
 from supernet.errors import InputError
 from supernet.estimators import ESTIMATORS, Known, estimator_named
 from supernet.estimators.tabular import Table
-from supernet.searchers import Searcher, make_searcher, searcher_class
+from supernet.searchers import Searcher, make_searcher, searcher_class, share_of
 from supernet.searchers.assured import Assured
 from supernet.settings.given import NOT_FOR_USERS, Settings, accepted, keywords, taken
 from supernet.settings.sections import SearcherSettings, TableFile
@@ -42,8 +42,7 @@ class Asking:
 
     def check_parts(self, space: SearchSpace, of: str, instead: str = "estimator") -> None:
         """Refuse a searcher that asks for parts, where there are none ``of`` what scores; ``instead``: what else could be changed."""
-        _, _, *share = self.on(space).ask()
-        if share and share[0] < 1:
+        if share_of(self.on(space).ask()) < 1:
             raise InputError(f"{self.name} asks for parts of estimates, and {of} has no cheaper answer: use another searcher or {instead}")
 
 

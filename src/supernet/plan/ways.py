@@ -6,7 +6,9 @@ from dataclasses import replace
 from functools import partial
 
 from supernet.costs.limits import Limits
+from supernet.costs.passes import Passes, Uncounted
 from supernet.estimators import ESTIMATORS
+from supernet.estimators.states import InFolder
 from supernet.estimators.tabular import Table
 from supernet.plan.bounds import bounds_of
 from supernet.plan.chosen import Chosen
@@ -14,6 +16,7 @@ from supernet.plan.goals import goals_of
 from supernet.plan.scoring import OnDataOf
 from supernet.plan.supernets import Trained, build_supernet
 from supernet.plan.watching import Watching
+from supernet.searchers.lineage import LIVING, Followed, Lineage
 from supernet.settings.commands import Search
 from supernet.space import SearchSpace
 from supernet.ways.on_data import OnData
@@ -50,19 +53,22 @@ def over_supernet(settings: Search, chosen: Chosen, trained: Trained, scorer: On
 
 def on_data(settings: Search, chosen: Chosen, scorer: OnDataOf, space: SearchSpace, limits: Limits | None) -> OnData:
     """Score single architectures on data; refuses networks that the estimator cannot score."""
-    score = partial(scorer.by, chosen.scored.known)
+    known, lineage = chosen.scored.known, Lineage(space, settings.estimator.living or LIVING)
+    score = partial(scorer.by, known, lineage=lineage)
     score()
+    searcher = chosen.asking.on(space, limits.check() if limits else None)
     return OnData(
         scorer.task,
         space,
-        searcher=chosen.asking.on(space, limits.check() if limits else None),
-        estimate=lambda steps: score(epochs=settings.estimator.epochs, steps=steps),
+        searcher=Followed(searcher, lineage) if known.inherits else searcher,
+        estimate=lambda steps, run: score(epochs=settings.estimator.epochs, steps=steps, states=InFolder(run / "inherited")),
         train=lambda: scorer.by(ESTIMATORS["scratch"], epochs=1),
         objective=replace(goals_of(settings.objective, chosen.scored, scorer.task), limits=limits.aims if limits else {}),
         length=length_of(settings),
         trials=settings.trials,
         seed=settings.seed,
         limits=limits,
+        passes=Passes() if known.inherits or settings.estimator.count else Uncounted(),
     )
 
 

@@ -11,8 +11,14 @@ from supernet.space import Architecture, SearchSpace
 
 Score = tuple[float, ...]  # one entry per objective, to be maximised; the first is what a single-objective searcher looks at
 Outcome = Score | Literal["infeasible", "failed"]
-# A number, an architecture, and the share of a full estimate that it is worth, above 0 and at most 1; where that is left out, all of it.
-Ask = tuple[int, Architecture] | tuple[int, Architecture, float]
+# A number, an architecture, the share of a full estimate that it is worth, above 0 and at most 1, and the architecture whose child it is;
+# where they are left out, all of it, and of none.
+Ask = tuple[int, Architecture] | tuple[int, Architecture, float] | tuple[int, Architecture, float, Architecture]
+
+
+def share_of(asked: Ask) -> float:
+    """The share of a full estimate that is asked for."""
+    return 1.0 if len(asked) == 2 else asked[2]
 
 
 class Exhausted(Exception):

@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 from supernet.errors import InputError
-from supernet.searchers import Outcome
+from supernet.searchers import Ask, Outcome
 from supernet.searchers.state import from_plain, plain, random_state, restore_random
 from supernet.settings.quantities import Count, Share
 from supernet.space import Architecture, SearchSpace
@@ -60,14 +60,15 @@ class Evolution:
         self.told: dict[str, None] = {}  # every architecture with its score, in order
         self.asked = 0
 
-    def ask(self) -> tuple[int, Architecture]:
-        """A random architecture until the population is full, then a child."""
+    def ask(self) -> Ask:
+        """A random architecture until the population is full, then a child, with its parent, of two the first."""
         self.asked += 1
         if len(self.alive) < self.population:
             return self.asked, self.sample(self.rng)
-        if self.crossover and self.rng.random() < self.crossover:
-            return self.asked, self.cross(self._parent(), self._parent(), self.rng)
-        return self.asked, self.mutate(self._parent(), self.rng)
+        crossed = self.crossover and self.rng.random() < self.crossover
+        parent = self._parent()
+        child = self.cross(parent, self._parent(), self.rng) if crossed else self.mutate(parent, self.rng)
+        return self.asked, child, 1.0, parent
 
     def tell(self, number: int, architecture: Architecture, outcome: Outcome) -> None:
         """What has a score enters the population; what is infeasible, failed or told before with the same score does not.

@@ -141,7 +141,13 @@ class Estimator(Section):
     name: Annotated[Text | None, Flag("--estimator")] = Field(
         default=None, description="what scores architectures (supernet list estimators); none: by the method and its data"
     )
-    epochs: Epochs = Field(default=1, description="of each architecture that a searcher trains from nothing")
+    epochs: Epochs = Field(default=1, description="of each architecture that a searcher trains, from nothing or from inherited weights")
+    living: Count | None = Field(
+        default=None, description="trained networks kept for others to inherit from, a new one for what served longest ago; none: 32"
+    )
+    count: bool = Field(
+        default=False, description="count the multiply-adds of each trial on data; those with inherited weights always are"
+    )
     calibration: CountOrNone = Field(
         default=20,
         description="training batches on which batch norms are recalibrated, for each architecture scored with shared weights; 0: none",

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from random import Random
+from typing import Any
 
 from supernet.costs.limits import Limits
 from supernet.costs.objective import Objective
+from supernet.costs.passes import Passes, Uncounted
 from supernet.estimators.scratch import FromScratch
 from supernet.explore.executor import Estimate
 from supernet.randomness import seed_everything
@@ -23,20 +26,22 @@ from supernet.ways.pace import Length
 class OnData:
     """Ask a searcher, score what it asks for, tell it.
 
-    ``estimate``: what scores an architecture, in so many steps where it trains. ``train``: one training, by which a budget in seconds
-    is timed. ``objective``: with its limits; ``limits``: what architectures cost, where anything is bound or priced.
+    ``estimate``: what scores an architecture, in so many steps where it trains, and may keep files in a folder. ``train``: one training,
+    by which a budget in seconds is timed. ``objective``: with its limits; ``limits``: what architectures cost, where anything is bound or
+    priced. ``passes``: counts what the estimates compute, or nothing.
     """
 
     task: Kind
     space: SearchSpace
     searcher: Searcher
-    estimate: Callable[[int | None], Estimate]
+    estimate: Callable[[int | None, Path], Estimate]
     train: Callable[[], FromScratch]
     objective: Objective
     length: Length
     trials: int
     seed: int
     limits: Limits | None = None
+    passes: Passes = field(default_factory=Uncounted)
 
     def find(self, run: Run) -> Found:
         """Search in a run; the best of the trials, and all of them."""
@@ -45,8 +50,11 @@ class OnData:
         steps = self.length.in_steps(lambda: self.train().begin(drawn), self.task, run)
         each = None if steps is None else max(steps // self.trials, 1)
         costs = self.limits.costs if self.limits else None
-        trials = try_architectures(self.space, self.searcher, self.estimate(each), self.trials, self.objective, run, costs=costs)
+        how: dict[str, Any] = {"costs": costs, "passes": self.passes}
+        estimate = self.estimate(each, run.folder)
+        trials = try_architectures(self.space, self.searcher, estimate, self.trials, self.objective, run, **how)
         found = best_of(trials, self.space, self.objective, self.task)
+        found.multiply_adds = self.passes.total
         found.data = {"preprocessing": self.task.preprocessing, **self.task.about}
         return found
 

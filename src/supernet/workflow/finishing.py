@@ -71,6 +71,7 @@ def finish(plan: SearchPlan, run: Run, found: Found, seconds: float) -> dict[str
     result |= {**counted, "settings": described["settings"]}  # of the network that params and macs are of
     result |= {"validation": validation, **({"limits": limits} if limits else {})}
     result |= {"decided": decided} if decided else {}
+    result |= {"multiply_adds": found.multiply_adds} if found.multiply_adds else {}
     if found.baseline:
         result["baseline"] = finish_baseline(plan, run, found.baseline)
     result |= {"exported": written} if written else {}
