@@ -7,13 +7,17 @@ from random import Random
 
 import numpy as np
 import pytest
+import torch
+from scipy.stats import rankdata
 
 from supernet.errors import InputError
 from supernet.predictors import PREDICTORS, TRUSTED, make_predictor
-from supernet.predictors.encoding import rank_correlation
+from supernet.predictors.encoding import rank_correlation, ranks
+from supernet.predictors.ensemble import RATE, STEPS, Ensemble
 from supernet.predictors.graph import following
 from supernet.predictors.options import Options
 from supernet.predictors.paths import Paths, edges_of
+from supernet.predictors.perceptrons import Perceptrons
 from supernet.space import Choice, SearchSpace
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
@@ -55,6 +59,39 @@ def test_learns_from_two_and_is_not_trusted_where_there_is_nothing_to_learn(name
     assert np.isfinite(model.predict(rows)).all()
     model.fit(rows[:60], np.random.default_rng(2).normal(size=60))
     assert model.agreement < TRUSTED
+
+
+def test_equals_share_their_mean_rank():
+    column = np.random.default_rng(0).integers(0, 6, 40) / 7
+    assert (ranks(column) == rankdata(column)).all()
+
+
+def test_gradients_of_perceptrons_by_hand_are_those_of_autograd():
+    options, rows, scores = known()
+    model = Perceptrons(options)
+    weights = [weight + 0.1 for weight in model.weights(torch.Generator().manual_seed(0))]
+    inputs, targets = torch.from_numpy(rows[:60]).float().view(5, 12, -1), torch.from_numpy(scores[:60]).float().view(5, 12)
+    for by_hand, found in zip(model.gradients(weights, inputs, targets), Ensemble.gradients(model, weights, inputs, targets), strict=True):
+        assert torch.allclose(by_hand, found, atol=1e-6)
+
+
+def test_an_ensemble_learns_by_adam_whose_rate_falls_to_zero():
+    options, rows, scores = known()
+    model = Perceptrons(options, 1)
+    model.fit(rows, scores)
+    generator = torch.Generator().manual_seed(1)
+    inputs, targets = torch.from_numpy(rows).float(), torch.from_numpy(scores).float()
+    parts = torch.randperm(len(rows), generator=generator) % 5
+    weights = [weight.requires_grad_() for weight in model.weights(generator)]
+    adam = torch.optim.Adam(weights, RATE)
+    for step in range(STEPS):
+        others = [torch.nonzero(parts != member)[:, 0] for member in range(5)]
+        drawn = torch.stack([other[torch.randint(len(other), (32,), generator=generator)] for other in others])
+        adam.param_groups[0]["lr"] = RATE * (1 - step / STEPS)
+        adam.zero_grad()
+        (model.outputs(weights, inputs[drawn]) - targets[drawn]).abs().mean(1).sum().backward()
+        adam.step()
+    assert model.outputs(weights, inputs).mean(0).tolist() == pytest.approx(model.predict(rows)[0].tolist(), abs=1e-3)
 
 
 def test_unknown_names_suggest_the_nearest():

@@ -13,6 +13,7 @@ from supernet.predictors.encoding import Array, Encoding, rank_correlation
 
 MEMBERS = 5
 STEPS, BATCH, RATE = 120, 32, 0.01  # of Adam, which lowers the absolute error; the rate falls to 0
+BETAS, EPS = (0.9, 0.999), 1e-8
 
 
 class Ensemble(ABC):
@@ -32,20 +33,29 @@ class Ensemble(ABC):
     def outputs(self, weights: Sequence[Tensor], rows: Tensor) -> Tensor:
         """What every member says: (members, n) of ``rows`` (members or 1, n, width)."""
 
+    def gradients(self, weights: Sequence[Tensor], rows: Tensor, targets: Tensor) -> Sequence[Tensor]:
+        """Of the absolute error, its mean over each member's ``rows`` (members, n, width) and ``targets`` (members, n), by ``weights``."""
+        leaves = [weight.detach().requires_grad_() for weight in weights]
+        return torch.autograd.grad((self.outputs(leaves, rows) - targets).abs().mean(1).sum(), leaves)
+
     def fit(self, rows: Array, scores: Array) -> None:
         """Learn ``scores`` (n,) of ``rows`` (n, width)."""
         generator = torch.Generator().manual_seed(self.seed)
         inputs, targets = torch.from_numpy(rows).float(), torch.from_numpy(scores).float()
         parts = torch.randperm(len(rows), generator=generator) % MEMBERS
         others = [torch.nonzero(parts != member)[:, 0] for member in range(MEMBERS)]
-        self._trained = [weight.requires_grad_() for weight in self.weights(generator)]
-        optimiser = torch.optim.Adam(self._trained, RATE)
+        first = self.weights(generator)
+        sizes = [weight.numel() for weight in first]
+        flat = torch.cat([weight.flatten() for weight in first])  # moved as one; the weights are views of it
+        self._trained = [part.view_as(weight) for part, weight in zip(torch.split(flat, sizes), first, strict=True)]
+        mean, square = torch.zeros_like(flat), torch.zeros_like(flat)
         for step in range(STEPS):
             drawn = torch.stack([other[torch.randint(len(other), (BATCH,), generator=generator)] for other in others])  # (members, batch)
-            optimiser.param_groups[0]["lr"] = RATE * (1 - step / STEPS)
-            optimiser.zero_grad()
-            (self.outputs(self._trained, inputs[drawn]) - targets[drawn]).abs().mean(1).sum().backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
+            found = torch.cat([part.flatten() for part in self.gradients(self._trained, inputs[drawn], targets[drawn])])
+            mean.lerp_(found, 1 - BETAS[0])
+            square.mul_(BETAS[1]).addcmul_(found, found, value=1 - BETAS[1])
+            fading = [1 - beta ** (step + 1) for beta in BETAS]
+            flat.addcdiv_(mean, (square.sqrt() / fading[1] ** 0.5).add_(EPS), value=-RATE * (1 - step / STEPS) / fading[0])
         unseen = self._said(rows)[parts.numpy(), np.arange(len(rows))]
         self.agreement = rank_correlation(unseen, scores)
 

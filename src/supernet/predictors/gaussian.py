@@ -40,13 +40,14 @@ class GaussianProcess:
         few = spread(scores, FEW)
         explained = self._explained(rows, scores)
         even = np.full(len(self.groups), 1 / len(self.groups))
-        likeliest = -np.inf
+        likeliest, diagonal = -np.inf, np.eye(len(few))
         chosen: NDArray[np.floating[Any]]
         for importance in IMPORTANCES:
             scale = self._columns(importance * explained + (1 - importance) * even)
             alike = (rows[few] * scale) @ (rows[few] * scale).T
-            for shape, noise in product(KERNELS, NOISES):
-                lower = np.linalg.cholesky(kernel(alike, *shape) + noise * np.eye(len(few)))
+            kernels = [(shape, kernel(alike, *shape)) for shape in KERNELS]
+            for (shape, covariance), noise in product(kernels, NOISES):
+                lower = np.linalg.cholesky(covariance + noise * diagonal)
                 whitened = solve_triangular(lower, scores[few], lower=True, check_finite=False)
                 likely = -len(few) / 2 * np.log(whitened @ whitened / len(few) + 1e-12) - np.log(np.diag(lower)).sum()
                 if likely > likeliest:
@@ -80,7 +81,10 @@ class GaussianProcess:
     def _explained(self, rows: Array, scores: Array) -> Array:
         """The share of each choice in the variance of a ridge regression on the columns: (choices,)."""
         centred = rows - rows.mean(0)
-        weights = centred.T @ np.linalg.solve(centred @ centred.T + RIDGE * np.eye(len(rows)), scores)
+        if len(rows) > centred.shape[1]:  # the smaller of two systems with the same solution
+            weights = np.linalg.solve(centred.T @ centred + RIDGE * np.eye(centred.shape[1]), centred.T @ scores)
+        else:
+            weights = centred.T @ np.linalg.solve(centred @ centred.T + RIDGE * np.eye(len(rows)), scores)
         variances = np.array([(centred[:, columns] @ weights[columns]).var() for columns in self.groups])
         return variances / variances.sum() if variances.any() else np.full(len(self.groups), 1 / len(self.groups))
 

@@ -32,3 +32,17 @@ class Perceptrons(Ensemble):
         for i in range(0, len(weights), 2):
             states = (states if i == 0 else states.relu()) @ weights[i] + weights[i + 1]  # (members, n, outputs)
         return states[..., 0]
+
+    def gradients(self, weights: Sequence[Tensor], rows: Tensor, targets: Tensor) -> Sequence[Tensor]:
+        """As autograd gives them, without its graph, which takes longer than these sums."""
+        states = [rows]
+        for i in range(0, len(weights) - 2, 2):
+            states.append((states[-1] @ weights[i] + weights[i + 1]).relu())  # (members, n, outputs)
+        slope = ((states[-1] @ weights[-2] + weights[-1])[..., 0] - targets).sign()[..., None] / targets.shape[1]
+        found: list[Tensor] = []
+        for i in range(len(weights) - 2, -1, -2):
+            state = states[i // 2]
+            found = [state.mT @ slope, slope.sum(1, keepdim=True), *found]
+            if i:
+                slope = (slope @ weights[i].mT) * (state > 0)
+        return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from itertools import dropwhile
 from random import Random
 from typing import Any
 
@@ -37,7 +38,7 @@ class Batches(ABC):
 
     def ask(self) -> tuple[int, Architecture]:
         """The next of the batch; raises ``Exhausted`` while the rest of it is pending, and where there is no other."""
-        ranking, left = [one for one in self.queue if not self.told.knows(one)], self.left
+        ranking, left = list(dropwhile(self.told.knows, self.queue)), self.left
         if not ranking or left < 1:
             if self.told.pending:
                 raise Exhausted("the rest of the batch is not told yet")

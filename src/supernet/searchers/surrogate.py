@@ -6,6 +6,7 @@ et al. 2014, section 3, https://proceedings.mlr.press/v32/gardner14.html
 
 from __future__ import annotations
 
+from itertools import dropwhile
 from random import Random
 from typing import Any
 
@@ -55,7 +56,7 @@ class Surrogate:
 
     def ask(self) -> tuple[int, Architecture]:
         """The next architecture; raises ``Exhausted`` where no new one is found."""
-        architecture, *self.queue = [one for one in self.queue if not self.told.knows(one)] or self._next()
+        architecture, *self.queue = list(dropwhile(self.told.knows, self.queue)) or self._next()
         self.asked += 1
         self.told.ask(architecture)
         return self.asked, architecture

@@ -12,7 +12,7 @@ from random import Random
 
 import numpy as np
 
-from supernet.predictors.encoding import Array
+from supernet.predictors.encoding import Array, ranks
 from supernet.searchers import Score
 
 AUGMENTED = 0.05  # how much the sum of the goals counts beside the worst of them
@@ -30,9 +30,7 @@ def worth(scores: Sequence[Score], rng: Random) -> Array:
 
 def shares(column: Array) -> Array:
     """The share of others below each, half of those that are equal: (n,), between 0 and 1."""
-    from scipy.stats import rankdata
-
-    return np.asarray((rankdata(column) - 0.5) / len(column))
+    return (ranks(column) - 0.5) / len(column)
 
 
 def quantiles(column: Array) -> Array:
