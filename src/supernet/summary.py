@@ -44,7 +44,7 @@ def summary(results: Mapping[str, Sequence[Result]], larger: bool = True) -> dic
                 entry["measured"][measure] = what([line["measured"][measure] for line in lines])
         if name != "random":
             entry["over_random"] = {
-                score: _paired([line[score] - base[score] for line, base in zip(lines, results["random"], strict=True)])
+                score: interval([line[score] - base[score] for line, base in zip(lines, results["random"], strict=True)])
                 for score in SCORES
                 if score in entry and all(score in line for line in results["random"])
             }
@@ -66,10 +66,10 @@ def known_at(lines: Sequence[Result], random: Sequence[Result]) -> dict[str, Any
     found: dict[str, Any] = {}
     for score in (score for score in KNOWN if all(score in line for line in lines)):
         values = [line[score] for line in lines]
-        found[score] = {**_spread(values), **_paired(values)}
+        found[score] = {**_spread(values), **interval(values)}
     held = [score for score in HELD if all(score in line for line in (*lines, *random))]
     ahead = {score: [line[score] - base[score] for line, base in zip(lines, random, strict=True)] for score in held}
-    found["over_random"] = {score: _paired(differences) for score, differences in ahead.items()}
+    found["over_random"] = {score: interval(differences) for score, differences in ahead.items()}
     found["beats_random"] = {score: fmean(difference > 0 for difference in differences) for score, differences in ahead.items()}
     return found
 
@@ -78,11 +78,11 @@ def _spread(values: Sequence[float]) -> dict[str, float]:
     return {"mean": fmean(values), "std": stdev(values) if len(values) > 1 else 0.0}
 
 
-def _paired(differences: Sequence[float]) -> dict[str, float | None]:
-    """The mean difference and its 95 % confidence interval; none of two, whose quantile of 12.7 makes it say nothing."""
-    mean, n = fmean(differences), len(differences)
+def interval(values: Sequence[float]) -> dict[str, float | None]:
+    """The mean and its 95 % confidence interval by Student's t; none of two, whose quantile of 12.7 makes it say nothing."""
+    mean, n = fmean(values), len(values)
     if n < 3:
         return {"mean": mean, "low": None, "high": None}
     stdtrit = import_module("scipy.special").stdtrit  # slow to import, and needed here only
-    half = float(stdtrit(n - 1, 0.975)) * stdev(differences) / math.sqrt(n)
+    half = float(stdtrit(n - 1, 0.975)) * stdev(values) / math.sqrt(n)
     return {"mean": mean, "low": mean - half, "high": mean + half}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from random import Random
+
+import numpy as np
 import pytest
 
 from supernet.costs.objective import Objective, hypervolume
@@ -12,6 +15,9 @@ from supernet.predictors.options import Options
 from supernet.predictors.paths import Paths
 from supernet.searchers import Exhausted, make_searcher
 from supernet.searchers.bananas import Bananas
+from supernet.searchers.fronts import by_front, room
+from supernet.searchers.nsga2 import best_of
+from supernet.searchers.worth import diverse
 from supernet.space import Choice, SearchSpace
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
@@ -67,6 +73,25 @@ def test_finds_better_cells_and_fronts_than_random_search():
         for name in ("bananas", "random")
     }
     assert shares["bananas"] > shares["random"]
+
+
+def test_what_comes_first_of_several_goals_is_what_nsga2_takes_for_parents():
+    points = np.random.default_rng(0).permutation(60).reshape(2, 30).astype(float)  # no two alike in a goal
+    ranks = [rank for _, (rank, _) in best_of([tuple(point) for point in points.T], 30)]
+    order = [place for place, _ in best_of([tuple(point) for point in points.T], 30)]
+    found = by_front(points, 40)
+    for rank in set(ranks):
+        here = [i for i in range(30) if ranks[i] == rank]
+        assert {found[i] for i in here} == {order[i] for i in here}
+    first = [i for i in range(30) if ranks[i] == 0]
+    inner = [place for place in (found[i] for i in first) if np.isfinite(room(points[:, [found[i] for i in first]])[found.index(place)])]
+    assert inner == [order[i] for i in first if order[i] in inner]
+
+
+def test_a_ranking_by_weights_of_their_own_begins_with_both_ends_of_a_front():
+    shares = np.stack([np.linspace(0, 1, 50), np.linspace(1, 0, 50)])
+    found = diverse(shares, Random(0))
+    assert sorted(found) == list(range(50)) and min(found[:10]) < 12 and max(found[:10]) > 37
 
 
 def test_cells_are_encoded_by_paths_and_all_else_by_options():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 
 from supernet.report.svg import SERIES, document, moved, paint, text, text_width
@@ -18,9 +18,10 @@ MOST, MOST_NOTED = 2000, 400  # points drawn in one series; points that show the
 
 @dataclass(frozen=True)
 class Series:
-    """One set of points. ``style``: line, steps (a value holds until the next), front (steps and points), points or stars (large).
+    """One set of points.
 
-    ``notes`` and ``spread`` (half the height of an error bar) have one entry a point, or none.
+    ``style``: line, steps (a value holds until the next), front (steps and points), points or stars (large).
+    ``notes``, ``spread`` (half the height of an error bar) and ``band`` (its lower and upper end) have one entry a point, or none.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Series:
     style: str = "line"
     notes: Sequence[str] = ()
     spread: Sequence[float] = ()
+    band: Sequence[Point] = ()
 
 
 def running_best(points: Sequence[Point], larger: bool = True) -> list[Point]:
@@ -52,6 +54,14 @@ def ticks(low: float, high: float, whole: bool = False, count: int = 5) -> list[
     return [i * step for i in range(first, last + 1)]
 
 
+def powers(low: float, high: float) -> list[float]:
+    """The decimal logarithms of 1, 2 and 5 times powers of ten, or of these alone, from below ``low`` to above ``high``, logarithms too."""
+    times = (1, 2, 5) if high - low <= 2 else (1,)
+    marks = [decade + math.log10(t) for decade in range(math.floor(low) - 1, math.ceil(high) + 2) for t in times]
+    first, last = max(m for m in marks if m <= low + 1e-9), min(m for m in marks if m >= high - 1e-9)
+    return [m for m in marks if first <= m <= last]
+
+
 def readable(values: Sequence[float]) -> list[str]:
     """The values of one axis, in thousands (k), millions (M) or billions (G) where that is shorter, with equal decimals."""
     top = max(map(abs, values), default=0.0)
@@ -68,30 +78,39 @@ def constant(series: Sequence[Series]) -> bool:
 
 
 def chart(
-    series: Sequence[Series], title: str, x_title: str, names: Sequence[str] = (), whole: tuple[float, float] | None = None
+    series: Sequence[Series],
+    title: str,
+    x_title: str,
+    names: Sequence[str] = (),
+    whole: tuple[float, float] | None = None,
+    log: str = "",
 ) -> str:
     """Several series over common axes; points that are not finite numbers are left out.
 
     ``names``: what x = 0, 1, ... stand for. ``whole``: the ends of an axis that a measure has by itself, such as a share's 0 and 1.
+    ``log``: which of x and y, above 0, are drawn by their logarithm: "", "x" or "xy".
     """
     width, height = 540.0, 300.0
-    data = [_finite(s) for s in series]
+    data = [_finite(_by_logarithm(s, log)) for s in series]
     if not any(s.points for s in data):
         words = text(12, 23, title, 13, bold=True) + text(12, 50, "no finite values", 12, colour="faint")
         return document(words, width + 24, 70, title)
     xs, ys = zip(*[p for s in data for p in s.points], strict=True)
     reach = [y + sign * d for s in data for (_, y), d in zip(s.points, s.spread, strict=False) for sign in (-1, 1)]
-    y_ticks = ticks(min((*ys, *reach, *(whole or ()))), max((*ys, *reach, *(whole or ()))))
+    reach += [end for s in data for ends in s.band for end in ends]
+    y_ticks = (powers if "y" in log else ticks)(min((*ys, *reach, *(whole or ()))), max((*ys, *reach, *(whole or ()))))
     integers = all(float(x).is_integer() for x in xs)
-    x_ticks = [t for t in ticks(min(xs), max(xs), integers) if min(xs) <= t <= max(xs)] or [min(xs)]
-    y_names = readable(y_ticks)
+    marks = powers(min(xs), max(xs)) if log else ticks(min(xs), max(xs), integers)
+    x_ticks = [t for t in marks if min(xs) <= t <= max(xs)] or [min(xs)]
+    aside = any(s.spread for s in data)  # so that error bars of equal x can be told apart
+    y_names = [f"{10**t:g}" for t in y_ticks] if "y" in log else readable(y_ticks)
     key, top = _key(data, width) if len(data) > 1 else ("", 0.0)
     left, top, right, bottom = 14 + max(text_width(n, 11) for n in y_names), 30 + top, width - 16, height - 34
     room = max(1.0, abs(xs[0]) * 1e-6)
     low, high = (min(xs), max(xs)) if max(xs) > min(xs) else (min(xs) - room, max(xs) + room)
     if names:
         x_ticks, low, high = [float(i) for i in range(len(names))], -0.5, len(names) - 0.5
-    indent = 8.0 + (5 * len(data) if reach else 0)
+    indent = 8.0 + (5 * len(data) if aside else 0)
 
     def at(x: float, y: float) -> Point:
         across = (right - left - 2 * indent) * (x - low) / (high - low)
@@ -101,13 +120,17 @@ def chart(
     for tick, name in zip(y_ticks, y_names, strict=True):
         y = at(low, tick)[1]
         parts.append(f'<path d="M{left:.1f} {y:.1f}H{right:.1f}" {paint(None, "rule")}/>' + text(left - 6, y + 4, name, 11, "end", "faint"))
-    for tick, name in zip(x_ticks, names or readable(x_ticks), strict=True):
+    for tick, name in zip(x_ticks, names or ([f"{10**t:g}" for t in x_ticks] if log else readable(x_ticks)), strict=True):
         x = at(tick, y_ticks[0])[0]
         parts.append(f'<path d="M{x:.1f} {bottom:.1f}v4" {paint(None, "faint")}/>' + text(x, bottom + 16, name, 11, "middle", "faint"))
     for i, s in enumerate(data):
-        aside = 10 * (i - (len(data) - 1) / 2) if reach else 0.0  # so that error bars of equal x can be told apart
+        moved_by = 10 * (i - (len(data) - 1) / 2) if aside else 0.0
         bars = [at(low, y_ticks[0] + d)[1] - bottom for d in s.spread]
-        parts.append(_marks(s, [(x + aside, y) for x, y in (at(*p) for p in s.points)], bars, i))
+        if s.band:
+            edges = [[at(x, ends[side]) for (x, _), ends in zip(s.points, s.band, strict=True)] for side in (0, 1)]
+            outline = " ".join(f"{x:.1f},{y:.1f}" for x, y in (*edges[0], *reversed(edges[1])))
+            parts.append(f'<polygon points="{outline}" fill-opacity="0.1" {paint(f"series-{i % SERIES}")}/>')
+        parts.append(_marks(s, [(x + moved_by, y) for x, y in (at(*p) for p in s.points)], bars, i))
     return document(moved(12, 10, "".join(parts)), width + 24, height + 20, title)
 
 
@@ -137,7 +160,15 @@ def _finite(series: Series) -> Series:
     kept = [i for n, i in enumerate(kept) if n % (1 + len(kept) // MOST) == 0 or n == len(kept) - 1]
     notes = [series.notes[i] for i in kept] if series.notes else []
     spread = [series.spread[i] if abs(series.spread[i]) < LARGEST else 0.0 for i in kept] if series.spread else []
-    return Series(series.name, [series.points[i] for i in kept], series.style, notes, spread)
+    return Series(series.name, [series.points[i] for i in kept], series.style, notes, spread, [series.band[i] for i in kept if series.band])
+
+
+def _by_logarithm(series: Series, log: str) -> Series:
+    def of(axis: str, value: float) -> float:
+        return value if axis not in log else math.log10(value) if value > 0 else math.nan
+
+    band = [(of("y", low), of("y", high)) for low, high in series.band]
+    return replace(series, points=[(of("x", x), of("y", y)) for x, y in series.points], band=band)
 
 
 def _key(series: Sequence[Series], width: float) -> tuple[str, float]:

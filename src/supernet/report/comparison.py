@@ -13,6 +13,7 @@ from supernet.report import comparison_costs
 from supernet.report.chart import Series, chart
 from supernet.report.record import Line, numbers
 from supernet.report.sections import Pictures, Section, Table
+from supernet.report.study import study
 from supernet.report.values import COSTS, called, count, duration, plain, scale, spoken, titled
 
 SCORES = ("validation", "test")
@@ -41,7 +42,7 @@ def comparison_sections(result: Mapping[str, Any], results: Sequence[Line] = ())
         pictures.append(_by_method(methods, results, replace(metric, name=s), scales[s], several))
         pictures += _against_cost(methods, results, replace(metric, name=s), scales[s], several)
     costs, drawn = comparison_costs.costs(result, several), Section("Pictures", pictures=[Pictures(pictures)])
-    return title, [_table(methods, metric, scales, facts, several), *costs, *_decided(methods), drawn]
+    return title, [_table(methods, metric, scales, facts, several), *costs, *study(result, results), *_decided(methods), drawn]
 
 
 def _decided(methods: Mapping[str, Any]) -> list[Section]:

@@ -8,11 +8,13 @@ from __future__ import annotations
 import numpy as np
 
 from supernet.errors import InputError
+from supernet.predictors.encoding import Array
 from supernet.predictors.options import Options
 from supernet.predictors.paths import Paths, edges_of
 from supernet.searchers.batches import Batches
+from supernet.searchers.fronts import by_front
 from supernet.searchers.told import DRAWS
-from supernet.searchers.worth import worth
+from supernet.searchers.worth import by_goal, diverse, quantiles
 from supernet.settings.quantities import Count
 from supernet.space import Architecture, SearchSpace
 
@@ -29,7 +31,9 @@ class Bananas(Batches):
     no more than a quarter of the budget.
     predictor: gaussian, ridge, boosting, perceptrons or graph; the paper's are perceptrons. paths: of cells that decide an operation on
     each edge, how many columns of the path encoding are kept, those of the shortest; default: all. Other spaces are encoded by options.
-    Scores count by rank, in the place of the paper's error relative to the best possible. Where the predictor ranks what it has not
+    Scores count by rank, in the place of the paper's error relative to the best possible. With several goals each has a predictor, from
+    which it draws; parents are those on the front, and mutants are ranked by weights drawn for each place of the ranking, so that a batch
+    lies along it: Paria et al. 2020, https://proceedings.mlr.press/v115/paria20a.html. Where the predictor ranks what it has not
     seen worse than by a correlation of 0.2, mutants are drawn as they come, and standard error says so. Nothing is asked for twice. A
     batch waits until all of it is told, so that the order of the tells changes nothing.
     """
@@ -58,15 +62,22 @@ class Bananas(Batches):
         scored = self.told.scored()
         if len(scored) < self.start:
             return self._random(first), self.start - len(scored)
-        model = self.learnt()
-        values = worth([score for score, _ in scored], self.rng)
-        best = [scored[i][1] for i in np.argsort(-values, kind="stable")[:PARENTS]]
+        goals = np.array([quantiles(goal) for goal in by_goal([score for score, _ in scored])])
+        models = self.learnt(scored, list(goals))
+        best = [scored[i][1] for i in by_front(goals, PARENTS)]
         candidates = self._mutants(best) or [first]
-        if model is None:
+        if not models:
             return candidates, self.size
-        means, deviations = model.predict(self.encoding.rows(candidates))
-        drawn = means + deviations * np.array([self.rng.gauss(0, 1) for _ in candidates])
-        return [candidates[i] for i in np.argsort(-drawn, kind="stable")], self.size
+        rows = self.encoding.rows(candidates)
+        beliefs = [model.predict(rows) for model in models]
+        drawn = [means + deviations * np.array([self.rng.gauss(0, 1) for _ in rows]) for means, deviations in beliefs]
+        return [candidates[i] for i in self._ranked(np.array(drawn))], self.size
+
+    def _ranked(self, drawn: Array) -> list[int]:
+        """The places of the best first, by a normal quantile drawn for each goal: (goals, n)."""
+        from scipy.special import ndtr
+
+        return diverse(ndtr(drawn), self.rng) if len(drawn) > 1 else np.argsort(-drawn[0], kind="stable").tolist()
 
     def _random(self, first: Architecture) -> list[Architecture]:
         """``first`` and other random ones."""

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from itertools import dropwhile
 from random import Random
 from typing import Any
 
 from supernet.predictors import Predictor, make_predictor
-from supernet.predictors.encoding import Encoding
-from supernet.searchers import Exhausted, Outcome
+from supernet.predictors.encoding import Array, Encoding
+from supernet.searchers import Exhausted, Outcome, Score
 from supernet.searchers.state import from_plain, plain, random_state, restore_random
 from supernet.searchers.told import Told
 from supernet.searchers.trust import follow
-from supernet.searchers.worth import worth
 from supernet.space import Architecture, SearchSpace
 
 
 class Batches(ABC):
     """Asks for a batch, the next one when all of it is told; what is beyond the bounds makes room for the next in the ranking.
 
-    predictor: what learns from all that was told; with several goals every batch weighs them anew.
+    predictor: what learns from all that was told.
     """
 
     def __init__(self, space: SearchSpace, seed: int, predictor: str, encoding: Encoding) -> None:
@@ -53,15 +53,20 @@ class Batches(ABC):
         self.left += outcome == "infeasible" and self.space.key(architecture) in self.told.pending
         self.told.tell(architecture, outcome)
 
-    def learnt(self) -> Predictor | None:
-        """The predictor, fitted to what has scores; None where these are fewer than two or it is not to be followed."""
-        scored = self.told.scored()
+    def learnt(self, scored: Sequence[tuple[Score, Architecture]], targets: Sequence[Array]) -> list[Predictor]:
+        """Predictors of ``targets``, each a number for each of what has scores; none where these are fewer than two.
+
+        None either where one of them is not to be followed.
+        """
         if len(scored) < 2:
-            return None
-        model = make_predictor(self.predictor, self.encoding, self.rng.getrandbits(32))
-        model.fit(self.encoding.rows([architecture for _, architecture in scored]), worth([score for score, _ in scored], self.rng))
-        self.trusted = follow(type(self).__name__.lower(), self.trusted, model.agreement, len(scored))
-        return model if self.trusted else None
+            return []
+        rows, models = self.encoding.rows([architecture for _, architecture in scored]), []
+        for target in targets:
+            models.append(make_predictor(self.predictor, self.encoding, self.rng.getrandbits(32)))
+            models[-1].fit(rows, target)
+        agreement = min(model.agreement for model in models)
+        self.trusted = follow(type(self).__name__.lower(), self.trusted, agreement, len(scored))
+        return models if self.trusted else []
 
     def state_dict(self) -> dict[str, Any]:
         """The generator, what was told and is pending, the rest of the ranking, and whether the predictor is followed."""

@@ -73,10 +73,11 @@ class Pnas(Batches):
         if not larger:
             restore_random(self.rng, before)
             raise Exhausted("all choices are open, and what grew is known")
-        self.step, model = step, self.learnt()
+        self.step = step
+        models = self.learnt(scored, [worth([score for score, _ in scored], self.rng)] if scored else [])
         self.rng.shuffle(larger)
-        if model:
-            means, _ = model.predict(self.encoding.rows(larger))
+        if models:
+            means, _ = models[0].predict(self.encoding.rows(larger))
             larger = [larger[i] for i in np.argsort(-means, kind="stable")]
         rest = self.beam if self.budget is None else self.budget - len(scored)
         return larger, max(rest, 1) if self.step == len(self.groups) else self.beam

@@ -20,12 +20,32 @@ AUGMENTED = 0.05  # how much the sum of the goals counts beside the worst of the
 
 def worth(scores: Sequence[Score], rng: Random) -> Array:
     """One number a score, larger where better, distributed as a standard normal: (scores,). ``rng`` draws weights of several goals."""
-    columns = np.array([score[: len(scores[0])] for score in scores], dtype=float).T  # (goals, scores)
+    columns = by_goal(scores)
     if len(columns) == 1:
         return quantiles(columns[0])
-    drawn = np.array([rng.expovariate(1) for _ in columns])
-    lacking = (1 - np.array([shares(column) for column in columns])) * (drawn / drawn.sum())[:, None]
-    return quantiles(-lacking.max(0) - AUGMENTED * lacking.sum(0))
+    return quantiles(chebyshev(np.array([shares(column) for column in columns]), rng))
+
+
+def by_goal(scores: Sequence[Score]) -> Array:
+    """The scores of each goal: (goals, scores)."""
+    return np.asarray(np.array([score[: len(scores[0])] for score in scores], dtype=float).T)
+
+
+def chebyshev(parts: Array, rng: Random) -> Array:
+    """The augmented Chebyshev norm of what each lacks of 1 in every goal, negative, by weights drawn anew: (goals, n) -> (n,)."""
+    drawn = np.array([rng.expovariate(1) for _ in parts])
+    lacking = (1 - parts) * (drawn / drawn.sum())[:, None]
+    return np.asarray(-lacking.max(0) - AUGMENTED * lacking.sum(0))
+
+
+def diverse(parts: Array, rng: Random) -> list[int]:
+    """The places of n, each the best of those left by weights of its own, so that the first lie along the front: (goals, n) -> n places."""
+    left, found = list(range(parts.shape[1])), list[int]()
+    while left:
+        best = left[int(chebyshev(parts[:, left], rng).argmax())]
+        left.remove(best)
+        found.append(best)
+    return found
 
 
 def shares(column: Array) -> Array:
