@@ -18,7 +18,7 @@ from torch.nn import functional as F
 import supernet
 from supernet import ElasticConv2d, OneOf, Supernet, Task, derive
 from supernet.mixture import one_hot
-from supernet.modules.convolutions import routed, strided
+from supernet.modules.convolutions import Routes, strided
 from supernet.ops import FactorizedReduce
 from supernet.strategies.retrain import Retrain
 
@@ -82,7 +82,7 @@ def test_what_is_computed_is_the_convolution_with_its_gradients(make: type[nn.Mo
     x = torch.randn(2, 5, *sides, dtype=torch.float64, requires_grad=True)
     plain = module(x)
     slope = torch.randn_like(plain)
-    with routed([module]):  # type: ignore[list-item]
+    with Routes(module).taken():
         other = module(x)
     learnt = [x, *module.parameters()]
     for a, b in zip(torch.autograd.grad(plain, learnt, slope), torch.autograd.grad(other, learnt, slope), strict=True):

@@ -13,7 +13,7 @@ from torch import nn
 from supernet.errors import InputError
 from supernet.layers.blend import keep_input
 from supernet.mixture import Mix, Mixture
-from supernet.modules.convolutions import routed, strided
+from supernet.modules.convolutions import Routes
 from supernet.modules.memo import memo
 from supernet.nesting import Nesting, nested
 from supernet.space import Choice, Option, SearchSpace, Taken
@@ -114,7 +114,7 @@ class Supernet(nn.Module):
     def __init__(self, model: nn.Module, *outside: Choice, share: bool = True):
         super().__init__()
         self.model, self.outside, self.share = model, outside, share
-        self.layers, self.strided = searchable(model), strided(model)
+        self.layers, self.routes = searchable(model), Routes(model)
         for path, module in model.named_modules():
             if isinstance(module, Searchable) and module.choice and not module.choice.name:
                 module.choice = replace(module.choice, name=path or "choice")
@@ -132,7 +132,7 @@ class Supernet(nn.Module):
             raise InputError(f"a layer follows the choice {missing[0]!r}, and no layer has it: give that width to the layer that makes it")
 
     def forward(self, mixture: Mixture, *inputs: Any, **named: Any) -> Any:
-        with self.blending(mixture), memo(self.share), routed(self.strided):
+        with self.blending(mixture), memo(self.share), self.routes.taken():
             return self.model(*inputs, **named)
 
     @contextmanager

@@ -16,6 +16,7 @@ from supernet.errors import InputError
 from supernet.layers.base import Searchable
 from supernet.layers.channels import Axes, ByChannel
 from supernet.layers.elastic import with_weights
+from supernet.modules.convolutions import conv2d
 from supernet.space import Taken
 
 
@@ -64,7 +65,7 @@ class ElasticKernel2d(Searchable, ByChannel):
         terms = [F.pad(self.kernel(k), [(largest - k) // 2] * 4) for k in sizes]
         if weights is not None:
             terms = [weights[i] * term for i, term in zip(runs, terms, strict=True)]
-        return F.conv2d(x, sum(terms[1:], terms[0]), None, self.stride, largest // 2, groups=self.seen)
+        return conv2d(x, sum(terms[1:], terms[0]), None, self.stride, largest // 2, 1, self.seen)
 
     def axes(self) -> Axes:
         """Of the weight."""

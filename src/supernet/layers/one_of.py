@@ -8,8 +8,11 @@ from typing import Any
 from torch import nn
 
 from supernet.errors import InputError
+from supernet.layers import late_norms
 from supernet.layers.base import Searchable, When, modules_by_name
 from supernet.layers.blend import Guard, blended, idle_output
+from supernet.layers.late_norms import last_norm, left_out
+from supernet.native.kernels import used
 from supernet.space import Option, Taken
 
 
@@ -34,10 +37,16 @@ class OneOf(Searchable):
         choice, (weights, runs, idle) = self.own()
         if len(runs) > 1:
             runs = tuple(i for i in runs if not getattr(self.branches[i], "zero", False)) or runs[:1]
+        norms = [last_norm(self.branches[i]) for i in runs] if used() == "native" and weights is not None and not idle else []
+        late = norms if any(norms) else [None] * len(runs)
         unchanged, outputs = Guard(choice.name, *inputs, *named.values()), []
-        for i in runs:
-            outputs.append(idle_output(self.branches[i], *inputs, **named) if i in idle else self.branches[i](*inputs, **named))
+        for i, norm in zip(runs, late, strict=True):
+            with left_out(norm):
+                outputs.append(idle_output(self.branches[i], *inputs, **named) if i in idle else self.branches[i](*inputs, **named))
             unchanged(choice.options[i], self.branches[i])
+        if any(late):
+            assert weights is not None
+            return late_norms.blended(outputs, late, [weights[i] for i in runs])
         return blended(choice.name, [choice.options[i] for i in runs], outputs, None if weights is None else [weights[i] for i in runs])
 
     def under(self) -> list[tuple[nn.Module, When]]:

@@ -18,6 +18,7 @@ from supernet.layers.base import Searchable, When
 from supernet.layers.channels import Axes, ByChannel
 from supernet.layers.elastic import ElasticConv2d, ElasticNorm
 from supernet.layers.width import width_mask
+from supernet.modules.convolutions import conv2d
 from supernet.space import Taken
 
 KERNELS, EXPANSIONS = (3, 5), (3, 6)
@@ -49,7 +50,7 @@ class SuperKernel(Searchable, ByChannel):
         kernel = sum(terms[1:], terms[0])
         if mask is not None:
             kernel = kernel * mask.view(-1, 1, 1, 1)
-        return F.conv2d(x, kernel, None, self.stride, largest // 2, groups=self.seen)
+        return conv2d(x, kernel, None, self.stride, largest // 2, 1, self.seen)
 
     def axes(self) -> Axes:
         """Of the weight."""

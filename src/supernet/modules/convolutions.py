@@ -1,19 +1,24 @@
-"""Convolutions that one kernel of the CPU library gets wrong, computed by another: exact, and only while a network runs.
+"""Convolutions and batch norms that another kernel computes than PyTorch would take: exact, on the CPU, and only while a network runs.
 
-The weight gradient of a dense 1x1 convolution with a stride writes past its buffer in oneDNN where the weights lie in channels_last and
-there are fewer than 16 input channels (of a transposed convolution, output channels): https://github.com/uxlfoundation/oneDNN/issues/6035.
-Such a convolution is one without a stride on the pixels that it looks at.
+Some, because one kernel of the CPU library is wrong. The weight gradient of a dense 1x1 convolution with a stride writes past its buffer
+in oneDNN where the weights lie in channels_last and there are fewer than 16 input channels (of a transposed convolution, output channels):
+https://github.com/uxlfoundation/oneDNN/issues/6035. Such a convolution is one without a stride on the pixels that it looks at.
+Others, because native kernels (``supernet.native``) are faster.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, TypeGuard
 
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from supernet.native.depthwise import depthwise, known
+from supernet.native.kernels import fits, used
+from supernet.native.mixing import mixable, mixed
 
 CHANNELS = 16  # from which on the kernel is right: as many as a vector of AVX-512 holds
 
@@ -23,35 +28,51 @@ def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, stride: Any, padding:
     if x.device.type == "cpu" and _wrong(weight, weight.shape[1], stride, padding, groups):
         down, across = _pair(stride)
         return F.conv2d(x[..., ::down, ::across], weight, bias)
+    if groups > 1 and fits(x, weight) and known(x, weight, _pair(stride), padding, _pair(dilation), groups):
+        out = depthwise(x, weight, _pair(stride)[0], _pair(dilation)[0])
+        return out if bias is None else out + bias[:, None, None]
     return F.conv2d(x, weight, bias, stride, padding, dilation, groups)
 
 
 def strided(model: nn.Module) -> list[nn.Conv2d | nn.ConvTranspose2d]:
     """The convolutions of ``model`` that the kernel could get wrong, each once."""
-    found: list[nn.Conv2d | nn.ConvTranspose2d] = []
-    for m in model.modules():
-        plain = isinstance(m, nn.Conv2d) and type(m)._conv_forward is nn.Conv2d._conv_forward
-        if plain or (isinstance(m, nn.ConvTranspose2d) and type(m).forward is nn.ConvTranspose2d.forward):
-            assert isinstance(m, nn.Conv2d | nn.ConvTranspose2d)
-            if _wrong(m.weight, m.weight.shape[1], m.stride, m.padding, m.groups):
-                found.append(m)
-    return found
+    return [m for m in model.modules() if _plain(m) and _wrong(m.weight, m.weight.shape[1], m.stride, m.padding, m.groups)]
 
 
-@contextmanager
-def routed(convolutions: Sequence[nn.Conv2d | nn.ConvTranspose2d]) -> Iterator[None]:
-    """While it lasts, those of ``convolutions`` (see ``strided``) that are on the CPU are computed by a kernel that is right."""
-    held = [m for m in convolutions if m.weight.device.type == "cpu"]
-    for m in held:  # in the instance alone, so that a copy made later, derived or exported, has nothing of it
-        if isinstance(m, nn.Conv2d):
-            m.__dict__["_conv_forward"] = partial(_conv_forward, m)
-        else:
-            m.__dict__["forward"] = partial(_transposed, m)
-    try:
-        yield
-    finally:
-        for m in held:
-            m.__dict__.pop("_conv_forward" if isinstance(m, nn.Conv2d) else "forward", None)
+def fast(model: nn.Module) -> list[nn.Module]:
+    """The depthwise convolutions and batch norms of ``model`` that native kernels may be faster for, each once."""
+    convolutions = [m for m in model.modules() if _plain(m) and isinstance(m, nn.Conv2d) and m.groups == m.in_channels > 1]
+    return [*convolutions, *(m for m in model.modules() if type(m) is nn.BatchNorm2d)]
+
+
+class Routes:
+    """The parts of a model that are computed otherwise while it runs."""
+
+    def __init__(self, model: nn.Module):
+        self.always = [_route(m) for m in strided(model)]
+        self.native = [_route(m) for m in fast(model)]
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Compute them so while the context lasts: those that a kernel gets wrong, and where native kernels are used the others."""
+        held = self.always + (self.native if used() == "native" else [])
+        for module, name, call in held:  # in the instance alone, so that a copy made later, derived or exported, has nothing of it
+            module.__dict__[name] = call
+        try:
+            yield
+        finally:
+            for module, name, _ in held:
+                module.__dict__.pop(name, None)
+
+
+def _route(module: nn.Module) -> tuple[nn.Module, str, Callable[..., Tensor]]:
+    """A module, the name of its function that is replaced, and what is called in its place."""
+    if isinstance(module, nn.Conv2d):
+        return module, "_conv_forward", partial(_conv_forward, module)
+    if isinstance(module, nn.ConvTranspose2d):
+        return module, "forward", partial(_transposed, module)
+    assert isinstance(module, nn.BatchNorm2d)
+    return module, "forward", partial(_normalised, module)
 
 
 def _conv_forward(module: nn.Conv2d, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -60,6 +81,8 @@ def _conv_forward(module: nn.Conv2d, x: Tensor, weight: Tensor, bias: Tensor | N
 
 def _transposed(module: nn.ConvTranspose2d, x: Tensor, output_size: list[int] | None = None) -> Tensor:
     """(..., C, H, W) -> (..., outputs, H', W'): the pixels with zeros between them, and the bias."""
+    if x.device.type != "cpu":
+        return nn.ConvTranspose2d.forward(module, x, output_size)
     pixels = F.conv_transpose2d(x, module.weight)
     if output_size is None:
         more = _pair(module.output_padding)
@@ -68,6 +91,17 @@ def _transposed(module: nn.ConvTranspose2d, x: Tensor, output_size: list[int] | 
     down, across = _pair(module.stride)
     spread[..., ::down, ::across] = pixels
     return spread if module.bias is None else spread + module.bias[:, None, None]
+
+
+def _normalised(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
+    return mixed([x], [norm]) if norm.training and mixable([x]) else nn.BatchNorm2d.forward(norm, x)
+
+
+def _plain(m: nn.Module) -> TypeGuard[nn.Conv2d | nn.ConvTranspose2d]:
+    """Whether it is a convolution that computes as PyTorch's own."""
+    if isinstance(m, nn.Conv2d):
+        return type(m)._conv_forward is nn.Conv2d._conv_forward
+    return isinstance(m, nn.ConvTranspose2d) and type(m).forward is nn.ConvTranspose2d.forward
 
 
 def _wrong(weight: Tensor, channels: int, stride: Any, padding: Any, groups: int) -> bool:

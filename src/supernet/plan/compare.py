@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from supernet.errors import InputError, unknown, without_effect
-from supernet.plan.resolved import use_threads
+from supernet.plan.resolved import use_machine
 from supernet.plan.search import SearchPlan, plan_search
 from supernet.plan.study import ALL, expanded, plan_study
 from supernet.searchers import SEARCHERS
@@ -81,7 +81,7 @@ def plan_compare(settings: Compare, names: list[str], budget: str, seeds: int) -
     wanted = list(dict.fromkeys([*named, "random"]))
     check_compare(settings, wanted, every, unit, budget, seeds)
     searches = {name: search_of(settings, name, unit, amount) for name in wanted}
-    threads = use_threads(settings.threads)
+    threads = use_machine(settings)
     config = {**settings.model_dump(), "threads": threads}
     if settings.table.file:
         made = plan_study(settings, searches, every, amount)

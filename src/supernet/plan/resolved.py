@@ -9,11 +9,14 @@ import torch
 from pydantic import BaseModel
 
 from supernet.costs.limits import Limits
+from supernet.errors import InputError
+from supernet.native import kernels
 from supernet.plan.chosen import Chosen
 from supernet.plan.scoring import Asking
 from supernet.searchers import searcher_class
 from supernet.settings.commands import Search
 from supernet.settings.given import NOT_FOR_USERS, RESOLVED, Settings, defaults
+from supernet.settings.sections import Machine
 from supernet.space import SearchSpace
 from supernet.strategies.base import SupernetStrategy
 from supernet.strategies.weights import Weights
@@ -25,6 +28,17 @@ def use_threads(asked: int | None) -> int:
     if asked:
         torch.set_num_threads(asked)
     return torch.get_num_threads()
+
+
+def use_machine(settings: Machine) -> int:
+    """Use the kernels and threads asked for; how many threads there are.
+
+    Raises ``InputError`` for native kernels of another device than the CPU, or where they cannot be compiled.
+    """
+    if settings.kernels == "native" and settings.device != "cpu":
+        raise InputError(f"native kernels are for the CPU: leave --kernels out on {settings.device}")
+    kernels.use(settings.kernels)
+    return use_threads(settings.threads)
 
 
 def config_of(settings: BaseModel, decided: Settings, values: Settings) -> Settings:

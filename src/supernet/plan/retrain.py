@@ -17,7 +17,7 @@ from supernet.naming.design import Design
 from supernet.naming.lookup import design
 from supernet.ops import AuxiliaryHead, DropPath
 from supernet.plan.recipe import recipe_of
-from supernet.plan.resolved import config_of, use_threads, weights_of
+from supernet.plan.resolved import config_of, use_machine, weights_of
 from supernet.plan.supernets import check_initial
 from supernet.settings.commands import Retrain
 from supernet.settings.given import NOT_FOR_USERS, Settings, accepted, defaults
@@ -85,7 +85,7 @@ def plan_retrain(settings: Retrain) -> RetrainPlan:
     accepted("retrain", trainer, settings.retrain, fixed=NOT_FOR_USERS["retrain"])
     accepted("weights", Weights, settings.weights, fixed=NOT_FOR_USERS["weights"])
     space.network.accepted(settings.network)
-    threads, task = use_threads(settings.threads), recipe.kind.read(recipe.data, settings, testing=True)
+    threads, task = use_machine(settings), recipe.kind.read(recipe.data, settings, testing=True)
     sizes = {**there.settings, **task.sizes, **settings.network}
     network = fitting(f"a network of {space.name}", partial(there.network, sizes))
     check_acting(network, settings.retrain)

@@ -13,7 +13,7 @@ from supernet.errors import InputError
 from supernet.layers.base import Supernet
 from supernet.plan.bounds import Bounded, bounded, bounds_of, untold
 from supernet.plan.chosen import choose
-from supernet.plan.resolved import config_of, resolved, use_threads
+from supernet.plan.resolved import config_of, resolved, use_machine
 from supernet.plan.scoring import OnDataOf
 from supernet.plan.supernets import Trained, check_initial, check_network, network_sizes, sizes_of, sketch
 from supernet.plan.ways import on_data, on_table, over_supernet
@@ -81,7 +81,7 @@ def plan_search(settings: Search) -> SearchPlan:
 
     Raises ``InputError``. Sets the number of threads, since results depend on it.
     """
-    chosen, threads = choose(settings), use_threads(settings.threads)
+    chosen, threads = choose(settings), use_machine(settings)
     space, recipe = chosen.space, chosen.recipe
     task = None if settings.table.file else recipe.kind.read(recipe.data, settings)
     sizes, network = chosen.sizes, settings.network

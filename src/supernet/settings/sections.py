@@ -64,6 +64,9 @@ class Machine(Section):
     autocast: Annotated[Literal["bfloat16"] | None, Flag("--autocast")] = Field(
         default=None, description="mixed precision: bfloat16; none: float32"
     )
+    kernels: Annotated[Literal["torch", "native"], Flag("--kernels")] = Field(
+        default="torch", description="what computes on the CPU: torch, or native: compiled here, faster (the extra native)"
+    )
     save_every: Amount = Field(default=60.0, description="seconds between checkpoints")
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from supernet.data.streams import Data
-from supernet.modules.convolutions import routed, strided
+from supernet.modules.convolutions import Routes
 from supernet.modules.modes import training
 from supernet.ops import set_drop_path
 from supernet.settings.quantities import Amount, Part
@@ -40,7 +40,7 @@ class Retrain:
         reduce: Reduce = alone,
     ):
         self.model, self.task, self.auxiliary, self.drop_path, self.reduce = model, task, auxiliary, drop_path, reduce
-        self.weights, self.strided = (weights or partial(Weights, lr_min=0.0))(model), strided(model)
+        self.weights, self.routes = (weights or partial(Weights, lr_min=0.0))(model), Routes(model)
         self.done, self.of = 0, 1
 
     def step(self, data: Data) -> dict[str, Tensor]:
@@ -50,7 +50,7 @@ class Retrain:
         def losses() -> Iterator[Tensor]:
             for _ in range(self.weights.accumulate):
                 batch = data.next("train")
-                with routed(self.strided):
+                with self.routes.taken():
                     outputs = self.task.predict(self.model, batch)
                 weight = self.auxiliary if isinstance(outputs, tuple) else None
                 outputs, extra = (outputs, None) if weight is None else outputs

@@ -1,0 +1,182 @@
+"""The native kernels give what PyTorch gives: values, gradients, gradients of gradients, statistics; in double precision to 1e-10."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from command_line import called
+from supernet import Supernet, Task
+from supernet.costs.passes import Passes
+from supernet.modules.convolutions import conv2d
+from supernet.naming.lookup import design
+from supernet.native import kernels
+from supernet.native.mixing import mixable, mixed
+from supernet.spaces import cell, single_path
+from supernet.strategies import STRATEGIES
+from supernet.strategies.retrain import Retrain
+
+needed = pytest.mark.skipif(kernels.missing() is not None, reason=f"the kernels cannot be compiled: {kernels.missing()}")
+
+
+@pytest.fixture
+def native() -> Iterator[None]:
+    """Native kernels, double precision."""
+    kernels.use("native")
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+    kernels.use("torch")
+
+
+def image(*shape: int) -> Tensor:
+    return torch.randn(*shape).to(memory_format=torch.channels_last).requires_grad_()
+
+
+def near(ours: Any, theirs: Any) -> bool:
+    return all(torch.allclose(a, b, rtol=1e-10, atol=1e-10) for a, b in zip(ours, theirs, strict=True))
+
+
+@needed
+@pytest.mark.usefixtures("native")
+@pytest.mark.parametrize(("kernel", "dilation"), [(3, 1), (3, 2), (5, 1), (5, 2), (7, 1)])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_depthwise_convolutions(kernel: int, dilation: int, stride: int) -> None:
+    torch.manual_seed(0)
+    for channels, sides in product((2, 4, 8, 21, 36), ((9, 8), (16, 17), (5, 4), (1, 2))):
+        x, weight, bias = image(2, channels, *sides), torch.randn(channels, 1, kernel, kernel, requires_grad=True), torch.randn(channels)
+        how = (stride, dilation * (kernel // 2), dilation, channels)
+        theirs, ours = F.conv2d(x, weight, bias, *how), conv2d(x, weight, bias, *how)
+        assert "Depthwise" in ours.grad_fn.next_functions[0][0].name()  # type: ignore[union-attr]
+        up = torch.randn_like(theirs)
+        assert near([ours], [theirs])
+        assert near(*(torch.autograd.grad(out, (x, weight), up, retain_graph=True) for out in (ours, theirs)))
+        twice = [torch.autograd.grad(out, (x, weight), up, create_graph=True) for out in (ours, theirs)]
+        above = [torch.randn_like(g) for g in twice[0]]
+        assert near(*(torch.autograd.grad(g, (x, weight), above) for g in twice))
+
+
+@needed
+@pytest.mark.usefixtures("native")
+@pytest.mark.parametrize(
+    "other",
+    [{"stride": (1, 2)}, {"padding": 0}, {"dilation": 3, "padding": 3}, {"groups": 2}, {"stride": 3}, {"kernel_size": 9, "padding": 4}],
+)
+def test_other_convolutions_stay_with_pytorch(other: dict[str, Any]) -> None:
+    module = nn.Conv2d(**{"in_channels": 4, "out_channels": 4, "kernel_size": 3, "padding": 1, "groups": 4, **other})
+    x = image(2, 4, 9, 9)
+    out = conv2d(x, module.weight, None, module.stride, module.padding, module.dilation, module.groups)
+    assert type(out.grad_fn).__name__ == "ConvolutionBackward0"
+
+
+@needed
+@pytest.mark.usefixtures("native")
+@pytest.mark.parametrize("channels", [1, 3, 8, 36])
+def test_a_sum_of_normed_and_weighted_images(channels: int) -> None:
+    torch.manual_seed(0)
+    images = [image(3, channels, 7, 5) for _ in range(4)]
+    norms = [nn.BatchNorm2d(channels, affine=False), None, nn.BatchNorm2d(channels), nn.BatchNorm2d(channels, momentum=None)]
+    for norm in (norms[2], norms[3]):
+        assert norm is not None
+        nn.init.normal_(norm.weight)
+        nn.init.normal_(norm.bias)
+    others = deepcopy(norms)
+    weights = torch.randn(4, requires_grad=True)
+    assert mixable(images)
+    ours = mixed(images, norms, list(weights))
+    theirs = sum(w * (x if norm is None else norm(x)) for w, x, norm in zip(weights, images, others, strict=True))
+    up = torch.randn_like(ours)
+    inputs = [[*images, weights, *(p for norm in all_ if norm is not None for p in norm.parameters())] for all_ in (norms, others)]
+    once = [torch.autograd.grad(out, x, up, retain_graph=True) for out, x in zip((ours, theirs), inputs, strict=True)]
+    twice = [torch.autograd.grad(out, x, up, create_graph=True) for out, x in zip((ours, theirs), inputs, strict=True)]
+    above = [torch.randn_like(g) for g in once[0]]
+    assert near([ours], [theirs])
+    assert near(*once)
+    assert near(twice[0], once[0])
+    assert near(*(torch.autograd.grad(g, (images[0], weights), above) for g in twice))
+    assert near(*([b.double() for norm in all_ if norm is not None for b in norm.buffers()] for all_ in (norms, others)))
+
+
+CELLS: dict[str, Any] = {"channels": 4, "cells": 3, "nodes": 1, "shape": (3, 8, 8)}
+CHAIN: dict[str, Any] = {"stem": "cifar", "shape": (3, 8, 8), "widths": (4, 8, 8, 8, 8), "depths": (2, 1, 1, 1, 1), "last": 8, "head": 8}
+SEARCHES: dict[str, Callable[[], Supernet]] = {
+    "darts": lambda: cell.supernet(**CELLS),
+    "darts-2nd": lambda: cell.supernet(**CELLS),
+    "pc-darts": lambda: cell.supernet(**{**CELLS, "channels": 8}, partial=4),
+    "gdas": lambda: cell.supernet(**CELLS),
+    "proxyless": lambda: cell.supernet(**CELLS),
+    "one-shot": lambda: cell.supernet(**CELLS),
+    "single-path": lambda: single_path.supernet(**CHAIN),
+}
+
+
+def batches(seed: int) -> list[tuple[Tensor, Tensor]]:
+    g = torch.Generator().manual_seed(seed)
+    return [(torch.randn(4, 3, 8, 8, generator=g), torch.randint(10, (4,), generator=g)) for _ in range(2)]
+
+
+def trained(method: str, which: kernels.Kernels) -> tuple[list[Tensor], int]:
+    """What two steps leave behind, and how many multiply-adds they took."""
+    kernels.use(which)
+    torch.manual_seed(0)
+    task = Task(batches(0), batches(1), loss=F.cross_entropy)
+    strategy = STRATEGIES[method].load()(task.place(SEARCHES[method]()), task)
+    passes = Passes()
+    with passes.counting():
+        for _ in range(2):
+            strategy.step(task.data)
+    return [x.double() for x in strategy.supernet.state_dict().values()], passes.total
+
+
+@needed
+@pytest.mark.usefixtures("native")
+@pytest.mark.parametrize("method", SEARCHES)
+def test_a_search_steps_as_it_does_without_them(method: str) -> None:
+    (ours, ours_counted), (theirs, counted) = trained(method, "native"), trained(method, "torch")
+    assert all(torch.allclose(a, b, rtol=1e-9, atol=1e-9) for a, b in zip(ours, theirs, strict=True))
+    assert ours_counted == counted > 0
+
+
+@needed
+@pytest.mark.usefixtures("native")
+def test_a_retraining_steps_as_it_does_without_them_and_leaves_a_plain_network() -> None:
+    states = []
+    for which in ("native", "torch"):
+        kernels.use(which)  # type: ignore[arg-type]
+        torch.manual_seed(0)
+        task = Task(batches(0), batches(1), loss=F.cross_entropy)
+        network = task.place(cell.network(design("darts-v2").plan, channels=4, cells=3, shape=(3, 8, 8)))
+        before = {name: set(vars(m)) for name, m in network.named_modules()}
+        retraining = Retrain(network, task)
+        for _ in range(2):
+            retraining.step(task.data)
+        assert {name: set(vars(m)) for name, m in network.named_modules()} == before
+        states.append([x.double() for x in network.state_dict().values()])
+    assert all(torch.allclose(a, b, rtol=1e-9, atol=1e-9) for a, b in zip(*states, strict=True))
+
+
+@needed
+@pytest.mark.usefixtures("native")
+def test_mixed_precision_is_left_to_pytorch() -> None:
+    x, weight = image(2, 4, 5, 5).float(), torch.randn(4, 1, 3, 3).float()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert conv2d(x, weight, None, 1, 1, 1, 4).dtype == torch.bfloat16
+        assert not mixable([x])
+
+
+def test_a_machine_that_cannot_compile_is_told_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(kernels, "missing", lambda: "ninja is missing: pip install supernet[native]")
+    kernels._load.cache_clear()
+    code, out, err = called("search", "darts", "--space", "darts", "--kernels", "native", "--out", tmp_path / "run")
+    assert (code, out) == (2, "")
+    assert err == "error: the native kernels cannot be compiled: ninja is missing: pip install supernet[native]; or take kernels=torch\n"
+    assert not (tmp_path / "run").exists()
+    assert kernels.used() == "torch"
