@@ -56,6 +56,7 @@ def fit(
     *,
     steps: int | None = None,
     evaluate: Callable[[], dict[str, Any]] | None = None,
+    enough: Callable[[float], bool] = lambda share: False,
     what: str = "training",
     save_every: float = 60.0,
     passes: Passes | None = None,
@@ -66,7 +67,8 @@ def fit(
 
     With a ``run``, go on from its checkpoint, append each line to its history, save every ``save_every`` seconds and after each
     epoch. ``evaluate()``: further entries of a line. ``passes``: counts what steps and epochs of the strategy compute, over all runs
-    of a training that was stopped; not what ``evaluate`` does. Raises ``Interrupted`` after Ctrl-C or SIGTERM, the run saved; ``RunError``
+    of a training that was stopped; not what ``evaluate`` does. ``enough(share)``: asked after each epoch with the share of the training
+    that is done; True ends it. Raises ``Interrupted`` after Ctrl-C or SIGTERM, the run saved; ``RunError``
     where the loss is no longer a number, or another thread of this process trains; ``InputError`` where the checkpoint is of
     another training.
     """
@@ -134,6 +136,7 @@ def fit(
                 done, at, totals = done + 1, 0, {}
                 with passes.counting():
                     stop = strategy.epoch(done, epochs, line) or (steps is not None and spent >= steps)
+                stop = enough(spent / (steps or epochs * length)) or stop
                 history.append(line)
                 if run:
                     run.append(line)

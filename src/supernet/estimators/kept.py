@@ -10,7 +10,7 @@ from typing import Any
 
 from supernet.errors import RunError
 from supernet.estimators.shared import SharedWeights
-from supernet.files.records import read_kept
+from supernet.files.records import Entry, KeptScore, read_kept
 from supernet.files.whole import write_whole
 from supernet.searchers.state import from_plain, plain
 from supernet.space import Architecture
@@ -29,12 +29,7 @@ class Kept:
         self.estimate, self.path, self.computed = estimate, path, 0
         self.space, self.of, self.judged = estimate.supernet.space, estimate.of, estimate.task.judged.name
         self._known: dict[tuple[str, float], Scores] = {}
-        if path is None or not path.exists():
-            return
-        lines, whole = read_kept(path)
-        if not whole:  # the process that wrote the last line was killed
-            write_whole(path, "".join(json.dumps(line) + "\n" for line in lines))
-        for line in lines:
+        for line in kept_lines(path, KeptScore):
             if line["of"] == self.of:
                 key = self.space.key(from_plain(line["architecture"])), line["fidelity"]
                 scores = {name: _number(value) for name, value in line["scores"].items()}
@@ -57,7 +52,7 @@ class Kept:
                 scores, beginnings = self._known[key]
                 line: dict[str, Any] = {"of": self.of, "architecture": plain(self.space.matters(architecture)), "fidelity": fidelity}
                 line |= {"scores": _able(scores), "beginnings": [[examples, value] for examples, value in _able(beginnings).items()]}
-                _append(self.path, line)
+                append(self.path, line)
         return self._known[key]
 
 
@@ -70,7 +65,18 @@ def _number(value: float | None) -> float:
     return math.nan if value is None else value
 
 
-def _append(path: Path, line: Mapping[str, Any]) -> None:
+def kept_lines(path: Path | None, kind: type[Entry]) -> list[dict[str, Any]]:
+    """The lines of a file that grows, none where there is no file; an unfinished last one is removed. Raises ``InputError``."""
+    if path is None or not path.exists():
+        return []
+    lines, whole = read_kept(path, kind)
+    if not whole:  # the process that wrote the last line was killed
+        write_whole(path, "".join(json.dumps(line) + "\n" for line in lines))
+    return lines
+
+
+def append(path: Path, line: Mapping[str, Any]) -> None:
+    """Add a line to such a file; raises ``RunError``."""
     try:
         with path.open("a") as file:
             file.write(json.dumps(line) + "\n")

@@ -13,6 +13,7 @@ from supernet.space import Architecture
 Metrics = Mapping[str, float]
 # (architecture, fidelity = 1.0) -> metrics. A function of the architecture alone will do for a searcher that asks for whole estimates.
 Estimate = Callable[..., Metrics]
+TRAINED = "trained"  # among metrics: of what was asked for, the share that an estimate took which ended before
 
 
 class Handle(Protocol):

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from supernet.costs.objective import Objective
 from supernet.errors import InputError
-from supernet.explore.executor import Estimate, Executor, Handle, InProcess, Metrics
+from supernet.explore.executor import TRAINED, Estimate, Executor, Handle, InProcess, Metrics
 from supernet.explore.trial import Trial, front, ranked
 from supernet.searchers import Exhausted, Outcome, Searcher, share_of
 from supernet.space import Architecture, SearchSpace
@@ -112,7 +112,7 @@ class Exploration:
                     raise self._another()
                 self.forget()
             self._ask_until(past.asked)
-            wanted = self._pending.get((self.space.key(past.architecture), past.fidelity))
+            wanted = self._pending.get((self.space.key(past.architecture), past.wanted or past.fidelity))
             if not wanted or (past.number, past.architecture) != (len(self.trials) + 1, wanted.architecture):
                 raise self._another()
             self._tell(wanted, past)
@@ -197,11 +197,12 @@ class Exploration:
         scores = _finite(handle)
         if scores is None:
             return self._tell(pending, self._trial(pending, "failed", None))
+        share = scores.pop(TRAINED, 1.0)
         metrics = {**pending.costs, **scores}
         score = self.objective.score(metrics)
         if not self.objective.feasible(metrics):
-            return self._tell(pending, self._trial(pending, "infeasible", scores))
-        return self._tell(pending, self._trial(pending, "scored", scores, score))
+            return self._tell(pending, self._trial(pending, "infeasible", scores, share=share))
+        return self._tell(pending, self._trial(pending, "scored", scores, score, share))
 
     def _trial(
         self,
@@ -209,16 +210,18 @@ class Exploration:
         outcome: Literal["scored", "infeasible", "failed"],
         scores: dict[str, float] | None,
         score: tuple[float, ...] | None = None,
+        share: float = 1.0,
     ) -> Trial:
-        """What became of what was pending."""
+        """What became of what was pending; ``share``: how much of what was asked for was spent."""
         at_once = len(self._pending) == 1 and pending.asked == self.asked
-        place = (pending.fidelity, None if at_once else self.asked, tuple(self._forgotten))
+        wanted = pending.fidelity if share < 1 else None
+        place = (pending.fidelity * share, None if at_once else self.asked, tuple(self._forgotten), wanted)
         number, seconds = len(self.trials) + 1, perf_counter() - pending.began
         return Trial(number, pending.architecture, outcome, scores, pending.costs, score, seconds, *place)
 
     def _tell(self, pending: Pending, trial: Trial) -> Trial:
         """Tell the searcher, and remember."""
-        key = (self.space.key(trial.architecture), trial.fidelity)
+        key = (self.space.key(trial.architecture), pending.fidelity)
         for number in pending.numbers:
             self.searcher.tell(number, trial.architecture, _outcome(trial))
         del self._pending[key]

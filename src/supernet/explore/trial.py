@@ -20,7 +20,7 @@ class Trial:
     scores: what the estimate gave; None where it was not run or failed. costs: what was known before.
     score: what the searcher was told, to be maximised; None unless ``outcome`` is "scored".
     seconds: how long costs and estimate took, with the time that it waited for others.
-    fidelity: the share of the estimate's full cost that was spent.
+    fidelity: the share of the estimate's full cost that was spent. wanted: the share that was asked for, of an estimate that ended before.
     asked: how many architectures the searcher had been asked for when it was told; None: it was told as soon as it had asked.
     forgotten: after how many asks, since the trial before, what was known was forgotten.
     """
@@ -35,6 +35,7 @@ class Trial:
     fidelity: float = 1.0
     asked: int | None = None
     forgotten: tuple[int, ...] = ()
+    wanted: float | None = None
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -46,6 +47,7 @@ class Trial:
         line: dict[str, Any] = {"trial": self.number, "architecture": plain(self.architecture)}
         line |= {"scores": self.scores, "outcome": self.outcome}
         line |= {"fidelity": self.fidelity} if self.fidelity != 1 else {}
+        line |= {"wanted": self.wanted} if self.wanted is not None else {}
         line |= {"asked": self.asked} if self.asked is not None else {}
         line |= {"forgotten": list(self.forgotten)} if self.forgotten else {}
         return line | ({"costs": self.costs} if self.costs else {}) | {"measured": {"seconds": self.seconds}}
@@ -57,7 +59,7 @@ class Trial:
         costs = {name: math.nan if cost is None else cost for name, cost in line.get("costs", {}).items()}  # JSON has no NaN
         score = objective.score({**costs, **scores}) if outcome == "scored" else None
         known = (line["trial"], from_plain(line["architecture"]), outcome, scores, costs, score, line["measured"]["seconds"])
-        return cls(*known, line.get("fidelity", 1.0), line.get("asked"), tuple(line.get("forgotten", ())))
+        return cls(*known, line.get("fidelity", 1.0), line.get("asked"), tuple(line.get("forgotten", ())), line.get("wanted"))
 
 
 def ranked(trials: Iterable[Trial]) -> list[Trial]:

@@ -93,6 +93,14 @@ class KeptScore(Entry):
     beginnings: list[tuple[Count, Finite | None]]
 
 
+class KeptCurve(Entry):
+    """A line of curves.jsonl: what a network scored after each epoch of its training, larger being better."""
+
+    architecture: dict[str, Option | list[Option]]
+    fidelity: Finite
+    curve: list[Finite]
+
+
 class OnFront(Entry):
     """A network of front.json."""
 
@@ -189,12 +197,15 @@ def read_ranking(path: Path) -> dict[str, Any]:
     return content
 
 
-def read_kept(path: Path) -> tuple[list[dict[str, Any]], bool]:
-    """The lines of scores.jsonl, checked, and whether the last one is whole; one that is not is left out. Raises ``InputError``."""
+def read_kept(path: Path, kind: type[Entry] = KeptScore) -> tuple[list[dict[str, Any]], bool]:
+    """The lines of scores.jsonl, or of another ``kind``, checked, and whether the last is whole; one that is not is left out.
+
+    Raises ``InputError``.
+    """
     found, text = [], read_text(path)
     written = text.split("\n")
     for number, line in enumerate(written[:-1], start=1):
         content: dict[str, Any] = json_of(line, f"{path}, line {number}")
-        typed(KeptScore, content, f"{path}, line {number}")
+        typed(kind, content, f"{path}, line {number}")
         found.append(content)
     return found, not written[-1]

@@ -17,7 +17,7 @@ from supernet.plan.supernets import sizes_of, sketch
 from supernet.plan.watching import judge_of
 from supernet.searchers import SEARCHERS
 from supernet.settings.commands import Search
-from supernet.settings.given import NOT_FOR_USERS, Settings, accepted
+from supernet.settings.given import NOT_FOR_USERS, Settings, accepted, keywords
 from supernet.settings.sections import Bounds, PriceSettings
 from supernet.spaces import space as space_named
 from supernet.spaces.record import Space
@@ -78,12 +78,23 @@ def choose(settings: Search) -> Chosen:
     if settings.estimator.living and not scored.known.inherits:
         raise without_effect("estimator.living", f"no weights are inherited where {scored.name} scores")
     check_trains(scored, {**lengths, "estimator.epochs": settings.estimator.epochs != 1})
+    check_stop(scored, settings)
     strategy = {**recipe.strategy, **settings.strategy} if method and method.decides else settings.strategy
     check_acting(settings, method)
     if scored.known.cheaper is None:
         asking.check_parts(sketch(space, sizes).space, scored.name)
     judge = judge_of(settings.judge, method, name, sketch(space, sizes).space, settings.seed) if method and settings.judge.file else None
     return Chosen(space, name, method, strategy, recipe, asking, scored, sizes, judge, table, priced)
+
+
+def check_stop(scored: Scored, settings: Search) -> None:
+    """Refuse to end trainings early where none are made, or where each is one epoch."""
+    if not settings.estimator.stop:
+        return
+    if "stop" not in keywords(scored.known.load()):
+        raise without_effect("estimator.stop", f"{scored.name} trains no architecture from nothing")
+    if settings.estimator.epochs == 1 and not (settings.steps or settings.seconds):
+        raise without_effect("estimator.stop", "a training of one epoch ends before anything is known of it; give estimator.epochs too")
 
 
 def method_of(name: str, space: Space, strategy: Settings, weights: Settings, table: str | None) -> type[SupernetStrategy]:

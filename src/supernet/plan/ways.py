@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 from supernet.costs.limits import Limits
 from supernet.costs.passes import Passes, Uncounted
 from supernet.estimators import ESTIMATORS
+from supernet.estimators.curves import MedianStop
 from supernet.estimators.states import InFolder
 from supernet.estimators.tabular import Table
 from supernet.plan.bounds import bounds_of
@@ -57,11 +60,16 @@ def on_data(settings: Search, chosen: Chosen, scorer: OnDataOf, space: SearchSpa
     score = partial(scorer.by, known, lineage=lineage)
     score()
     searcher = chosen.asking.on(space, limits.check() if limits else None)
+
+    def kept_in(run: Path) -> dict[str, Any]:
+        stop = {"stop": MedianStop(scorer.task.judged, run / "curves.jsonl")} if settings.estimator.stop else {}
+        return {"states": InFolder(run / "inherited"), **stop}
+
     return OnData(
         scorer.task,
         space,
         searcher=Followed(searcher, lineage) if known.inherits else searcher,
-        estimate=lambda steps, run: score(epochs=settings.estimator.epochs, steps=steps, states=InFolder(run / "inherited")),
+        estimate=lambda steps, run: score(epochs=settings.estimator.epochs, steps=steps, **kept_in(run)),
         train=lambda: scorer.by(ESTIMATORS["scratch"], epochs=1),
         objective=replace(goals_of(settings.objective, chosen.scored, scorer.task), limits=limits.aims if limits else {}),
         length=length_of(settings),

@@ -145,6 +145,10 @@ class Estimator(Section):
         default=None, description="what scores architectures (supernet list estimators); none: by the method and its data"
     )
     epochs: Epochs = Field(default=1, description="of each architecture that a searcher trains, from nothing or from inherited weights")
+    stop: Literal["median"] | None = Field(
+        default=None,
+        description="what ends a training from nothing early: median, that its best is below the median of others' means; none: nothing",
+    )
     living: Count | None = Field(
         default=None, description="trained networks kept for others to inherit from, a new one for what served longest ago; none: 32"
     )
