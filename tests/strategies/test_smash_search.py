@@ -9,7 +9,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from supernet import InputError, OneOf, Supernet, Task, search
+from supernet import InputError, OneOf, Supernet, Task, search, specialise
+from supernet.estimators.shared import SharedWeights
 from supernet.spaces import smash
 from supernet.strategies.smash import SMASH
 
@@ -40,6 +41,17 @@ def test_a_search_learns_and_delivers_the_network_that_it_scored() -> None:
     found = search(net, task(), "smash", epochs=12, trials=3, weights={"lr": 0.01})
     assert found.history[-1]["loss"] < found.history[0]["loss"]
     assert found.scores and smash.notation(found.architecture).startswith("smash: ")
+
+
+def test_another_searcher_goes_on_over_the_weights_that_it_makes_without_training() -> None:
+    torch.manual_seed(0)
+    net = smash.supernet(**SMALL, generated=True)
+    found = search(net, task(), "smash", epochs=1, trials=1)
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    (other,) = specialise(found, [{}], searcher="evolution", trials=4, calibration=1, population=2)
+    assert len(other.trials) == 4 and other.network is not None and found.task is not None
+    assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
+    assert other.scores == SharedWeights(net, found.task, batches=1).final(net.space.check(other.architecture))
 
 
 def test_a_supernet_that_makes_no_weights_is_refused() -> None:
