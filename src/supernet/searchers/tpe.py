@@ -82,7 +82,6 @@ class TPE:
         """A proposal, which leaves no trace in what is proposed next: each has a sampler of its own, and counts as failed."""
         import optuna
         from optuna.exceptions import ExperimentalWarning
-        from optuna.samplers import TPESampler
         from optuna.trial import TrialState
 
         if self.study is None:
@@ -92,12 +91,28 @@ class TPE:
                 self._enter(architecture, known)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
-            together: dict[str, Any] = {"multivariate": True, "group": True, "constant_liar": True}
-            seed = self.rng.randrange(SEEDS)
-            self.study.sampler = TPESampler(seed=seed, n_startup_trials=0, n_ei_candidates=self.candidates, **together)
+            seed, lying = self.rng.randrange(SEEDS), any(known == "pending" for _, known in self.tried)
+            self.study.sampler = self._sampler(seed, lying)
         trial = self.study.ask({way: kind for ways in self.ways.values() for way, kind in ways.items()})
         self.study.tell(trial, state=TrialState.FAIL)
         return {name: one.taken([trial.params[way] for way in self.ways[name]]) for name, one in self.decisions.items()}
+
+    def _sampler(self, seed: int, lying: bool) -> Any:
+        """Optuna's, which is told what all trials have in common where every choice always matters: it would look at each of them.
+
+        lying: whether some are pending, which then count as bad ones.
+        """
+        from optuna.samplers import TPESampler
+
+        free = all(choice.always for choice in self.space.values())
+        common = dict(sorted((way, kind) for ways in self.ways.values() for way, kind in ways.items() if not kind.single()))
+
+        class Sampler(TPESampler):
+            def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, Any]:
+                return common if free else super().infer_relative_search_space(study, trial)
+
+        together: dict[str, Any] = {"multivariate": True, "group": not free, "constant_liar": lying}
+        return Sampler(seed=seed, n_startup_trials=0, n_ei_candidates=self.candidates, **together)
 
     def _enter(self, architecture: Architecture, known: Known) -> None:
         """Make a trial of one that was asked for."""
