@@ -66,3 +66,10 @@ def test_axes_by_logarithms_are_marked_at_round_numbers_and_equal_factors_are_eq
     places = [[float(n) for n in part.split()] for part in drawn.split('d="M')[-1].split('"')[0].split("L")]
     steps = [[places[i + 1][side] - places[i][side] for i in (0, 1)] for side in (0, 1)]
     assert len(places) == 3 and all(abs(one - other) < 0.2 for one, other in steps)
+
+
+def test_names_that_would_meet_are_tilted_and_others_stand_upright() -> None:
+    names = [f"successive-halving-{i}" for i in range(10)]
+    series = [Series("mean", [(float(i), float(i)) for i in range(10)], "points")]
+    assert chart(series, "Test", "method", names).count("rotate(-35)") == 10
+    assert "rotate" not in chart(series, "Test", "method", [str(i) for i in range(10)])

@@ -13,6 +13,7 @@ Point = tuple[float, float]
 DOTS = ("points", "stars")
 LARGEST = 1e300  # no axis reaches further
 DASHES = ("", "7 3", "2 3", "9 3 2 3")
+TILT = math.radians(35)  # of names that do not fit beside each other
 MOST, MOST_NOTED = 2000, 400  # points drawn in one series; points that show their values under the pointer
 
 
@@ -110,19 +111,23 @@ def chart(
     low, high = (min(xs), max(xs)) if max(xs) > min(xs) else (min(xs) - room, max(xs) + room)
     if names:
         x_ticks, low, high = [float(i) for i in range(len(names))], -0.5, len(names) - 0.5
+    wide = max((text_width(name, 11) for name in names), default=0.0)
+    tilted = wide > (right - left) / max(len(names), 1)
+    deeper = wide * math.sin(TILT) if tilted else 0.0
     indent = 8.0 + (5 * len(data) if aside else 0)
 
     def at(x: float, y: float) -> Point:
         across = (right - left - 2 * indent) * (x - low) / (high - low)
         return left + indent + across, bottom - (bottom - top) * (y - y_ticks[0]) / (y_ticks[-1] - y_ticks[0])
 
-    parts = [text(0, 13, title, 13, bold=True), moved(0, 20, key), text(right, height - 2, x_title, 11, "end", "faint")]
+    parts = [text(0, 13, title, 13, bold=True), moved(0, 20, key), text(right, height - 2 + deeper, x_title, 11, "end", "faint")]
     for tick, name in zip(y_ticks, y_names, strict=True):
         y = at(low, tick)[1]
         parts.append(f'<path d="M{left:.1f} {y:.1f}H{right:.1f}" {paint(None, "rule")}/>' + text(left - 6, y + 4, name, 11, "end", "faint"))
     for tick, name in zip(x_ticks, names or ([f"{10**t:g}" for t in x_ticks] if log else readable(x_ticks)), strict=True):
         x = at(tick, y_ticks[0])[0]
-        parts.append(f'<path d="M{x:.1f} {bottom:.1f}v4" {paint(None, "faint")}/>' + text(x, bottom + 16, name, 11, "middle", "faint"))
+        parts.append(f'<path d="M{x:.1f} {bottom:.1f}v4" {paint(None, "faint")}/>')
+        parts.append(_tilted(x, bottom + 14, name) if tilted else text(x, bottom + 16, name, 11, "middle", "faint"))
     for i, s in enumerate(data):
         moved_by = 10 * (i - (len(data) - 1) / 2) if aside else 0.0
         bars = [at(low, y_ticks[0] + d)[1] - bottom for d in s.spread]
@@ -131,7 +136,12 @@ def chart(
             outline = " ".join(f"{x:.1f},{y:.1f}" for x, y in (*edges[0], *reversed(edges[1])))
             parts.append(f'<polygon points="{outline}" fill-opacity="0.1" {paint(f"series-{i % SERIES}")}/>')
         parts.append(_marks(s, [(x + moved_by, y) for x, y in (at(*p) for p in s.points)], bars, i))
-    return document(moved(12, 10, "".join(parts)), width + 24, height + 20, title)
+    return document(moved(12, 10, "".join(parts)), width + 24, height + 20 + deeper, title)
+
+
+def _tilted(x: float, y: float, name: str) -> str:
+    """A name that ends at a place, from below, so that long ones do not meet."""
+    return f'<g transform="translate({x:.1f} {y:.1f}) rotate({-math.degrees(TILT):.0f})">{text(0, 0, name, 11, "end", "faint")}</g>'
 
 
 def shares(parts: Mapping[str, Sequence[float]], colours: Sequence[str], times: Sequence[float], title: str, remark: str = "") -> str:
