@@ -25,6 +25,7 @@ SETTINGS = {
     "ppo": {"hidden": 4, "samples": 10, "passes": 2},
     "tpe": {"startup": 30},
     "hurdles": {"population": 8, "between": 4},
+    "renas": {"population": 5, "hidden": 4},
 }
 BOUNDED = Objective(limits={"params": 7})
 

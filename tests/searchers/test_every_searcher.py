@@ -30,6 +30,7 @@ SETTINGS = {
     "ppo": {"samples": 12, "hidden": 4, "passes": 2},
     "tpe": {"startup": 20},
     "hurdles": {"population": 6, "between": 3},
+    "renas": {"population": 5, "hidden": 4, "samples": 4},
 }
 
 

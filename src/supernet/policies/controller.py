@@ -50,25 +50,35 @@ class Attention(nn.Module):
         return torch.tanh(torch.cat(keys) + said @ self.query) @ self.score
 
 
-class Controller(nn.Module, ABC):
-    """The LSTM, which each policy has ``decide`` a path through a space with; calling it gives a ``Drawn``.
+class Policy(nn.Module):
+    """What decides by probabilities and learns by rewards. ``spread``: first weights are uniform up to that.
 
-    ``spread``: first weights are uniform up to that. ``whole_entropy``: of every decision, all of its options count, else what was
-    taken alone, as in some of the official code. ``penalised``: whether there are habits that it pays for.
+    ``penalised``: whether there are habits that it pays for.
     """
 
     penalised: ClassVar[bool] = False
 
-    def __init__(self, space: SearchSpace, *, hidden: int = 64, spread: float = 0.1, whole_entropy: bool = True):
+    def __init__(self, space: SearchSpace, *, hidden: int = 64, spread: float = 0.1):
         super().__init__()
-        self.space, self.hidden, self.spread, self.whole_entropy = space, hidden, spread, whole_entropy
-        self.lstm, self.start = nn.Parameter(torch.empty(2 * hidden, 4 * hidden)), nn.Parameter(torch.empty(1, hidden))
+        self.space, self.hidden, self.spread = space, hidden, spread
 
     def begin(self, rng: Generator) -> None:
         """Draw the first weights."""
         with torch.no_grad():
             for parameter in self.parameters():
                 parameter.uniform_(-self.spread, self.spread, generator=rng)
+
+
+class Controller(Policy, ABC):
+    """The LSTM, which each policy has ``decide`` a path through a space with; calling it gives a ``Drawn``.
+
+    ``whole_entropy``: of every decision, all of its options count, else what was taken alone, as in some of the official code.
+    """
+
+    def __init__(self, space: SearchSpace, *, hidden: int = 64, spread: float = 0.1, whole_entropy: bool = True):
+        super().__init__(space, hidden=hidden, spread=spread)
+        self.whole_entropy = whole_entropy
+        self.lstm, self.start = nn.Parameter(torch.empty(2 * hidden, 4 * hidden)), nn.Parameter(torch.empty(1, hidden))
 
     @abstractmethod
     def decide(self, path: Path) -> None:

@@ -13,7 +13,7 @@ import torch
 from torch import Generator, Tensor
 
 from supernet.errors import without_effect
-from supernet.policies.controller import Controller, Drawn, drawing, likeliest
+from supernet.policies.controller import Controller, Drawn, Policy, drawing, likeliest
 from supernet.settings.quantities import Amount, Betas, Count, Positive, Rate, Share
 from supernet.space import Architecture
 
@@ -34,20 +34,19 @@ Again = Callable[[], Likely]
 TRIES = 200  # draws among which those that keep bounds are looked for
 
 
-class Reinforce:
-    """Has a policy draw and learn from what its draws are worth.
+class Learner:
+    """Has a policy learn from what its draws are worth.
 
-    ``samples``: draws of one step. ``entropy``: how much of the policy's entropy is added to a reward. The baseline, which begins at 0,
-    keeps ``remembered`` of itself at each draw and is renewed before it is subtracted. ``penalty_weight``: of what a policy pays for its
-    habits, such as too many skip connections. ``policy_lr``, ``policy_betas``, ``policy_eps``: of Adam.
+    ``entropy``: how much of the policy's entropy is added to a reward. The baseline, which begins at 0, keeps ``remembered`` of itself at
+    each draw and is renewed before it is subtracted. ``penalty_weight``: of what a policy pays for its habits, such as too many skip
+    connections. ``policy_lr``, ``policy_betas``, ``policy_eps``: of Adam.
     Raises ``InputError`` for a ``penalty_weight`` where the policy pays for none.
     """
 
     def __init__(
         self,
-        policy: Controller,
+        policy: Policy,
         *,
-        samples: Count = 10,
         policy_lr: Rate = 3.5e-3,
         policy_betas: Betas = (0.0, 0.999),
         policy_eps: Positive = 1e-3,
@@ -61,16 +60,8 @@ class Reinforce:
         self.policy, self.rng = policy, Generator().manual_seed(seed)
         policy.begin(self.rng)
         self.optimiser = torch.optim.Adam(policy.parameters(), policy_lr, policy_betas, policy_eps)
-        self.samples, self.entropy, self.remembered, self.penalty_weight = samples, entropy, remembered, penalty_weight
+        self.entropy, self.remembered, self.penalty_weight = entropy, remembered, penalty_weight
         self.baseline = 0.0
-
-    def step(self, reward: Reward) -> None:
-        """Draw, ask for rewards, and move the policy once."""
-        self.optimiser.zero_grad()
-        for _ in range(self.samples):
-            drawn: Drawn = self.policy(drawing(self.rng))
-            self._credit(drawn, reward(drawn.architecture), self.samples)
-        self.optimiser.step()
 
     def learn(self, again: Again, rewards: Sequence[float]) -> None:
         """Move the policy once by what was drawn before: what decides it again, and the reward of each."""
@@ -84,7 +75,7 @@ class Reinforce:
         worths = [reward + self.entropy * entropy for reward, entropy in zip(rewards, likely.entropy.tolist(), strict=True)]
         return likely.log_p.new_tensor([self.advantage(worth) for worth in worths])
 
-    def _credit(self, drawn: Drawn, reward: float, of: int) -> None:
+    def credit(self, drawn: Drawn, reward: float, of: int) -> None:
         """Add the gradient of one of ``of`` draws."""
         advantage = self.advantage(reward + self.entropy * float(drawn.entropy))
         loss = self.penalty_weight * drawn.penalty - advantage * drawn.log_p
@@ -94,6 +85,36 @@ class Reinforce:
         """How much more than the baseline a draw is worth; the baseline is renewed before."""
         self.baseline += (1 - self.remembered) * (worth - self.baseline)
         return worth - self.baseline
+
+    def state_dict(self) -> dict[str, Any]:
+        """Policy, optimiser, generator and baseline."""
+        state = {"policy": self.policy.state_dict(), "optimiser": self.optimiser.state_dict()}
+        return {**state, "rng": self.rng.get_state(), "baseline": self.baseline}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on as the one that gave ``state``."""
+        self.policy.load_state_dict(state["policy"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.rng.set_state(state["rng"])
+        self.baseline = state["baseline"]
+
+
+class Reinforce(Learner):
+    """Has a policy draw from its space, and learn. ``samples``: draws of one step. The other arguments are those of ``Learner``."""
+
+    policy: Controller
+
+    def __init__(self, policy: Controller, *, samples: Count = 10, **settings: Any):
+        super().__init__(policy, **settings)
+        self.samples = samples
+
+    def step(self, reward: Reward) -> None:
+        """Draw, ask for rewards, and move the policy once."""
+        self.optimiser.zero_grad()
+        for _ in range(self.samples):
+            drawn: Drawn = self.policy(drawing(self.rng))
+            self.credit(drawn, reward(drawn.architecture), self.samples)
+        self.optimiser.step()
 
     @torch.no_grad()
     def draw(self, rng: Generator | None = None) -> Architecture:
@@ -120,15 +141,3 @@ class Reinforce:
                 break
             best = min(best, self.draw(rng), key=excess)
         return best
-
-    def state_dict(self) -> dict[str, Any]:
-        """Policy, optimiser, generator and baseline."""
-        state = {"policy": self.policy.state_dict(), "optimiser": self.optimiser.state_dict()}
-        return {**state, "rng": self.rng.get_state(), "baseline": self.baseline}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on as the one that gave ``state``."""
-        self.policy.load_state_dict(state["policy"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.rng.set_state(state["rng"])
-        self.baseline = state["baseline"]

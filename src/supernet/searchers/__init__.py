@@ -63,6 +63,7 @@ SEARCHERS = {
     "successive-halving": "supernet.searchers.halving:SuccessiveHalving",
     "hyperband": "supernet.searchers.hyperband:Hyperband",
     "hurdles": "supernet.searchers.hurdles:Hurdles",
+    "renas": "supernet.searchers.renas:Renas",
 }
 
 

@@ -16,12 +16,28 @@ MEMORY = 100  # scores among which a new one has its rank
 WORST = -1.0  # what is without a score is worth; any score is worth more
 
 
+class Ranks:
+    """What scores are worth as rewards: ranks among the last 100 that were told, from -1 to 1; what has no score is worth -1.
+
+    The papers reward by the accuracy itself. Here a score may be of any unit and scale.
+    """
+
+    def __init__(self) -> None:
+        self.scores: list[float] = []  # the last, the oldest first
+
+    def worths(self, scores: list[float | None]) -> list[float]:
+        """What each of ``scores`` is worth among those before and all of these, of equals the middle; None: beyond the bounds or failed."""
+        self.scores = [*self.scores, *(score for score in scores if score is not None)][-MEMORY:]
+        ranks = sorted(self.scores)
+        places = [None if score is None else bisect_left(ranks, score) + bisect_right(ranks, score) for score in scores]
+        return [WORST if place is None else place / len(ranks) - 1 for place in places]
+
+
 class Rewarded(ABC):
     """Draws ``samples`` architectures by ``draw``, and has ``learn`` learn from them when the last is told.
 
-    The papers reward by the accuracy itself. Here a score may be of any unit and scale, so an architecture is worth the rank of its score
-    among the last 100 told, from -1 to 1; what is beyond the bounds or failed is worth -1. A repeated architecture counts again, as in
-    the papers. A batch waits until all of it is told, so that the order of the tells changes nothing.
+    What an architecture is worth: ``Ranks``. A repeated architecture counts again, as in the papers. A batch waits until all of it is
+    told, so that the order of the tells changes nothing.
     """
 
     def __init__(self, space: SearchSpace, seed: int, samples: int) -> None:
@@ -31,7 +47,7 @@ class Rewarded(ABC):
         self.asked = 0
         self.pending: dict[int, Architecture] = {}  # by the number of the ask
         self.told: list[tuple[int, float | None, Architecture]] = []  # of this batch: number of the ask, score if any
-        self.scores: list[float] = []  # the last, the oldest first
+        self.ranks = Ranks()
 
     @abstractmethod
     def draw(self) -> Architecture:
@@ -56,15 +72,14 @@ class Rewarded(ABC):
         self.told.append((number, None if isinstance(outcome, str) else outcome[0], architecture))
         if len(self.told) == self.samples:
             batch = sorted(self.told, key=lambda told: told[0])
-            self.scores = [*self.scores, *(score for _, score, _ in batch if score is not None)][-MEMORY:]
-            ranks = sorted(self.scores)
             self.told = []
-            self.learn([(architecture, WORST if score is None else _worth(score, ranks)) for _, score, architecture in batch])
+            worths = self.ranks.worths([score for _, score, _ in batch])
+            self.learn([(architecture, worth) for (*_, architecture), worth in zip(batch, worths, strict=True)])
 
     def state_dict(self) -> dict[str, Any]:
         """The generator, the batch and the last scores."""
         return {
-            **{"rng": random_state(self.rng), "asked": self.asked, "scores": list(self.scores)},
+            **{"rng": random_state(self.rng), "asked": self.asked, "scores": list(self.ranks.scores)},
             "pending": [[number, plain(architecture)] for number, architecture in self.pending.items()],
             "told": [[number, score, plain(architecture)] for number, score, architecture in self.told],
         }
@@ -72,11 +87,6 @@ class Rewarded(ABC):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on as the searcher that gave ``state``."""
         restore_random(self.rng, state["rng"])
-        self.asked, self.scores = state["asked"], list(state["scores"])
+        self.asked, self.ranks.scores = state["asked"], list(state["scores"])
         self.pending = {number: from_plain(architecture) for number, architecture in state["pending"]}
         self.told = [(number, score, from_plain(architecture)) for number, score, architecture in state["told"]]
-
-
-def _worth(score: float, ranks: list[float]) -> float:
-    """The rank of a score among ``ranks``, which are sorted and hold it: from -1 to 1, of equals the middle."""
-    return (bisect_left(ranks, score) + bisect_right(ranks, score)) / len(ranks) - 1
