@@ -98,7 +98,8 @@ def test_scores_that_are_not_finite_rank_last(tmp_path: Path) -> None:
         found = compared([Scorer("fails", fails, lambda found: found["x"])], SPACE, EVERY, run)["fails"]
     known = [float(architecture["a"]) for architecture in EVERY]
     assert [value for value in found.values if math.isfinite(value)] == [value for value in known if value > 2]
-    said = found.beside(known, {"up": known, "down": [-value for value in known]})
+    said = found.beside(known, {"up": known, "down": [-value for value in known], "holes": [math.nan, *known[1:]]})
+    assert said["columns"]["holes"] == spearman(found.values[1:], known[1:])
     assert said["failed"] == 15 and said["kendall"] > 0.7 and said["columns"]["up"] == said["spearman"] == -said["columns"]["down"]
     assert said["regret"] == {str(k): 0 for k in TRUSTED}
     json.dumps(said, allow_nan=False)

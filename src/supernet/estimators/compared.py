@@ -44,7 +44,8 @@ class Scores:
         """How they rank, by what is ``known`` of the architectures, larger being better; what ranks nothing is None.
 
         "interval", "spearman_interval": 95 %, of a bootstrap over architectures. "regret": by how many are trusted, in the unit of what
-        is known. "failed": how many have no finite score, which rank last. "columns": Spearman's correlation with other numbers by name.
+        is known. "failed": how many have no finite score, which rank last. "columns": Spearman's correlation with other numbers by name,
+        over the architectures that have them.
         """
         own = self.values
         return {
@@ -54,9 +55,15 @@ class Scores:
             "spearman_interval": interval(own, known, of=spearman),
             "regret": {str(k): regret(own, known, k) for k in TRUSTED},
             "failed": sum(not math.isfinite(value) for value in own),
-            "columns": {name: spearman(own, column) for name, column in columns.items()},
+            "columns": {name: spearman(*having(column, own)) for name, column in columns.items()},
             "measured": {"seconds": median(self.seconds)},
         }
+
+
+def having(column: Sequence[float], other: Sequence[float]) -> tuple[list[float], list[float]]:
+    """The numbers of a column that are some, and those of another beside them."""
+    able = [i for i, value in enumerate(column) if not math.isnan(value)]
+    return [column[i] for i in able], [other[i] for i in able]
 
 
 def compared(scorers: Sequence[Scorer], space: SearchSpace, architectures: Sequence[Architecture], run: Run) -> dict[str, Scores]:

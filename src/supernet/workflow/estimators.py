@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from supernet.errors import InputError
-from supernet.estimators.compared import Scores, compared
+from supernet.estimators.compared import Scores, compared, having
 from supernet.estimators.ranking import kendall, spearman
 from supernet.estimators.tabular import Table
 from supernet.plan.estimators import EstimatorsPlan
@@ -32,12 +32,13 @@ def rank_estimators(plan: EstimatorsPlan, against: Against, samples: int, seed: 
     with Run(out, plan.config, resume=(out / "config.yaml").exists()) as run:
         scores = compared(plan.scorers, plan.choices, architectures, run)
         columns = columns_of(against.known, architectures)
+        beside = {name: having(column, known) for name, column in columns.items()}
         document = {
             "space": plan.space.name,
             "against": against.said,
             "samples": len(pairs),
             "estimators": {name: each.beside(known, columns) for name, each in scores.items()},
-            "columns": {name: {"kendall": kendall(c, known), "spearman": spearman(c, known)} for name, c in columns.items()},
+            "columns": {name: {"kendall": kendall(*pair), "spearman": spearman(*pair)} for name, pair in beside.items()},
         }
         run.write_json("estimators.json", {**document, "points": points(architectures, known, scores)})
         write_estimators(document, known, {name: each.values for name, each in scores.items()}, out)
