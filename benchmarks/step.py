@@ -1,10 +1,13 @@
-"""Seconds and peak memory of one DARTS step on the standard supernet, plain and fast, interleaved in one run.
+"""Seconds and peak memory of one step, interleaved in one run: of DARTS as a textbook has it, plain, and as the package takes it, and of
+other methods with and without native kernels.
 
-    python benchmarks/step.py [--rounds 5] [--batch-size 16] [--threads 2]
+    python benchmarks/step.py [--rounds 5] [--batch-size 16] [--threads 2] [--only darts]
 
-Plain: contiguous tensors, nothing shared between edges, one backward pass for alphas and weights together. Fast: what the
-package does. Both give the same result (tests/test_fast.py). Times are medians of interleaved rounds; memory is the peak
-resident size of a process of its own, above what it held before the step.
+Textbook: benchmarks/textbook.py. Plain: the package's supernet in contiguous tensors, nothing shared between edges, one backward pass for
+alphas and weights together. Fast: what the package does in PyTorch alone. Native: the same with ``--kernels native``. All but the
+textbook, whose weights are other ones, give the same result (tests/test_fast.py, tests/test_native.py). Times are medians of interleaved
+rounds, of processor time with one thread and of wall time with more; memory is the peak resident size of a process of its own, above what
+it held before the step.
 """
 
 from __future__ import annotations
@@ -15,17 +18,37 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
+from textbook import Textbook
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from supernet import Task
-from supernet.spaces import cell
+from supernet import Supernet, Task
+from supernet.naming.lookup import design
+from supernet.native import kernels
+from supernet.spaces import cell, fbnet, proxyless
+from supernet.strategies import STRATEGIES
 from supernet.strategies.darts import DARTS
+from supernet.strategies.retrain import Retrain
+
+Step = Callable[[], Any]
+CHAIN = {"stem": "cifar", "shape": (3, 32, 32)}
+METHODS: dict[str, tuple[str, Callable[[], Supernet]]] = {
+    "pc-darts": ("pc-darts", lambda: cell.supernet(partial=4, least_inputs=2)),
+    "gdas": ("gdas", cell.supernet),
+    "fbnet": ("fbnet", lambda: fbnet.supernet(**CHAIN)),
+    "proxyless": ("proxyless", lambda: proxyless.supernet(**CHAIN)),
+    "one-shot": ("one-shot", lambda: proxyless.supernet(**CHAIN)),
+}
+KINDS = {
+    "darts": ("textbook", "plain", "fast", "native"),
+    "darts-2nd": ("textbook", "plain", "fast", "native"),
+    **dict.fromkeys([*METHODS, "retrain"], ("fast", "native")),
+}
 
 
 class Plain(DARTS):
@@ -34,51 +57,71 @@ class Plain(DARTS):
     def alpha_step(self, train: Any, validation: Any) -> None:
         if self.order == 2:
             return super().alpha_step(train, validation)
-        self.weights.optimiser.zero_grad()
-        self.alpha_optimiser.zero_grad()
+        alphas = list(self.alphas.values())
+        for p in (*self.supernet.parameters(), *alphas):
+            p.grad = None
         self.objective(validation, self.mixture(self.relax)).backward()
-        self.alpha_optimiser.step()
+        self.alphas.apply([alpha.grad for alpha in alphas], self.reduce)
 
-    def weight_step(self, batches: Any) -> dict[str, torch.Tensor]:
-        (batch,) = batches
-        self.weights.optimiser.zero_grad()
-        loss = self.objective(batch, self.mixture(self.relax))
-        loss.backward()
-        self.weights.update()
-        return {"loss": loss.detach()}
+    def weight_step(self, batches: Any) -> dict[str, Tensor]:
+        def losses() -> Iterator[Tensor]:
+            for batch in batches:
+                yield self.objective(batch, self.mixture(self.relax))
+
+        self.weights.step(losses(), self.reduce)
+        return {}
 
 
-def build(kind: str, order: int, batch_size: int) -> Callable[[], Any]:
-    """One step of a kind on the standard supernet: 8 cells, 16 channels, 3x32x32."""
+def build(method: str, kind: str, batch_size: int) -> Step:
+    """One step of a kind, on images of 3x32x32."""
     torch.manual_seed(0)
     batches = [(torch.randn(batch_size, 3, 32, 32), torch.randint(0, 10, (batch_size,))) for _ in range(2)]
-    supernet = cell.supernet()
-    supernet.share = kind == "fast"
+    order = 2 if method == "darts-2nd" else 1
+    if kind == "textbook":
+        textbook = Textbook(order)
+        return lambda: textbook.step(*batches)
+    kernels.use("native" if kind == "native" else "torch")  # compiles them where that was not done
     task = Task(batches, batches, loss=F.cross_entropy)
-    if kind == "fast":
-        task.place(supernet)
+    strategy: Any
+    if method == "retrain":
+        network: nn.Module = cell.network(design("darts-v2").plan, auxiliary=True)
+        strategy = Retrain(task.place(network), task)
+    elif method in METHODS:
+        name, make = METHODS[method]
+        strategy = STRATEGIES[name].load()(task.place(make()), task)
     else:
-        task.data._prepare = lambda batch: batch
-    strategy = (DARTS if kind == "fast" else Plain)(supernet, task, order=order)
-    return partial(strategy.step, task.data)
+        supernet = cell.supernet()
+        supernet.share = kind != "plain"
+        if kind == "plain":
+            task.data._prepare = lambda batch: batch
+        else:
+            task.place(supernet)
+        strategy = (Plain if kind == "plain" else DARTS)(supernet, task, order=order)
+
+    def step() -> None:
+        kernels.use("native" if kind == "native" else "torch")
+        strategy.step(task.data)
+
+    return step
 
 
-def seconds(order: int, rounds: int, batch_size: int) -> dict[str, float]:
-    """Median seconds a step of each kind, the two taken in turn."""
-    steps = {kind: build(kind, order, batch_size) for kind in ("plain", "fast")}
+def seconds(method: str, rounds: int, batch_size: int) -> dict[str, float]:
+    """Median seconds a step of each kind, taken in turn."""
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+    steps = {kind: build(method, kind, batch_size) for kind in KINDS[method]}
     spent: dict[str, list[float]] = {kind: [] for kind in steps}
     for turn in range(rounds + 1):
         for kind, step in steps.items():
-            began = time.perf_counter()
+            began = clock()
             step()
             if turn:
-                spent[kind].append(time.perf_counter() - began)
+                spent[kind].append(clock() - began)
     return {kind: statistics.median(times) for kind, times in spent.items()}
 
 
-def memory(kind: str, order: int, batch_size: int) -> float:
+def memory(method: str, kind: str, batch_size: int) -> float:
     """Peak MB of one step above what the process held before it."""
-    step = build(kind, order, batch_size)
+    step = build(method, kind, batch_size)
     Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
     before = resident("VmRSS")
     step()
@@ -96,22 +139,25 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--memory", nargs=2, metavar=("KIND", "ORDER"), help=argparse.SUPPRESS)
+    parser.add_argument("--only", choices=KINDS, nargs="+", default=list(KINDS))
+    parser.add_argument("--memory", nargs=2, metavar=("METHOD", "KIND"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     if given.memory:
-        print(json.dumps(memory(given.memory[0], int(given.memory[1]), given.batch_size)))
+        print(json.dumps(memory(*given.memory, given.batch_size)))
         return
     print(f"torch {torch.__version__}, {given.threads} threads, batch {given.batch_size}")
-    for order in (1, 2):
-        times = seconds(order, given.rounds, given.batch_size)
-        peak = {}
+    print("| step | kind | s | times as fast as the first | MB | of the first |\n|---|---|---|---|---|---|")
+    for method in given.only:
+        times, peaks = seconds(method, given.rounds, given.batch_size), {}
         for kind in times:
             command = [sys.executable, __file__, "--batch-size", str(given.batch_size), "--threads", str(given.threads)]
-            peak[kind] = json.loads(subprocess.run([*command, "--memory", kind, str(order)], check=True, capture_output=True).stdout)
-        for kind in times:
-            print(f"order {order}  {kind:5}  {times[kind]:6.2f} s  {peak[kind]:7.0f} MB")
-        print(f"order {order}  ratio  {times['plain'] / times['fast']:6.2f}    {peak['plain'] / peak['fast']:9.2f}")
+            done = subprocess.run([*command, "--memory", method, kind], check=True, capture_output=True)
+            peaks[kind] = json.loads(done.stdout.splitlines()[-1])
+        first = KINDS[method][0]
+        for kind, spent in times.items():
+            ratios = f"{times[first] / spent:.2f} | {peaks[kind]:.0f} | {peaks[kind] / peaks[first]:.2f}"
+            print(f"| {method} | {kind} | {spent:.3f} | {ratios} |", flush=True)
 
 
 if __name__ == "__main__":
