@@ -1,6 +1,7 @@
 """What every searcher promises, whatever it does with what it is told."""
 
 import json
+import re
 from itertools import islice
 from random import Random
 
@@ -31,6 +32,12 @@ SETTINGS = {
     "tpe": {"startup": 20},
     "hurdles": {"population": 6, "between": 3},
     "renas": {"population": 5, "hidden": 4, "samples": 4},
+}
+ANSWERS = {  # on what of the answers it depends what a searcher asks for
+    **dict.fromkeys(("random", "grid"), "nothing"),
+    **dict.fromkeys(("reinforce", "ppo", "factorised", "successive-halving", "hyperband", "bananas", "pnas"), "whole batches"),
+    "surrogate": "what was told before",
+    **dict.fromkeys(("evolution", "renas", "hurdles", "genetic", "large-scale", "local", "perturbation", "nsga2", "tpe"), "their order"),
 }
 
 
@@ -165,9 +172,10 @@ def test_several_may_be_asked_for_before_the_first_is_told(name):
     assert told_late(make(name), 12, 6, order=1) == told_late(make(name), 12, 6, order=1)
 
 
-def test_state_with_several_pending_goes_on_exactly(name):
+@pytest.mark.parametrize("rounds", [1, 4])
+def test_state_with_several_pending_goes_on_exactly(name, rounds):
     left = make(name)
-    told_late(left, 3, at_once=6, order=2)
+    told_late(left, rounds, at_once=6, order=2)
     pending = pending_of(left, 5)
     resumed = make(name, seed=99)
     resumed.load_state_dict(json.loads(json.dumps(left.state_dict())))
@@ -177,9 +185,32 @@ def test_state_with_several_pending_goes_on_exactly(name):
     assert turns(left, 20) == turns(resumed, 20)
 
 
-@pytest.mark.parametrize("name", ["random", "grid"])
-def test_these_ask_the_same_in_whatever_order_they_are_told(name):
-    assert told_late(make(name), 12, 6, order=1) == told_late(make(name), 12, 6, order=5)
+def test_of_every_searcher_it_is_said_what_of_the_answers_it_depends_on():
+    assert ANSWERS.keys() == SEARCHERS.keys()
+    for name, depends in ANSWERS.items():
+        said = re.sub(r"\s+", " ", " ".join(cls.__doc__ or "" for cls in searcher_class(name).__mro__))
+        assert depends == "nothing" or "order of the tells" in said, name
+
+
+@pytest.mark.parametrize("name", [name for name, depends in ANSWERS.items() if depends in ("nothing", "whole batches")])
+def test_these_ask_the_same_whenever_and_in_whatever_order_they_are_told(name):
+    one, other = (told_late(make(name), 12, 6, order=order) for order in (1, 5))
+    both = min(len(one), len(other))
+    assert one[:both] == other[:both] and both > 15
+
+
+@pytest.mark.parametrize("name", [name for name, depends in ANSWERS.items() if depends != "their order"])
+def test_these_ask_the_same_in_whatever_order_they_are_told_the_same(name):
+    def asked(order):
+        searcher, found = make(name), []
+        for _ in range(4):
+            pending = pending_of(searcher, 6)
+            found += [architecture for _, architecture, *_ in pending]
+            for number, architecture, *_ in Random(order).sample(pending, len(pending)):
+                searcher.tell(number, architecture, outcome(architecture))
+        return found
+
+    assert asked(1) == asked(5)
 
 
 def test_survives_nothing_but_bad_news(name):
