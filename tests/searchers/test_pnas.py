@@ -71,3 +71,15 @@ def test_a_choice_that_is_not_open_takes_what_does_least_or_else_its_first(choic
 def test_more_steps_than_choices_are_refused():
     with pytest.raises(InputError, match="pnas opens 6 choices, in no more steps than these, not 7"):
         Pnas(SPACE, steps=7)
+
+
+def test_what_bounds_leave_of_the_budget_is_spent_by_opening_choices_again():
+    space = SearchSpace(Choice(str(i), tuple(range(6))) for i in range(6))
+    objective = Objective(("score",), limits={"params": 6})  # 2 % keep it
+    exploration = Exploration(
+        space, Pnas(space, budget=60), lambda a: {"score": sum(map(pow, a.values(), (2, 1, 1, 2, 1, 2)))}, 60, objective,
+        costs=lambda a: {"params": sum(a.values())},
+    )  # fmt: skip
+    while exploration.stopped is None:
+        exploration.step()
+    assert (exploration.stopped, exploration.evaluations) == ("budget", 60)

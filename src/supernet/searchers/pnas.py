@@ -35,8 +35,8 @@ class Pnas(Batches):
     beam: how many are estimated in a step, and as many of the best grow; default: the paper's 256, but no more than the budget allows.
     predictor: gaussian, ridge, boosting, perceptrons or graph; the paper's are a recurrent network or perceptrons.
     Where the predictor ranks what it has not seen worse than by a correlation of 0.2, what grows is drawn, and standard error says so. A
-    step waits until all of it is told, so that the order of the tells changes nothing. After the last the search has ended; random ones
-    follow where nothing has a score by then.
+    step waits until all of it is told, so that the order of the tells changes nothing. After the last the search has ended, unless bounds
+    left some of the budget: then each group is opened again for the best. Random ones follow where nothing has a score by then.
     """
 
     def __init__(
@@ -68,6 +68,9 @@ class Pnas(Batches):
         best = [scored[i][1] for i in np.argsort(-values, kind="stable")[: self.beam]] or [self.smallest]
         while not larger and step < len(self.groups):
             larger, step = self._larger(best, self.groups[step]), step + 1
+        if not larger and self.budget is not None:
+            again = [one for names in self.groups for one in self._larger(best, names)]
+            larger = list({self.space.key(one): one for one in again}.values())
         if not larger and not scored:
             return [self.told.new(self.rng)], 1
         if not larger:
