@@ -18,13 +18,13 @@ from supernet import Supernet, Task
 from supernet.costs.passes import Passes
 from supernet.modules.convolutions import conv2d
 from supernet.naming.lookup import design
-from supernet.native import kernels
+from supernet.native import build, kernels
 from supernet.native.mixing import mixable, mixed
 from supernet.spaces import cell, single_path
 from supernet.strategies import STRATEGIES
 from supernet.strategies.retrain import Retrain
 
-needed = pytest.mark.skipif(kernels.missing() is not None, reason=f"the kernels cannot be compiled: {kernels.missing()}")
+needed = pytest.mark.skipif(build.missing() is not None, reason=f"the kernels cannot be compiled: {build.missing()}")
 
 
 @pytest.fixture
@@ -173,8 +173,9 @@ def test_mixed_precision_is_left_to_pytorch() -> None:
 
 
 def test_a_machine_that_cannot_compile_is_told_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(kernels, "missing", lambda: "ninja is missing: pip install supernet[native]")
-    kernels._load.cache_clear()
+    monkeypatch.setattr(build, "missing", lambda: "ninja is missing: pip install supernet[native]")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(kernels, "_load", build.library)  # as in a process that has not loaded them
     code, out, err = called("search", "darts", "--space", "darts", "--kernels", "native", "--out", tmp_path / "run")
     assert (code, out) == (2, "")
     assert err == "error: the native kernels cannot be compiled: ninja is missing: pip install supernet[native]; or take kernels=torch\n"
