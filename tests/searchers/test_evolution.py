@@ -21,7 +21,7 @@ def toy(seed, cycles, population, tournament):
     )
     history = []
     for _ in range(cycles):
-        number, architecture = searcher.ask()
+        number, architecture, *_ = searcher.ask()
         noisy = architecture["bits"].bit_count() / 100 + searcher.rng.gauss(0, 0.01)
         accuracy = min(max(noisy, 0.0), 1.0)
         searcher.tell(number, architecture, (accuracy,))
@@ -96,7 +96,7 @@ def test_children_differ_from_a_living_parent_in_one_choice():
     space = SearchSpace([Choice(str(i), tuple(range(5))) for i in range(6)])
     searcher = Evolution(space, population=8, tournament=2)
     for i in range(60):
-        number, child = searcher.ask()
+        number, child, *_ = searcher.ask()
         if i >= 8:
             assert 1 in {sum(child[name] != parent[name] for name in space) for _, parent in searcher.alive}
         searcher.tell(number, child, (sum(child.values()),))
@@ -106,7 +106,7 @@ def test_crossover_takes_every_choice_from_a_living_parent():
     space = SearchSpace([Choice(str(i), tuple(range(50))) for i in range(4)])
     searcher = Evolution(space, population=4, tournament=1, crossover=1.0)
     for i in range(30):
-        number, child = searcher.ask()
+        number, child, *_ = searcher.ask()
         if i >= 4:
             assert all(child[name] in {parent[name] for _, parent in searcher.alive} for name in space)
         searcher.tell(number, child, (0.0,))

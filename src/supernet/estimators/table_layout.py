@@ -1,7 +1,6 @@
 """The layout of a benchmark table: what its arrays are called, their shapes, and which architecture each row is.
 
-docs/tables.md describes it. NAS-Bench-201: Dong, Yang 2020, https://arxiv.org/abs/2001.00326; NAS-Bench-Macro: Su et al. 2021,
-https://arxiv.org/abs/2103.11922; Channel-Bench-Macro: Su et al. 2022, https://arxiv.org/abs/2203.13714
+docs/tables.md describes it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""Look up what training gave: benchmark tables of all architectures of a space, laid out as ``supernet.estimators.table_layout`` says."""
+"""Look up what training gave: benchmark tables of all architectures of a space, laid out as ``supernet.estimators.table_layout`` says.
+
+NAS-Bench-201: Dong, Yang 2020, https://arxiv.org/abs/2001.00326; NAS-Bench-Macro: Su et al. 2021, https://arxiv.org/abs/2103.11922;
+Channel-Bench-Macro: Su et al. 2022, https://arxiv.org/abs/2203.13714
+"""
 
 from __future__ import annotations
 

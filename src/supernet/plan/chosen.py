@@ -65,6 +65,7 @@ def choose(settings: Search) -> Chosen:
     asking = asking_of(searcher, settings.searcher, settings.seed, settings.trials)
     space.network.accepted(settings.network)
     sizes, recipe = sizes_of(space, method, {}, settings.supernet), recipe_of(settings, space)
+    check_acting(settings, method)
     table = table_of(settings.table, sketch(space, sizes).space) if settings.table.file else None
     told = table.priced if table else ()
     goals = [goal for goal in priced_by(settings.objective) if goal not in told]
@@ -80,7 +81,6 @@ def choose(settings: Search) -> Chosen:
     check_trains(scored, {**lengths, "estimator.epochs": settings.estimator.epochs != 1})
     check_stop(scored, settings)
     strategy = {**recipe.strategy, **settings.strategy} if method and method.decides else settings.strategy
-    check_acting(settings, method)
     if scored.known.cheaper is None:
         asking.check_parts(sketch(space, sizes).space, scored.name)
     judge = judge_of(settings.judge, method, name, sketch(space, sizes).space, settings.seed) if method and settings.judge.file else None
