@@ -14,7 +14,7 @@ from supernet.estimators.untrained import OfLoss, slopes, weights_of
 
 
 class Snip(OfLoss):
-    """(architecture, fidelity) -> {"snip": the sum of the absolute weight times its gradient of the loss} over convolutions and linear layers."""
+    """(architecture, fidelity) -> {"snip": the sum over convolutions and linear layers of abs(weight * its gradient)}."""
 
     name: ClassVar = "snip"
 
