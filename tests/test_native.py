@@ -14,8 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from command_line import called
-from supernet import Supernet, Task
+from supernet import InputError, OneOf, Supernet, Task
 from supernet.costs.passes import Passes
+from supernet.layers.blend import comparing
+from supernet.mixture import Mix
 from supernet.modules.convolutions import conv2d
 from supernet.naming.lookup import design
 from supernet.native import build, kernels
@@ -161,6 +163,18 @@ def test_a_retraining_steps_as_it_does_without_them_and_leaves_a_plain_network()
         assert {name: set(vars(m)) for name, m in network.named_modules()} == before
         states.append([x.double() for x in network.state_dict().values()])
     assert all(torch.allclose(a, b, rtol=1e-9, atol=1e-9) for a, b in zip(*states, strict=True))
+
+
+@needed
+@pytest.mark.usefixtures("native")
+def test_options_that_do_not_fit_together_are_refused_as_without_them() -> None:
+    def option(channels: int) -> nn.Module:
+        return nn.Sequential(nn.Conv2d(3, channels, 3, padding=1), nn.BatchNorm2d(channels))
+
+    net = Supernet(OneOf({"one": option(1), "four": option(4)}))  # one channel would be broadcast over four
+    mixture = {name: Mix(torch.tensor([0.5, 0.5]), (0, 1)) for name in net.space}
+    with comparing(), pytest.raises(InputError, match="must give outputs that are alike"):
+        net(mixture, image(2, 3, 8, 8))
 
 
 @needed

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from torch import Tensor, nn
 
+from supernet.layers import blend
 from supernet.native.mixing import mixable, mixed
+from supernet.space import Option
 
 
 def last_norm(module: nn.Module) -> nn.BatchNorm2d | None:
@@ -36,12 +39,14 @@ def left_out(norm: nn.BatchNorm2d | None) -> Iterator[None]:
             norm.__dict__["forward"] = before
 
 
-def blended(outputs: Sequence[Tensor], norms: Sequence[nn.BatchNorm2d | None], weights: Sequence[Tensor]) -> Tensor:
-    """The sum of ``outputs``, each through its norm, which was left out, and times its weight."""
-    if mixable(outputs):
+def blended(
+    choice: str, options: Sequence[Option], outputs: Sequence[Any], norms: Sequence[nn.BatchNorm2d | None], weights: Sequence[Tensor]
+) -> Any:
+    """The sum of ``outputs``, each through its norm, which was left out, and times its weight; compared as all options are."""
+    if all(isinstance(x, Tensor) for x in outputs) and mixable(outputs):
         return mixed(outputs, norms, weights)
-    terms = [w * (x if norm is None else norm(x)) for x, norm, w in zip(outputs, norms, weights, strict=True)]
-    return sum(terms[1:], terms[0])
+    whole = [x if norm is None else norm(x) for x, norm in zip(outputs, norms, strict=True)]
+    return blend.blended(choice, options, whole, weights)
 
 
 def _same(x: Tensor) -> Tensor:

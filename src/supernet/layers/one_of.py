@@ -44,10 +44,11 @@ class OneOf(Searchable):
             with left_out(norm):
                 outputs.append(idle_output(self.branches[i], *inputs, **named) if i in idle else self.branches[i](*inputs, **named))
             unchanged(choice.options[i], self.branches[i])
+        options = [choice.options[i] for i in runs]
         if any(late):
             assert weights is not None
-            return late_norms.blended(outputs, late, [weights[i] for i in runs])
-        return blended(choice.name, [choice.options[i] for i in runs], outputs, None if weights is None else [weights[i] for i in runs])
+            return late_norms.blended(choice.name, options, outputs, late, [weights[i] for i in runs])
+        return blended(choice.name, options, outputs, None if weights is None else [weights[i] for i in runs])
 
     def under(self) -> list[tuple[nn.Module, When]]:
         assert self.choice
