@@ -17,6 +17,11 @@ class Mix(NamedTuple):
     runs: tuple[int, ...]  # which options are computed at all; may be empty for a subset
     idle: tuple[int, ...] = ()  # of those, whose weight is exactly 0: they run for the gradient of that weight alone
 
+    @property
+    def blended(self) -> bool:
+        """Whether options have weights, or several run."""
+        return self.weights is not None or len(self.runs) > 1
+
     def weight(self, i: int) -> Tensor | float:
         """The weight of option ``i``."""
         if self.weights is None:

@@ -166,3 +166,61 @@ def test_widths_that_make_no_sense_are_refused() -> None:
         ElasticConv2d(1, Width((2, 4), name="a"), 1, name="b")
     with pytest.raises(InputError, match="follows the choice 'a', and no layer has it"):
         Supernet(ElasticConv2d(1, Width((2, 4), name="a").times((1, 2)), 1))
+
+
+def masked(width: int, *sizes: tuple[int, float]) -> Tensor:
+    """What each channel weighs under a blend of sizes: (1, width, 1, 1)."""
+    return sum((weight * (torch.arange(width) < size) for size, weight in sizes), torch.zeros(width)).view(1, -1, 1, 1)
+
+
+@pytest.mark.usefixtures("double")
+def test_a_batch_norm_does_not_undo_what_channels_weigh() -> None:
+    """FBNetV2, section 3.1: the mask comes behind the norm; where the next layer reads."""
+    first, norm, last = ElasticConv2d(3, (4, 8), 3, name="w"), ElasticNorm(8), ElasticConv2d(8, 5, 1)
+    net, x = Supernet(nn.Sequential(first, norm, nn.Hardswish(), last)), torch.randn(4, 3, 6, 6)
+    shares = torch.tensor([0.25, 0.75], requires_grad=True)
+    out = net({"w": Mix(shares, (0, 1))}, x)
+    hidden = nn.functional.hardswish(nn.functional.batch_norm(first.plain(x), None, None, training=True))
+    assert torch.allclose(out, last.plain(hidden * masked(8, (4, 0.25), (8, 0.75))))
+    out.square().sum().backward()
+    assert shares.grad is not None and (shares.grad.abs() > 1e-3).all()
+
+
+class Sums(nn.Module):
+    """A stage of a width whose channels are added up, squeezed, flattened and read twice."""
+
+    def __init__(self, joined: bool = False) -> None:
+        super().__init__()
+        width, self.joined = Width((4, 6), name="width"), joined
+        self.stem, self.norm = ElasticConv2d(3, width, 3, padding=1), ElasticNorm(6)
+        self.block = nn.Sequential(ElasticConv2d(6, width.times((1, 2), name="ratio"), 1), ElasticNorm(12), ElasticConv2d(12, width, 1))
+        self.squeeze, self.out = ElasticSqueezeExcite(6, lambda n: n // 2), ElasticLinear(6 * 16, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(self.stem(x))
+        x = x + torch.relu(self.norm(self.block(x)))
+        return self.out(torch.cat([x[:, :3], x[:, 3:]], 1).flip(1).flatten(1) if self.joined else self.squeeze(x).flatten(1))
+
+
+@pytest.mark.usefixtures("double")
+def test_channels_of_residual_sums_weigh_the_same_wherever_they_are_read() -> None:
+    model = Sums().eval()
+    net, x, shares = Supernet(model), torch.randn(2, 3, 4, 4), torch.tensor([0.25, 0.75])
+    out = net({"width": Mix(shares, (0, 1)), "ratio": Mix(shares, (0, 1))}, x)
+    wide, inside = masked(6, (4, 0.25), (6, 0.75)), masked(12, (4, 1 / 16), (6, 3 / 16), (8, 3 / 16), (12, 9 / 16))
+    first, norm, last = model.block
+    sum_ = model.norm(model.stem.plain(x))
+    sum_ = sum_ + torch.relu(model.norm(last.plain(norm(first.plain(sum_ * wide)) * inside)))
+    weights = model.squeeze(sum_ * wide) / (sum_ * wide)  # which are of what it reads
+    assert torch.allclose(out, model.out.plain((sum_ * weights * wide).flatten(1)))
+
+
+@pytest.mark.usefixtures("double")
+def test_channels_that_something_else_reads_are_weighed_where_they_are_given() -> None:
+    model = Sums(joined=True).eval()
+    net, x, full = Supernet(model), torch.randn(2, 3, 4, 4), Mix(None, (1,))
+    out = net({"width": Mix(torch.tensor([0.25, 0.75]), (0, 1)), "ratio": full}, x)
+    wide, inside = masked(6, (4, 0.25), (6, 0.75)), masked(12, (8, 0.25), (12, 0.75))
+    stem, (first, norm, last) = model.norm(model.stem.plain(x) * wide), model.block
+    block = torch.relu(model.norm(last.plain(norm(first.plain(stem)) * inside) * wide))
+    assert torch.allclose(out, model.out.plain((stem + block).flip(1).flatten(1)))

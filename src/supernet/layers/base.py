@@ -11,7 +11,9 @@ from typing import Any, ClassVar
 from torch import nn
 
 from supernet.errors import InputError
+from supernet.layers.arrivals import weigh_where_read
 from supernet.layers.blend import keep_input
+from supernet.layers.channels import ByChannel
 from supernet.mixture import Mix, Mixture
 from supernet.modules.convolutions import Routes
 from supernet.modules.memo import memo
@@ -114,7 +116,7 @@ class Supernet(nn.Module):
     def __init__(self, model: nn.Module, *outside: Choice, share: bool = True):
         super().__init__()
         self.model, self.outside, self.share = model, outside, share
-        self.layers, self.routes = searchable(model), Routes(model)
+        self.layers, self.routes, self.arrivals_known = searchable(model), Routes(model), False
         for path, module in model.named_modules():
             if isinstance(module, Searchable) and module.choice and not module.choice.name:
                 module.choice = replace(module.choice, name=path or "choice")
@@ -126,12 +128,17 @@ class Supernet(nn.Module):
                 found = choices[layer.choice.name]
                 layer.choice = replace(layer.choice, when=found.when, together=found.together)
         self.space = SearchSpace([*(layer.choice for layer in self.layers if layer.choice), *outside])
+        wide = [layer for layer in self.layers if layer.choice and isinstance(layer, ByChannel) and layer.axes().gives]
+        self.widths = {name for layer in wide if layer.choice for name in (layer.choice.name, *layer.follows)}
         if not self.space:
             raise InputError("the model has no choices: put OneOf, SomeOf, UpTo or an elastic layer in its __init__")
         if missing := [name for layer in self.layers for name in layer.follows if name not in self.space]:
             raise InputError(f"a layer follows the choice {missing[0]!r}, and no layer has it: give that width to the layer that makes it")
 
     def forward(self, mixture: Mixture, *inputs: Any, **named: Any) -> Any:
+        if not self.arrivals_known and any(mixture[name].blended for name in self.widths):
+            self.arrivals_known = True
+            weigh_where_read(self.model, lambda: self(everything(self), *inputs, **named))
         with self.blending(mixture), memo(self.share), self.routes.taken():
             return self.model(*inputs, **named)
 

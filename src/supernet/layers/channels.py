@@ -25,9 +25,27 @@ class Axes(NamedTuple):
 
 
 class ByChannel(ABC):
-    """A module that takes the first of its channels where fewer arrive."""
+    """A module that takes the first of its channels where fewer arrive.
+
+    ``giver``: the layer that gives the channels that arrive, where those that read them weigh them while widths are blended.
+    ``read``: whether the channels that it gives are weighed so; else it weighs them itself.
+    """
 
     dimension = 1  # of inputs and outputs, that is over channels
+    giver: ByChannel | None = None
+    read = False
+
+    def weights(self, like: Tensor) -> Tensor | None:
+        """What each channel that it gives weighs now, on the device and of the type of ``like``: (channels,); None: all count once."""
+        return None
+
+    def weighed(self, weight: Tensor) -> Tensor:
+        """``weight``, whose axis 1 is over the channels that arrive, times what each of these weighs."""
+        weights = None if self.giver is None else self.giver.weights(weight)
+        if weights is None:
+            return weight
+        many = weight.shape[1] // len(weights)  # features of each channel, where maps were flattened
+        return weight * weights.repeat_interleave(many).view(-1, *[1] * (weight.dim() - 2))
 
     @abstractmethod
     def axes(self) -> Axes:

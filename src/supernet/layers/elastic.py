@@ -1,7 +1,8 @@
 """Choose a size; smaller sizes are slices of the largest weight.
 
 Widths: Cai et al. 2020 (Once-for-All), section 3, https://arxiv.org/abs/1908.09791. Under a soft blend a
-width is a mask over the channels, as in Wan et al. 2020 (FBNetV2), section 3.1, https://arxiv.org/abs/2004.05565.
+width is a mask over the channels, as in Wan et al. 2020 (FBNetV2), section 3.1, https://arxiv.org/abs/2004.05565:
+behind norms and activations, where the next layer reads the channels, since a batch norm before it would undo the mask.
 
 A layer that owns a choice slices its outputs; every layer takes its input size from what arrives.
 """
@@ -45,12 +46,14 @@ class _Elastic(Searchable, ByChannel):
         weight, bias = self.plain.weight[:width, : self.seen], self.plain.bias
         return weight, None if bias is None else bias[:width]
 
+    def weights(self, like: Tensor) -> Tensor | None:
+        return None if self.width is None or self.mix is None else width_mask(self.width.running(self.mix, *self.others), like)[1]
+
     def forward(self, x: Tensor) -> Tensor:
         self.seen = x.shape[self.dimension]
-        if self.width is None:
-            return self._run(x, *self._sliced(None))
-        width, mask = width_mask(self.width.running(self.own()[1], *self.others), x)
-        out = self._run(x, *self._sliced(width))
+        weight, bias = self._sliced(None if self.width is None else self.width.widest(self.own()[1], *self.others))
+        out = self._run(x, self.weighed(weight), bias)
+        mask = None if self.read else self.weights(out)
         if mask is None:
             return out
         return out * (mask if self.dimension == -1 else mask.view(-1, *[1] * (x.dim() - 2)))
@@ -115,6 +118,9 @@ class ElasticConv2d(_Elastic):
         width, most = outputs(widths, name, limits)
         super().__init__(self.Plain(in_channels, most, kernel_size, groups=in_channels if depthwise else 1, bias=bias, **how), width)
         self.how, self.depthwise = how, depthwise
+
+    def weighed(self, weight: Tensor) -> Tensor:
+        return weight if self.depthwise else super().weighed(weight)
 
     def _sliced(self, width: int | None) -> tuple[Tensor, Tensor | None]:
         if not self.depthwise:

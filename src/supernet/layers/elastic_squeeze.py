@@ -23,7 +23,8 @@ class ElasticSqueezeExcite(SqueezeExcite, ByChannel):
         n = self.seen = x.shape[1]
         h = self.hidden(n)
         assert self.reduce.bias is not None and self.expand.bias is not None
-        features = self.activation(F.conv2d(x.mean((2, 3), keepdim=True), self.reduce.weight[:h, :n], self.reduce.bias[:h]))
+        reduce = self.weighed(self.reduce.weight[:h, :n])
+        features = self.activation(F.conv2d(x.mean((2, 3), keepdim=True), reduce, self.reduce.bias[:h]))
         weights: Tensor = self.gate(F.conv2d(features, self.expand.weight[:n, :h], self.expand.bias[:n]))
         return x * weights
 

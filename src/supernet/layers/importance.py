@@ -1,14 +1,13 @@
 """Put channels into the order of their importance, so that fewer channels are the most important; what the network computes stays.
 
 Cai et al. 2020 (Once-for-All), section 3.3, https://arxiv.org/abs/1908.09791: a channel is as important as the sum of the absolute weights
-that read it. Which layers share channels, over residual sums too, is seen by a mark in one channel of what a layer gives.
+that read it. Which layers share channels, over residual sums too, is seen by marks (``arrivals``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import torch
@@ -16,11 +15,11 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 from supernet.errors import InputError
+from supernet.layers.arrivals import arrivals, by_channel
 from supernet.layers.base import Supernet, everything
-from supernet.layers.channels import Axes, Axis, ByChannel
+from supernet.layers.channels import Axes, Axis
 from supernet.modules.modes import evaluating
 
-MARK = float("nan")  # goes through all that works on each channel alone
 TOLERANCE = 1e-4  # by which outputs may differ, as a share of the largest: sums are taken in another order
 
 
@@ -100,30 +99,18 @@ def _places(layer: str) -> InputError:
 
 def _all_shared(supernet: Supernet, example: Sequence[Any]) -> list[_Shared]:
     """All channels that layers read, those inside of a layer last."""
-    layers = {name: module for name, module in supernet.model.named_modules() if isinstance(module, ByChannel)}
-    axes = {name: layer.axes() for name, layer in layers.items()}
+    axes = {name: layer.axes() for name, layer in by_channel(supernet.model).items()}
     groups: list[tuple[set[str], set[str]]] = []  # the layers that give the same channels, and those that these arrive at
-    for marks in _marks(axes):
-        for giver, arrives in _arrives(supernet, example, layers, marks).items():
-            same = [group for group in groups if group[1] & arrives]
-            groups = [group for group in groups if group not in same]
-            groups.append(({giver}.union(*(g for g, _ in same)), arrives.union(*(a for _, a in same))))
-    found = [_shared(axes, sorted(givers), sorted(arrives)) for givers, arrives in groups]
+    for giver, found in arrivals(supernet.model, lambda: supernet(everything(supernet), *example)).items():
+        if found.elsewhere:
+            raise _places(giver)
+        same = [group for group in groups if group[1] & found.at]
+        groups = [group for group in groups if group not in same]
+        groups.append(({giver}.union(*(g for g, _ in same)), found.at.union(*(a for _, a in same))))
+    shared = [_shared(axes, sorted(givers), sorted(arrives)) for givers, arrives in groups]
     inside = [(name, inner) for name, own in axes.items() for inner in own.inside]
-    found += [_Shared(inner.sizes, [name], [*inner.gives], [*inner.reads]) for name, inner in inside]
-    return [shared for shared in found if shared.reads]
-
-
-def _marks(axes: dict[str, Axes]) -> Iterator[dict[str, int]]:
-    """The layers that give channels, those of one pass together, each with a channel of its own; one channel at least is none's."""
-    wide: dict[int, list[str]] = {}
-    for name, own in axes.items():
-        if own.gives:
-            wide.setdefault(own.sizes[-1], []).append(name)
-    for channels, givers in wide.items():
-        most = max(channels - 1, 1)
-        for first in range(0, len(givers), most):
-            yield {name: i for i, name in enumerate(givers[first : first + most])}
+    shared += [_Shared(inner.sizes, [name], [*inner.gives], [*inner.reads]) for name, inner in inside]
+    return [each for each in shared if each.reads]
 
 
 def _shared(axes: dict[str, Axes], givers: Sequence[str], arrives: Sequence[str]) -> _Shared:
@@ -131,34 +118,4 @@ def _shared(axes: dict[str, Axes], givers: Sequence[str], arrives: Sequence[str]
     found.gives = [axis for giver in givers for axis in axes[giver].gives]
     found.reads = [axis for layer in arrives for axis in axes[layer].reads]
     found.keeps = [axis for layer in arrives for axis in axes[layer].keeps]
-    return found
-
-
-def _arrives(supernet: Supernet, example: Sequence[Any], layers: dict[str, Any], marks: dict[str, int]) -> dict[str, set[str]]:
-    """Where the channels arrive that each layer of ``marks`` gives, by a mark in one: all in their places, else ``InputError``."""
-    found: dict[str, set[str]] = {giver: set() for giver in marks}
-    channels = layers[next(iter(marks))].axes().sizes[-1]  # of all of them
-
-    def look(name: str, layer: Any, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
-        arrived = inputs[0].isnan().movedim(layer.dimension, 0).flatten(1).any(1)
-        if arrived.any():
-            many = len(arrived) // channels  # features of each channel, where maps were flattened
-            givers = [giver for giver, i in marks.items() if many and arrived[i * many : (i + 1) * many].all()]
-            if many * channels != len(arrived) or int(arrived.sum()) != many * len(givers):
-                raise _places(next(iter(marks)))
-            for giver in givers:
-                found[giver].add(name)
-        given = torch.zeros_like(output)
-        if layer.axes().keeps:
-            given.movedim(layer.dimension, 0)[arrived] = MARK
-        if name in marks:
-            given.movedim(layer.dimension, 0)[marks[name]] = MARK
-        return given
-
-    hooks = [layer.register_forward_hook(partial(look, name)) for name, layer in layers.items()]
-    try:
-        supernet(everything(supernet), *example)
-    finally:
-        for hook in hooks:
-            hook.remove()
     return found

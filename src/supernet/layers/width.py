@@ -87,6 +87,12 @@ class Width:
         return found
 
 
+    def widest(self, *mixes: Mix) -> int:
+        """The most channels that run under these blends."""
+        runs = [[options[i] for i in mix.runs] for options, mix in zip(self.axes, mixes, strict=True)]
+        return max(self.sizes[taken] for taken in itertools.product(*runs))
+
+
 def width_of(widths: Width | Sequence[int] | Mapping[Option, int], name: str | None, limits: Mapping[str, Any]) -> Width:
     """The width of one more layer, which was given it whole, or as sizes of its own."""
     if not isinstance(widths, Width):
