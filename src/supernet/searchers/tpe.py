@@ -7,7 +7,7 @@ Bergstra et al. 2011, "Algorithms for Hyper-Parameter Optimization", section 4, 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from random import Random
 from typing import Any
@@ -19,7 +19,7 @@ from supernet.searchers.state import from_plain, plain, random_state, restore_ra
 from supernet.settings.quantities import Count
 from supernet.space import Architecture, Choice, SearchSpace
 
-TRIES = 3  # proposals that are known, after which it draws at random
+TRIES = 20  # mutations of a proposal that is known, after which it draws at random
 DRAWS = 200  # of known architectures in a row, after which no new one is looked for
 SEEDS = 2**32
 
@@ -32,7 +32,7 @@ class TPE:
     startup: how many random ones with a score come first; Optuna's 10. candidates: how many are drawn from what the good have in common,
     of which the one is proposed that is the most like them and the least like the others; Optuna's 24.
     What is beyond the bounds or failed counts as worse than all that has a score; what is pending is not gone to again meanwhile.
-    Nothing is asked for twice: where one known architecture after the other is proposed, a random one is asked for.
+    Nothing is asked for twice: where a known architecture is proposed, a mutation of it is asked for, or else a random one.
     What it asks for depends on the order of the tells.
     Raises ``InputError`` where Optuna is not installed, or a choice has too many subsets to tell them apart.
     """
@@ -56,9 +56,7 @@ class TPE:
     def ask(self) -> tuple[int, Architecture]:
         """What is proposed; raises ``Exhausted`` where nothing new is found."""
         before = random_state(self.rng)
-        for draw in range(TRIES + DRAWS):
-            proposed = draw < TRIES and self.scored >= self.startup
-            architecture = self._proposed() if proposed else self.space.sample(self.rng)
+        for architecture in self._drawn():
             if self.space.key(architecture) not in self.keys:
                 self.tried.append((architecture, "pending"))
                 self.keys[self.space.key(architecture)] = None
@@ -77,6 +75,16 @@ class TPE:
         self.scored += not isinstance(known, str)
         if self.study is not None:
             self._end(self.places[number - 1], known)
+
+    def _drawn(self) -> Iterator[Architecture]:
+        """What may be asked for, in turn."""
+        if self.scored >= self.startup:
+            proposed = self._proposed()
+            yield proposed
+            for _ in range(TRIES):
+                yield self.space.mutate(proposed, self.rng)
+        for _ in range(DRAWS):
+            yield self.space.sample(self.rng)
 
     def _proposed(self) -> Architecture:
         """A proposal, which leaves no trace in what is proposed next: each has a sampler of its own, and counts as failed."""
