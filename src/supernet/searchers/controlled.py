@@ -22,8 +22,8 @@ class Controlled(Rewarded):
         self.policy, self.learner = policy, learner
 
     @torch.inference_mode()
-    def draw(self) -> Architecture:
-        return self.space.check(self.policy.several(1, drawing(self.learner.rng)).architectures[0])
+    def draw(self, number: int) -> list[Architecture]:
+        return [self.space.check(drawn) for drawn in self.policy.several(number, drawing(self.learner.rng)).architectures]
 
     def learn(self, batch: list[tuple[Architecture, float]]) -> None:
         """Where nothing has a score there is no better and worse to learn from: the baseline would be what all of it is worth."""

@@ -28,11 +28,12 @@ class Factorised(Rewarded):
         self.decisions = {name: Decisions(choice) for name, choice in space.items()}
         self.logits = {name: [[0.0] * size for size in one.sizes] for name, one in self.decisions.items()}
 
-    def draw(self) -> Architecture:
-        drawn: Architecture = {}
-        for name, one in self.decisions.items():
-            drawn[name] = one.taken([self.rng.choices(range(len(row)), shares(row))[0] for row in self.logits[name]])
-        return drawn
+    def draw(self, number: int) -> list[Architecture]:
+        likely = {name: [shares(row) for row in rows] for name, rows in self.logits.items()}
+        return [
+            {name: self.decisions[name].taken([self.rng.choices(range(len(row)), row)[0] for row in rows]) for name, rows in likely.items()}
+            for _ in range(number)
+        ]
 
     def learn(self, batch: list[tuple[Architecture, float]]) -> None:
         """The gradient of the log probability of what was taken is 1 for it, minus the probability of every option."""

@@ -34,7 +34,7 @@ class Ranks:
 
 
 class Rewarded(ABC):
-    """Draws ``samples`` architectures by ``draw``, and has ``learn`` learn from them when the last is told.
+    """Has ``draw`` draw ``samples`` architectures, and ``learn`` learn from them when the last is told.
 
     What an architecture is worth: ``Ranks``. A repeated architecture counts again, as in the papers. A batch waits until all of it is
     told, so that the order of the tells changes nothing.
@@ -45,13 +45,14 @@ class Rewarded(ABC):
             raise InputError(f"samples, which are drawn before anything is learnt, must be at least 1, not {samples}")
         self.space, self.rng, self.samples = space, Random(seed), samples
         self.asked = 0
+        self.drawn: list[Architecture] = []  # of this batch, what is not asked for yet
         self.pending: dict[int, Architecture] = {}  # by the number of the ask
         self.told: list[tuple[int, float | None, Architecture]] = []  # of this batch: number of the ask, score if any
         self.ranks = Ranks()
 
     @abstractmethod
-    def draw(self) -> Architecture:
-        """An architecture by what was learnt."""
+    def draw(self, number: int) -> list[Architecture]:
+        """So many architectures, by what was learnt."""
 
     @abstractmethod
     def learn(self, batch: list[tuple[Architecture, float]]) -> None:
@@ -61,8 +62,9 @@ class Rewarded(ABC):
         """The next of the batch; raises ``Exhausted`` where the rest of it is not told yet."""
         if len(self.pending) + len(self.told) == self.samples:
             raise Exhausted("the rest of the batch is not told yet")
+        self.drawn = self.drawn or self.draw(self.samples)
         self.asked += 1
-        self.pending[self.asked] = self.draw()
+        self.pending[self.asked] = self.drawn.pop(0)
         return self.asked, self.pending[self.asked]
 
     def tell(self, number: int, architecture: Architecture, outcome: Outcome) -> None:
@@ -80,6 +82,7 @@ class Rewarded(ABC):
         """The generator, the batch and the last scores."""
         return {
             **{"rng": random_state(self.rng), "asked": self.asked, "scores": list(self.ranks.scores)},
+            "drawn": [plain(architecture) for architecture in self.drawn],
             "pending": [[number, plain(architecture)] for number, architecture in self.pending.items()],
             "told": [[number, score, plain(architecture)] for number, score, architecture in self.told],
         }
@@ -88,5 +91,6 @@ class Rewarded(ABC):
         """Go on as the searcher that gave ``state``."""
         restore_random(self.rng, state["rng"])
         self.asked, self.ranks.scores = state["asked"], list(state["scores"])
+        self.drawn = [from_plain(architecture) for architecture in state["drawn"]]
         self.pending = {number: from_plain(architecture) for number, architecture in state["pending"]}
         self.told = [(number, score, from_plain(architecture)) for number, score, architecture in state["told"]]
