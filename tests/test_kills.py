@@ -87,7 +87,7 @@ def options(what: Callable[..., Any]) -> dict[str, Any]:
     types = keywords(what)
     for name, parameter in inspect.signature(what).parameters.items():
         kind, before = str(types.get(name)), parameter.default
-        if parameter.kind is not parameter.KEYWORD_ONLY or re.search("Callable|Schedule|Reduce", kind):
+        if parameter.kind is not parameter.KEYWORD_ONLY or re.search("Callable|Schedule", kind):
             continue
         number = before if isinstance(before, float | int) else 0
         known = {"bool": str(not before).lower(), "float": number * 1.5 or 0.01, "int": number + 1}

@@ -133,7 +133,7 @@ def search(
             line = {"validation": strategy.evaluate()} if evaluated else {}
             return {**line, **(watch(strategy, line) if watch else {})}
 
-        how: dict[str, Any] = {"steps": steps, "what": "searching", "save_every": save_every, "passes": passes}
+        how: dict[str, Any] = {"steps": steps, "what": "searching", "save_every": save_every, "passes": passes, "ranks": task.ranks}
         history = fit(strategy, task.data, epochs, run, evaluate=evaluate, **how)
         with passes.counting():
             strategy.finish(task.data)

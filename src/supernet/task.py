@@ -20,6 +20,7 @@ from supernet.mixture import Mixture
 from supernet.modules.modes import evaluating, kept_buffers, training
 from supernet.ops import ONE_VALUE
 from supernet.randomness import drawing_apart
+from supernet.ranks import ALONE, Ranks
 from supernet.settings.given import keywords
 from supernet.tree import mapped, tensors
 
@@ -39,6 +40,7 @@ class Task:
     ``loss``, and ``targets`` where there are metrics. ``size`` counts the examples of a batch for means over a pass.
     ``batch_dimension``: where examples are counted in every tensor of a batch: 0, 1 for text (T, B), None where there is no such
     dimension, as in graphs. A few examples are cut out of a batch there, if all its tensors are equally long in it.
+    ``ranks``: those that train together, each on its part of every training batch; a pass is evaluated by all of them, a batch each.
     Raises ``InputError`` where the device does not exist here, and for an argument that there is not.
     """
 
@@ -54,19 +56,20 @@ class Task:
         autocast: torch.dtype | None = None,
         seed: int = 0,
         batch_dimension: int | None = 0,
+        ranks: Ranks = ALONE,
         **other: Any,
     ):
         refuse_unknown("argument of Task", other, keywords(Task))
         self.criterion, self.autocast, self.device = loss, autocast, usable(device)
         plain = loss.func if isinstance(loss, partial) else loss
         self.classifies = plain is F.cross_entropy or isinstance(plain, nn.CrossEntropyLoss)
-        self.batch_dimension = batch_dimension
+        self.batch_dimension, self.ranks = batch_dimension, ranks
         other_batches = type(self).predict is not Task.predict and type(self).loss is not Task.loss
         given_metrics = USUAL if metrics is None and self.classifies and not other_batches else metrics or {}
         self.metrics = {name: m if isinstance(m, Metric) else Metric(m) for name, m in given_metrics.items()}
         self._examples: dict[str, int] = {}  # how many a pass of a stream has
         given = {"train": train, "validation": validation, "test": test}
-        self.data = Data(seed, self.prepare, **{n: loader for n, loader in given.items() if loader is not None})
+        self.data = Data(seed, self.prepare, self.share, **{n: loader for n, loader in given.items() if loader is not None})
 
     @property
     def judged(self) -> Score:
@@ -118,6 +121,10 @@ class Task:
         """How large each batch of training to come is beside the others, without end: of batches that cost alike, 1."""
         return repeat(1)
 
+    def share(self, batch: Any) -> Any:
+        """This rank's part of a training batch, see ``Ranks.part``."""
+        return self.ranks.part(batch, self.batch_dimension)
+
     def prepare(self, batch: Any) -> Any:
         """``batch``, a tree of tensors and other values, on the device; images in channels_last."""
         return mapped(lambda x: self._moved(x) if isinstance(x, Tensor) else x.to(self.device) if hasattr(x, "to") else x, batch)
@@ -131,7 +138,8 @@ class Task:
     def predict(self, network: Callable[..., Any], batch: Any) -> Any:
         """The network's outputs for one batch; raises ``InputError`` where training batch norms on it is impossible."""
         try:
-            return self._outputs(network, batch)
+            with self.ranks.norms():
+                return self._outputs(network, batch)
         except ValueError as error:
             if ONE_VALUE not in str(error):
                 raise
@@ -229,16 +237,15 @@ class Task:
     def measured(self, model: nn.Module, stream: str = "validation", mixture: Mixture | None = None) -> Pass:
         """What one pass of a stream gives batch by batch, in evaluation mode; of a supernet under ``mixture``."""
         network = model if mixture is None else partial(model, mixture)
-        found = Pass(self.metrics, [], {name: [] for name in self.metrics}, [])
+        own: list[tuple[int, Tensor, dict[str, Any]]] = []
         with evaluating(model):
-            for batch in self.data.each(stream):
+            for batch in self.data.each(stream, self.ranks.number, self.ranks.count):
                 outputs = self.predict(network, batch)
-                found.sizes.append(self.size(batch))
-                found.losses.append(self.loss(outputs, batch).detach())
-                for name, value in self._taken(outputs, batch).items():
-                    found.gathered[name].append(value)
-        self._examples[stream] = sum(found.sizes)
-        return found
+                own.append((self.size(batch), self.loss(outputs, batch).detach(), self._taken(outputs, batch)))
+        held = self.ranks.in_turn(own)
+        self._examples[stream] = sum(size for size, _, _ in held)
+        gathered = {name: [taken[name] for _, _, taken in held] for name in self.metrics}
+        return Pass(self.metrics, [loss for _, loss, _ in held], gathered, [size for size, _, _ in held])
 
     def beginning(self, batches: Callable[[int], int]) -> Task:
         """This task, evaluated on the first batches of every stream alone, ``batches(n)`` of the n that this one is evaluated on."""

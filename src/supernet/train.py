@@ -17,6 +17,7 @@ from supernet.costs.passes import Passes, Uncounted
 from supernet.data.streams import Data
 from supernet.errors import InputError, RunError
 from supernet.progress import Progress
+from supernet.ranks import ALONE, Ranks
 from supernet.run import Run
 from supernet.stopping import Interrupted, interruptible, one_at_a_time
 
@@ -60,6 +61,7 @@ def fit(
     what: str = "training",
     save_every: float = 60.0,
     passes: Passes | None = None,
+    ranks: Ranks = ALONE,
 ) -> History:
     """Train for ``epochs``, or for ``steps`` in all, and return a line an epoch.
 
@@ -68,7 +70,8 @@ def fit(
     With a ``run``, go on from its checkpoint, append each line to its history, save every ``save_every`` seconds and after each
     epoch. ``evaluate()``: further entries of a line. ``passes``: counts what steps and epochs of the strategy compute, over all runs
     of a training that was stopped; not what ``evaluate`` does. ``enough(share)``: asked after each epoch with the share of the training
-    that is done; True ends it. Raises ``Interrupted`` after Ctrl-C or SIGTERM, the run saved; ``RunError``
+    that is done; True ends it. ``ranks``: those that train together, all of which call this.
+    Raises ``Interrupted`` after Ctrl-C or SIGTERM (of any rank), the run saved; ``RunError``
     where the loss is no longer a number, or another thread of this process trains; ``InputError`` where the checkpoint is of
     another training.
     """
@@ -97,7 +100,7 @@ def fit(
 
     def save(finished: bool = False) -> None:
         if run:
-            cpu = {name: total.cpu() for name, total in totals.items()}
+            cpu = {name: total.cpu() for name, total in averaged(totals, ranks).items()}
             further = {"epochs": epochs, "steps": steps, "multiply_adds": passes.total, "finished": finished}
             run.save(last=finished, strategy=strategy.state_dict(), data=data.state_dict(), epoch=done, step=at, totals=cpu, **further)
 
@@ -119,14 +122,15 @@ def fit(
                             device = value.device
                         at, spent, examples = at + 1, spent + 1, examples + 1
                         progress.advance(**({"epoch": f"{done + 1}/{epochs}", "loss": float(totals["loss"]) / at} if progress.due else {}))
-                        if asked:
+                        stopped, late = ranks.any(bool(asked), time.monotonic() - saved > save_every)
+                        if stopped:
                             save()
                             raise Interrupted("stopped; everything is saved: go on with --resume" if run else "stopped")
-                        if run and time.monotonic() - saved > save_every:
+                        if run and late:
                             save()
                             saved = time.monotonic()
                 seconds = time.monotonic() - began
-                line: dict[str, Any] = {"epoch": done + 1, **{n: float(t) / max(at, 1) for n, t in totals.items()}}
+                line: dict[str, Any] = {"epoch": done + 1, **{n: float(t) / max(at, 1) for n, t in averaged(totals, ranks).items()}}
                 if wrong := [name for name, value in line.items() if not math.isfinite(value)]:
                     hint = ": lower the learning rate, or clip gradients" if "loss" in wrong else ""
                     raise RunError(f"the {wrong[0]} of epoch {done + 1} is not a finite number ({line[wrong[0]]}){hint}")
@@ -136,18 +140,25 @@ def fit(
                 done, at, totals = done + 1, 0, {}
                 with passes.counting():
                     stop = strategy.epoch(done, epochs, line) or (steps is not None and spent >= steps)
-                stop = enough(spent / (steps or epochs * length)) or stop
+                stop, stopped = ranks.any(enough(spent / (steps or epochs * length)) or stop, bool(asked))
                 history.append(line)
                 if run:
                     run.append(line)
                 progress.say(said(line))
                 save(finished=stop or done == epochs)
                 saved = time.monotonic()
-                if asked:
+                if stopped:
                     raise Interrupted("stopped; everything is saved: go on with --resume" if run else "stopped")
     finally:
         progress.close()
     return history
+
+
+def averaged(totals: dict[str, Tensor], ranks: Ranks) -> dict[str, Tensor]:
+    """What was summed up so far, each number its mean over the ranks."""
+    means = {name: total.clone() for name, total in totals.items()}
+    ranks.mean(list(means.values()))
+    return means
 
 
 def load(strategy: Strategy, data: Data, state: dict[str, Any], epochs: int, steps: int | None, run: Run) -> None:

@@ -16,24 +16,29 @@ from supernet.data.replayed import Replayed
 from supernet.errors import InputError, unknown
 
 
+def as_it_is(batch: Any) -> Any:
+    """The batch itself."""
+    return batch
+
+
 class Data:
     """Streams of batches by name, ``Data(train=..., validation=...)``: endless for those who train, a pass for those who evaluate.
 
     A loader is a ``Batches``, or has ``__iter__`` (the rest of a pass), ``__len__`` (batches a pass), ``state_dict`` and
     ``load_state_dict`` of its own, best also ``in_order`` and ``calibrating``; any other is wrapped in ``Replayed`` with the ``seed``
     and its name.
-    ``prepare``: applied to every batch that leaves, such as moving it to a device.
+    ``prepare``: applied to every batch that leaves, such as moving it to a device; ``share``: before that, to those that are trained on.
 
     Raises InputError for no loader, and for one that is empty or cannot be iterated again.
     """
 
-    def __init__(self, seed: int = 0, prepare: Callable[[Any], Any] | None = None, /, **loaders: Any):
+    def __init__(self, seed: int = 0, prepare: Callable[[Any], Any] = as_it_is, share: Callable[[Any], Any] = as_it_is, /, **loaders: Any):
         if not loaders:
             raise InputError("no data; give at least one loader by name, such as train=")
         self._loaders = {name: _resumable(loader, seed + zlib.crc32(name.encode())) for name, loader in loaders.items()}
         self._first = {name: copy.deepcopy(loader.state_dict()) for name, loader in self._loaders.items()}
         self._passes: dict[str, Iterator[Any]] = {}
-        self._prepare = prepare or (lambda batch: batch)
+        self._prepare, self._share = prepare, share
         self._until: Callable[[int], int | None] = all_of_them  # after how many batches of a pass evaluation ends
 
     def _loader(self, name: str) -> Any:
@@ -60,27 +65,30 @@ class Data:
             if name not in self._passes:
                 self._passes[name] = iter(loader)
             try:
-                return self._prepare(next(self._passes[name]))
+                return self._prepare(self._share(next(self._passes[name])))
             except StopIteration:
                 del self._passes[name]
         raise InputError(f"the data stream {name!r} has no batches")
 
-    def each(self, name: str) -> Iterator[Any]:
-        """One whole pass for evaluation, in order and without augmentation where the loader can; ``next`` goes on undisturbed."""
+    def each(self, name: str, start: int = 0, every: int = 1) -> Iterator[Any]:
+        """One whole pass for evaluation, in order and without augmentation where the loader can; ``next`` goes on undisturbed.
+
+        ``start``, ``every``: of its batches, only that one and each that comes so many after.
+        """
         loader = self._loader(name)
         if hasattr(loader, "in_order"):
-            return self._evaluated(loader, loader.in_order())
+            return self._evaluated(loader, loader.in_order(), start, every)
         other = copy.copy(loader)
         other.load_state_dict(copy.deepcopy(self._first[name]))
-        return self._evaluated(loader, other)
+        return self._evaluated(loader, other, start, every)
 
     def calibrating(self, name: str) -> Iterator[Any]:
         """One whole pass for batch statistics: as ``each``, without a last, smaller batch that training leaves out."""
         loader = self._loader(name)
         return self._evaluated(loader, loader.calibrating()) if hasattr(loader, "calibrating") else self.each(name)
 
-    def _evaluated(self, loader: Any, batches: Iterable[Any]) -> Iterator[Any]:
-        return map(self._prepare, islice(batches, self._until(len(loader))))
+    def _evaluated(self, loader: Any, batches: Iterable[Any], start: int = 0, every: int = 1) -> Iterator[Any]:
+        return map(self._prepare, islice(batches, start, self._until(len(loader)), every))
 
     def beginning(self, batches: Callable[[int], int]) -> Data:
         """The same streams, of which ``each`` and ``calibrating`` give the first batches alone, ``batches(n)`` of the n that these give."""

@@ -73,7 +73,8 @@ class FromScratch:
         strategy = self.begin(architecture)
         whole = self.steps or self.epochs * strategy.steps(self.task.data)
         steps = self.steps if fidelity == 1 else part(fidelity, whole)
-        return strategy, partial(fit, strategy, self.task.data, self.epochs, steps=steps, what="training one architecture")
+        how: dict[str, Any] = {"steps": steps, "what": "training one architecture", "ranks": self.task.ranks}
+        return strategy, partial(fit, strategy, self.task.data, self.epochs, **how)
 
     def begin(self, architecture: Architecture) -> Retrain:
         """The training of an architecture, at its start."""

@@ -20,12 +20,12 @@ Settings = dict[str, Any]
 Model = TypeVar("Model", bound=BaseModel)
 NOT_FOR_USERS = {  # of an open section: functions, and what the command itself knows
     "strategy": (
-        *("weights", "seed", "penalty", "within", "rule", "build", "reduce", "objective"),
+        *("weights", "seed", "penalty", "within", "rule", "build", "objective"),
         *("alpha_optimiser", "relax_weights"),
     ),
     "weights": ("schedule", "optimiser"),
     "searcher": ("budget", "sample", "mutate", "cross", "neighbours"),
-    "retrain": ("weights", "reduce"),
+    "retrain": ("weights",),
 }
 DEEPEST = 8  # groups in the name of a setting
 RESOLVED = "resolved"  # of config.yaml: all values of the open sections, to be read and compared; not settings

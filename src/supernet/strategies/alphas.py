@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from supernet.ranks import ALONE, Ranks
 from supernet.strategies.learning import Learning
-from supernet.strategies.weights import Reduce, alone
 
 
 class Alphas(dict[str, nn.Parameter]):
@@ -20,11 +20,11 @@ class Alphas(dict[str, nn.Parameter]):
         self.optimiser = learning.optimiser(list(self.values()))
         self.clip = learning.clip
 
-    def apply(self, grads: Sequence[Tensor | None], reduce: Reduce = alone) -> None:
+    def apply(self, grads: Sequence[Tensor | None], ranks: Ranks = ALONE) -> None:
         """One step by given gradients, averaged over the ranks and clipped; alphas that took no part in the loss (None) stay."""
         for p, g in zip(self.values(), grads, strict=True):
             p.grad = g
-        reduce([p.grad for p in self.values() if p.grad is not None])
+        ranks.mean([p.grad for p in self.values() if p.grad is not None])
         if self.clip is not None:
             nn.utils.clip_grad_norm_(self.values(), self.clip)
         self.optimiser.step()

@@ -21,7 +21,7 @@ from supernet.settings.quantities import Count
 from supernet.space import Architecture, SearchSpace, Taken
 from supernet.strategies.one_shot import Objective, taught
 from supernet.strategies.sandwiched import Sandwiched
-from supernet.strategies.weights import Reduce, Weights, alone
+from supernet.strategies.weights import Weights
 from supernet.task import Task
 
 OBSERVED, TRIES = 1000, 100  # architectures that costs are learnt of; draws for one of a cost, after which any is taken
@@ -71,7 +71,7 @@ class AttentiveNAS(Sandwiched):
 
     The candidates cost the same multiply-adds, to one of ``bins`` parts of their range. The rate of 0.1 is for batches of 256. The code
     clips each entry of the gradient at 1, and vectors do not decay; here the norm is clipped, and all decay.
-    ``objective``, ``weights``, ``seed``, ``reduce``: as of ``OneShot``. Raises ``InputError`` for a space without sizes.
+    ``objective``, ``weights``, ``seed``: as of ``OneShot``. Raises ``InputError`` for a space without sizes.
     """
 
     recipe: ClassVar[Mapping[str, Any]] = {"lr": 0.1, "lr_min": 0.0, "nesterov": True, "decay": 1e-5}
@@ -88,9 +88,8 @@ class AttentiveNAS(Sandwiched):
         objective: Objective = taught,
         weights: Callable[[nn.Module], Weights] | Mapping[str, Any] | None = None,
         seed: int = 0,
-        reduce: Reduce = alone,
     ):
-        super().__init__(supernet, task, between=between, objective=objective, weights=weights, seed=seed, reduce=reduce)
+        super().__init__(supernet, task, between=between, objective=objective, weights=weights, seed=seed)
         self.candidates, self.take = candidates, take
         cost = cost_of(supernet.space, count_tables(supernet, *task.sample(1))["macs"])
         self.equal = OfEqualCost(supernet.space, cost, bins)

@@ -18,7 +18,7 @@ from supernet.data.streams import Data
 from supernet.errors import InputError
 from supernet.settings.quantities import Count
 from supernet.strategies.retrain import Retrain
-from supernet.strategies.weights import Reduce, Weights, alone
+from supernet.strategies.weights import Weights
 from supernet.task import Task
 
 
@@ -38,12 +38,11 @@ class Averaged(Retrain):
         *,
         patience: Count = 5,
         weights: Callable[[nn.Module], Weights] | None = None,
-        reduce: Reduce = alone,
     ):
         if patience < 1:
             raise InputError(f"patience must be at least 1 epoch; got {patience}")
         constant = partial(Weights, lr=20.0, lr_min=20.0, momentum=0.0, decay=8e-7, clip=0.25)
-        super().__init__(model, task, auxiliary=0.0, drop_path=0.0, weights=weights or constant, reduce=reduce)
+        super().__init__(model, task, auxiliary=0.0, drop_path=0.0, weights=weights or constant)
         self.patience, self.losses, self.count = patience, list[float](), 0
         self.means: list[Tensor] | None = None
 

@@ -64,12 +64,13 @@ class DARTS(Gradient):
             return
         with kept_buffers(self.supernet):
             grads = self._exact(train, validation) if self.hessian == "exact" else self._finite_difference(train, validation)
-        self.alphas.apply(grads, self.reduce)
+        self.alphas.apply(grads, self.task.ranks)
 
     def _exact(self, train: Any, validation: Any) -> Sequence[Tensor]:
         """d L_val(w - lr dL_train(w, alpha)/dw, alpha) / d alpha, by autograd through the step."""
         loss = self.objective(train, self.mixture(self.relax))
-        grads = gradients(loss, list(self._named().values()), create_graph=True)
+        ranks = self.task.ranks
+        grads = [ranks.sum(g) / ranks.count for g in gradients(loss, list(self._named().values()), create_graph=True)]
         return gradients(self._loss_at(self._ahead(grads), validation), list(self.alphas.values()))
 
     def _finite_difference(self, train: Any, validation: Any) -> Sequence[Tensor]:
@@ -82,7 +83,7 @@ class DARTS(Gradient):
         with torch.no_grad():
             mixture = self.mixture(self.relax)
         grads = list(gradients(self.objective(train, mixture), list(self._named().values())))
-        self.reduce(grads)
+        self.task.ranks.mean(grads)
         return grads
 
     def _ahead(self, grads: Sequence[Tensor]) -> dict[str, Tensor]:
@@ -103,7 +104,7 @@ class DARTS(Gradient):
         free = {n: w.detach().requires_grad_() for n, w in weights.items()}
         grads = gradients(self._loss_at(free, validation), [*self.alphas.values(), *free.values()])
         dw = list(grads[len(self.alphas) :])
-        self.reduce(dw)  # the product is linear in dw, the size of its difference is not
+        self.task.ranks.mean(dw)  # the product is linear in dw, the size of its difference is not
         return grads[: len(self.alphas)], dw
 
     def _product(self, train: Any, dw: list[Tensor]) -> list[Tensor]:

@@ -64,7 +64,7 @@ class DenseNAS(Gradient):
         grads = self.slopes(mixture, validation)
         pairs = {n: mixture[n].runs for n, c in self.supernet.space.items() if n not in self.routes and c.pick is None}
         with relaxations.kept_shares(self.alphas, pairs):
-            self.alphas.apply(grads, self.reduce)
+            self.alphas.apply(grads, self.task.ranks)
 
     def _best_route(self, space: SearchSpace, belief: Belief) -> Architecture:
         return best_route(space, belief, self.routes)

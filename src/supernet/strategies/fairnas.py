@@ -17,7 +17,7 @@ from supernet.mixture import one_hot
 from supernet.space import Choice, Option, SearchSpace, Taken
 from supernet.strategies.lessons import Taught
 from supernet.strategies.one_shot import Objective, OneShot, taught
-from supernet.strategies.weights import Reduce, Weights, alone
+from supernet.strategies.weights import Weights
 from supernet.task import Task
 
 
@@ -26,7 +26,7 @@ class FairNAS(OneShot):
 
     Choices take their options in random orders, all once before any again, so that of a choice with fewer options none is ever ahead of
     another by more than one. What stands below an option that was not taken is passed over; subsets are drawn.
-    ``objective``, ``weights``, ``seed``, ``reduce``: as of ``OneShot``.
+    ``objective``, ``weights``, ``seed``: as of ``OneShot``.
     """
 
     recipe: ClassVar[Mapping[str, Any]] = {"lr": 0.045, "lr_min": 0.0, "decay": 4e-5}
@@ -39,10 +39,9 @@ class FairNAS(OneShot):
         objective: Objective = taught,
         weights: Callable[[nn.Module], Weights] | Mapping[str, Any] | None = None,
         seed: int = 0,
-        reduce: Reduce = alone,
     ):
         self.waiting: dict[str, list[Option]] = {}  # of each choice the options that it has still to take before it begins again
-        super().__init__(supernet, task, lessons=self._next, objective=objective, weights=weights, seed=seed, reduce=reduce)
+        super().__init__(supernet, task, lessons=self._next, objective=objective, weights=weights, seed=seed)
         self.waiting = {}  # the lessons were tried
         self.paths = max((len(choice.able) for choice in supernet.space.values() if choice.pick is None), default=1)
 

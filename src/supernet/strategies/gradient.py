@@ -25,7 +25,7 @@ from supernet.strategies.learning import Learning
 from supernet.strategies.regularisers import Named, Regulariser, regulariser
 from supernet.strategies.rules import strongest, unbounded
 from supernet.strategies.rules import within as changed_until
-from supernet.strategies.weights import Reduce, Weights, alone, over
+from supernet.strategies.weights import Weights, over
 from supernet.task import Task
 
 
@@ -38,8 +38,8 @@ class Gradient(SupernetStrategy):
     alone, added to their loss. ``stops``: rules that are asked after each epoch; the architecture that one answers ends the search.
     Both by name or made: see ``regularisers`` and ``early_stopping``.
     ``rule``: from beliefs to the architecture. ``within(architecture)``: by how much it exceeds its bounds, at most 0 where they
-    hold; what the rule gives is changed until they do. ``reduce``: averages gradients over ranks; every rank must be given the same
-    ``seed``. Raises ``InputError`` for settings that exclude each other and for data that lacks the stream.
+    hold; what the rule gives is changed until they do.
+    Raises ``InputError`` for settings that exclude each other and for data that lacks the stream.
     """
 
     decides: ClassVar[bool] = True
@@ -62,7 +62,6 @@ class Gradient(SupernetStrategy):
         rule: Callable[..., Architecture] = strongest,
         within: Callable[[Architecture], float] = unbounded,
         seed: int = 0,
-        reduce: Reduce = alone,
         **learning: Annotated[Any, Learning],
     ):
         self.learning = Learning(**learning)
@@ -72,7 +71,7 @@ class Gradient(SupernetStrategy):
         if not penalty.fits(of_reward=self.pricing["form"] == "reward"):
             kind = "rewards: use the form 'reward'" if self.pricing["form"] == "reward" else "losses: use another form than 'reward'"
             raise InputError(f"{type(self).__name__} prices {kind}")
-        self.task, self.price, self.rule, self.excess, self.reduce = task, penalty, rule, within, reduce
+        self.task, self.price, self.rule, self.excess = task, penalty, rule, within
         self.regularise, self.stop = [regulariser(r) for r in regularise], Stops(stops)
         if self.stop.needs_curvature and not self.has_curvature:
             raise InputError("gates that are open or shut have no curvature: leave out the stopping rule")
@@ -126,7 +125,7 @@ class Gradient(SupernetStrategy):
 
         The supernet is run as it is, so that its batch norms count the validation batch, as in the official code of DARTS.
         """
-        self.alphas.apply(self.slopes(self.blended(self.relax), validation), self.reduce)
+        self.alphas.apply(self.slopes(self.blended(self.relax), validation), self.task.ranks)
 
     def slopes(self, mixture: Mixture, batch: Any) -> list[Tensor | None]:
         """The gradient by the alphas of what they descend, on one batch under a blend; None of those that take no part."""
@@ -186,7 +185,7 @@ class Gradient(SupernetStrategy):
                 measured.update(loss=loss.detach(), **self.task.measure(outputs, batch))
                 yield loss
 
-        self.weights.step(losses(), self.reduce)
+        self.weights.step(losses(), self.task.ranks)
         return measured
 
     def mixture(self, relax: Relaxation) -> Mixture:
@@ -216,7 +215,7 @@ class Gradient(SupernetStrategy):
         self.done, self.of = done, of
         self.weights.epoch(done, of)
         if done and self.found is None:
-            self.found = self.stop(self, done, of)
+            self.found = self.task.ranks.told(self.stop(self, done, of))
         return self.found is not None
 
     def belief(self) -> dict[str, list[float]]:

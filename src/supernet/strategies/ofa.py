@@ -23,7 +23,7 @@ from supernet.settings.quantities import Amount
 from supernet.strategies.lessons import Taught, uniform
 from supernet.strategies.one_shot import Objective, OneShot, taught_by_both
 from supernet.strategies.shrinking import PAPER, Sizes, borders
-from supernet.strategies.weights import Reduce, Weights, alone, matrices_decay, over
+from supernet.strategies.weights import Weights, matrices_decay, over
 from supernet.task import Task
 
 
@@ -41,7 +41,7 @@ class OFA(OneShot):
 
     ``trained``: the supernet is given with trained weights of its largest network, and the first phase is left out. ``distil``: how much
     what the largest says counts beside the labels, by default 1. ``objective``: another loss in the place of both.
-    ``weights``, ``seed``, ``reduce``: as of ``OneShot``; the rate is that of the largest network, for batches of 64.
+    ``weights``, ``seed``: as of ``OneShot``; the rate is that of the largest network, for batches of 64.
     Raises ``InputError`` for a space without sizes, for channels that cannot be sorted, and at the first epoch for fewer than phases.
     """
 
@@ -58,7 +58,6 @@ class OFA(OneShot):
         objective: Objective | None = None,
         weights: Callable[[nn.Module], Weights] | Mapping[str, Any] | None = None,
         seed: int = 0,
-        reduce: Reduce = alone,
     ):
         if objective is not None and distil is not None:
             raise without_effect("distil", "the objective is another one")
@@ -70,7 +69,7 @@ class OFA(OneShot):
         check_sortable(supernet, *self.example)
         self.teacher = deepcopy(supernet) if trained else None
         loss = objective or partial(taught_by_both, distil=1.0 if distil is None else distil)
-        super().__init__(supernet, task, lessons=uniform, objective=loss, weights=self._weights, seed=seed, reduce=reduce)
+        super().__init__(supernet, task, lessons=uniform, objective=loss, weights=self._weights, seed=seed)
 
     def _weights(self, supernet: nn.Module) -> Weights:
         """How the weights are trained in the present phase."""

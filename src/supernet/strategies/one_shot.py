@@ -20,7 +20,7 @@ from supernet.mixture import Mixture
 from supernet.searchers.state import random_state, restore_random
 from supernet.strategies.base import SupernetStrategy
 from supernet.strategies.lessons import Lesson, Lessons, Taught, lessons_of
-from supernet.strategies.weights import Reduce, Weights, alone, over
+from supernet.strategies.weights import Weights, over
 from supernet.task import Task
 from supernet.tree import mapped
 
@@ -61,9 +61,8 @@ class OneShot(SupernetStrategy):
         objective: Objective = taught,
         weights: Callable[[nn.Module], Weights] | Mapping[str, Any] | None = None,
         seed: int = 0,
-        reduce: Reduce = alone,
     ):
-        self.supernet, self.task, self.objective, self.reduce = supernet, task, objective, reduce
+        self.supernet, self.task, self.objective = supernet, task, objective
         self.lessons, self.rng, self.progress = lessons_of(lessons, supernet, task), Random(seed), 0.0
         self.weights = weights(supernet) if callable(weights) else self.trainer(supernet, **over(self.recipe, weights))
 
@@ -89,7 +88,7 @@ class OneShot(SupernetStrategy):
                     yield loss
                     lesson = following(lessons, mapped(detached, outputs))
 
-        self.weights.step(losses(), self.reduce)
+        self.weights.step(losses(), self.task.ranks)
         return measured
 
     def lessons_on(self, batch: Any) -> Taught:

@@ -18,7 +18,7 @@ from supernet.mixture import Mixture
 from supernet.settings.quantities import Count, Part
 from supernet.strategies.lessons import path_dropout
 from supernet.strategies.one_shot import Objective, OneShot, taught
-from supernet.strategies.weights import Reduce, Weights, alone
+from supernet.strategies.weights import Weights
 from supernet.task import Task
 from supernet.tree import mapped, tensors
 
@@ -29,7 +29,7 @@ class PathDropout(OneShot):
     ``rate``: how probable it is at the end that all options of a choice are dropped; it grows linearly. ``ghost``: about how many
     examples the batch norms take their statistics of: a batch is run in equal parts of that size (Hoffer et al. 2017, Ghost Batch
     Normalization, https://arxiv.org/abs/1705.08741). Weights that did not run in a step do not decay in it.
-    ``objective``, ``weights``, ``seed``, ``reduce``: as of ``OneShot``.
+    ``objective``, ``weights``, ``seed``: as of ``OneShot``.
     """
 
     recipe: ClassVar[Mapping[str, Any]] = {"lr": 0.05, "lr_min": 0.0, "decay": 4e-5}
@@ -44,10 +44,9 @@ class PathDropout(OneShot):
         objective: Objective = taught,
         weights: Callable[[nn.Module], Weights] | Mapping[str, Any] | None = None,
         seed: int = 0,
-        reduce: Reduce = alone,
     ):
         self.ghost, lessons = ghost, partial(path_dropout, rate=rate)
-        super().__init__(supernet, task, lessons=lessons, objective=objective, weights=weights, seed=seed, reduce=reduce)
+        super().__init__(supernet, task, lessons=lessons, objective=objective, weights=weights, seed=seed)
 
     def outputs(self, mixture: Mixture, batch: Any, target: Any) -> Any:
         return self.task.predict(partial(in_parts, partial(self.supernet, mixture), self.ghost), batch)

@@ -26,7 +26,7 @@ from supernet.space import Architecture, SearchSpace
 from supernet.strategies import rules
 from supernet.strategies.lessons import Taught
 from supernet.strategies.one_shot import OneShot
-from supernet.strategies.weights import Reduce, Weights, alone
+from supernet.strategies.weights import Weights
 from supernet.strategies.worth import Worth
 from supernet.task import Task
 
@@ -37,7 +37,7 @@ class PolicySearch(OneShot):
     A reward is the share of right answers on one validation batch, whose own statistics batch norms take, or ``scale`` exp(-loss); priced,
     where a cost is. At the end ``candidates`` are drawn that keep the bounds, and the best on the validation data is found; before, the
     architecture is the likeliest. Both are evaluated with batch norms recalibrated on ``calibration`` batches.
-    ``weights``, ``seed``, ``reduce``: as for ``OneShot``; ``penalty``, ``within``: as for ``Gradient``.
+    ``weights``, ``seed``: as for ``OneShot``; ``penalty``, ``within``: as for ``Gradient``.
     Raises ``InputError`` for a task without validation data.
     """
 
@@ -67,7 +67,6 @@ class PolicySearch(OneShot):
         penalty: Pricing = FREE,
         within: Callable[[Architecture], float] = rules.unbounded,
         seed: int = 0,
-        reduce: Reduce = alone,
     ):
         if not penalty.fits(of_reward=True):
             raise InputError(f"{type(self).__name__} prices rewards: use the form 'reward'")
@@ -75,12 +74,12 @@ class PolicySearch(OneShot):
         how: dict[str, Any] = {"policy_lr": policy_lr, "policy_betas": policy_betas, "policy_eps": policy_eps, "samples": samples}
         how |= {"entropy": entropy, "remembered": remembered, "penalty_weight": penalty_weight}
         self.drawer = Reinforce(type(self).policy_of(self.space), seed=seed, **how)
-        self.worth = Worth(supernet, task, scale=scale, calibration=calibration, reduce=reduce)
+        self.worth = Worth(supernet, task, scale=scale, calibration=calibration)
         self.policy_steps, self.candidates = policy_steps, candidates
         self.at = 0  # steps since a pass of the training data began
         self.found: Architecture | None = None
         self.device = task.device
-        super().__init__(supernet, task, lessons=self.lesson, weights=weights, seed=seed, reduce=reduce)
+        super().__init__(supernet, task, lessons=self.lesson, weights=weights, seed=seed)
 
     def lesson(self, space: SearchSpace, rng: Random, progress: float) -> Taught:
         """One architecture of the policy."""

@@ -138,4 +138,4 @@ class ProxylessNAS(DrawnPaths):
                 grads[i] = None
         pairs = {n: mixture[n].runs for n in self.alphas} if self.paths == "two" else {}
         with relaxations.kept_shares(self.alphas, pairs):
-            self.alphas.apply(grads, self.reduce)
+            self.alphas.apply(grads, self.task.ranks)

@@ -49,13 +49,13 @@ class ProxylessREINFORCE(DrawnPaths):
         loss = self.surrogate(paths, advantages)
         for term in self.regularise:
             loss = loss + term(self)
-        self.alphas.apply(torch.autograd.grad(loss, list(self.alphas.values()), allow_unused=True), self.reduce)
+        self.alphas.apply(torch.autograd.grad(loss, list(self.alphas.values()), allow_unused=True), self.task.ranks)
 
     @torch.no_grad()
     def rewards(self, paths: Sequence[Mixture], batch: Any) -> Tensor:
         """The score of each path on one batch, priced: (samples,), on the CPU."""
         scores = torch.stack([self._score(path, batch) for path in paths]).cpu().double()
-        self.reduce([scores])
+        self.task.ranks.mean([scores])
         return torch.stack([self.price(score, path, self.space) for score, path in zip(scores, paths, strict=True)])
 
     def compared(self, rewards: Tensor) -> Tensor:

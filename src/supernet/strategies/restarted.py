@@ -10,7 +10,8 @@ import math
 
 import torch
 
-from supernet.strategies.weights import Reduce, Weights, alone
+from supernet.ranks import ALONE, Ranks
+from supernet.strategies.weights import Weights
 
 FIRST, FEWEST = 10, 4  # epochs of the first cycle, cycles of a shorter search
 
@@ -28,8 +29,8 @@ class Restarted(Weights):
         passed = min(int(math.log2(done / first + 1) + 1e-9), cycles - 1)  # cycles that are over
         super().epoch(done - first * (2**passed - 1), first * 2**passed)
 
-    def update(self, reduce: Reduce = alone) -> None:
+    def update(self, ranks: Ranks = ALONE) -> None:
         for p in self.parameters:
             if p.grad is None and p in self.optimiser.state:  # it has run before
                 p.grad = torch.zeros_like(p)
-        super().update(reduce)
+        super().update(ranks)

@@ -18,7 +18,7 @@ from supernet.modules.convolutions import Routes
 from supernet.modules.modes import training
 from supernet.ops import set_drop_path
 from supernet.settings.quantities import Amount, Part
-from supernet.strategies.weights import Reduce, Weights, alone
+from supernet.strategies.weights import Weights
 from supernet.task import Task
 
 
@@ -37,9 +37,8 @@ class Retrain:
         auxiliary: Amount | None = 0.4,
         drop_path: Part = 0.2,
         weights: Callable[[nn.Module], Weights] | None = None,
-        reduce: Reduce = alone,
     ):
-        self.model, self.task, self.auxiliary, self.drop_path, self.reduce = model, task, auxiliary, drop_path, reduce
+        self.model, self.task, self.auxiliary, self.drop_path = model, task, auxiliary, drop_path
         self.weights, self.routes = (weights or partial(Weights, lr_min=0.0))(model), Routes(model)
         self.done, self.of = 0, 1
 
@@ -58,7 +57,7 @@ class Retrain:
                 measured.update(loss=loss.detach(), **self.task.measure(outputs, batch))
                 yield loss if weight is None else loss + weight * self.task.loss(extra, batch)
 
-        self.weights.step(losses(), self.reduce)
+        self.weights.step(losses(), self.task.ranks)
         return measured
 
     def training(self) -> AbstractContextManager[None]:

@@ -22,14 +22,14 @@ from supernet.settings.quantities import Count
 from supernet.space import Architecture
 from supernet.strategies.lessons import Taught, sandwich, sizes_by_macs
 from supernet.strategies.one_shot import Objective, OneShot, taught
-from supernet.strategies.weights import Reduce, Weights, alone
+from supernet.strategies.weights import Weights
 from supernet.task import Task
 
 
 class Sandwiched(OneShot):
     """Each step runs the largest architecture, ``between`` that ``draw`` gives, and the smallest, on one batch.
 
-    ``objective``, ``weights``, ``seed``, ``reduce``: as of ``OneShot``. In a space without sizes options are larger that
+    ``objective``, ``weights``, ``seed``: as of ``OneShot``. In a space without sizes options are larger that
     multiply and add more. Raises ``InputError`` for a space in which nothing is larger.
     """
 
@@ -42,11 +42,10 @@ class Sandwiched(OneShot):
         objective: Objective = taught,
         weights: Callable[[nn.Module], Weights] | Mapping[str, Any] | None = None,
         seed: int = 0,
-        reduce: Reduce = alone,
     ):
         self.sizes = sizes_by_macs(supernet, task)
         lessons = partial(sandwich, between=between, sizes=self.sizes)
-        super().__init__(supernet, task, lessons=lessons, objective=objective, weights=weights, seed=seed, reduce=reduce)
+        super().__init__(supernet, task, lessons=lessons, objective=objective, weights=weights, seed=seed)
         self.between = between
         self.dropouts = [m for m in supernet.modules() if isinstance(m, _DropoutNd | DropPath)]
 

@@ -17,7 +17,7 @@ from supernet.layers.base import Supernet, searchable
 from supernet.settings.quantities import Amount, Positive, Rate, RateOrNone
 from supernet.strategies.lessons import uniform
 from supernet.strategies.one_shot import Objective, OneShot, taught
-from supernet.strategies.weights import Reduce, Weights, alone, check
+from supernet.strategies.weights import Weights, check
 from supernet.task import Task
 
 BETAS, EPS = (0.5, 0.999), 1e-4
@@ -52,7 +52,7 @@ def adam(
 class SMASH(OneShot):
     """One-shot training of a supernet whose weights are generated, by Adam at a rate that falls to 0 by a cosine; for batches of 50.
 
-    ``objective``, ``weights``, ``seed``, ``reduce``: as of ``OneShot``. Raises ``InputError`` for a supernet that generates no weights.
+    ``objective``, ``weights``, ``seed``: as of ``OneShot``. Raises ``InputError`` for a supernet that generates no weights.
     """
 
     searched_by: ClassVar[str] = "perturbation"
@@ -68,8 +68,7 @@ class SMASH(OneShot):
         objective: Objective = taught,
         weights: Callable[[nn.Module], Weights] | Mapping[str, Any] | None = None,
         seed: int = 0,
-        reduce: Reduce = alone,
     ):
         if not any(layer.generates for layer in supernet.layers):
             raise InputError("smash needs a supernet that makes weights of its own: search the space smash, with supernet.generated=true")
-        super().__init__(supernet, task, lessons=uniform, objective=objective, weights=weights, seed=seed, reduce=reduce)
+        super().__init__(supernet, task, lessons=uniform, objective=objective, weights=weights, seed=seed)

@@ -19,7 +19,7 @@ from supernet.layers.base import Supernet
 from supernet.settings.quantities import Count, Counted
 from supernet.strategies.lessons import Lessons, by_cost, uniform
 from supernet.strategies.one_shot import Objective, OneShot, taught
-from supernet.strategies.weights import Reduce, Schedule, Weights, alone
+from supernet.strategies.weights import Schedule, Weights
 from supernet.task import Task
 
 Costs = Literal["macs", "params", "activations", "storage", "bit_operations"]
@@ -41,7 +41,7 @@ class SPOS(OneShot):
     ``least``, ``most``, ``cost``, ``bins``: where any is given, paths are drawn whose ``cost`` ("macs" unless given) lies between ``least``
     and ``most``, at most from what the cheapest to what the dearest costs, each of ``bins`` (7) equal parts of that range equally
     often. The code has 290 to 360 million multiply-adds. The cost is counted on the supernet that is trained.
-    ``objective``, ``weights``, ``seed``, ``reduce``: as of ``OneShot``.
+    ``objective``, ``weights``, ``seed``: as of ``OneShot``.
     Raises ``InputError`` for a range in which no path lies.
     """
 
@@ -61,13 +61,12 @@ class SPOS(OneShot):
         objective: Objective = taught,
         weights: Callable[[nn.Module], Weights] | Mapping[str, Any] | None = None,
         seed: int = 0,
-        reduce: Reduce = alone,
     ):
         self.range: dict[str, Any] = {}
         lessons: Lessons = uniform
         if any(given is not None for given in (least, most, cost, bins)):
             self.range, lessons = within(supernet, task, cost or "macs", least, most, bins or 7)
-        super().__init__(supernet, task, lessons=lessons, objective=objective, weights=weights, seed=seed, reduce=reduce)
+        super().__init__(supernet, task, lessons=lessons, objective=objective, weights=weights, seed=seed)
 
     @property
     def resolved(self) -> dict[str, Any]:

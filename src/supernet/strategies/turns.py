@@ -63,8 +63,8 @@ class Together:
             grads, measured = self.gradients(strategy, batch, mixture, [*alphas, *strategy.weights.parameters])
             total = [new if old is None else old if new is None else old + new for old, new in zip(total, grads, strict=True)]
         if alphas:
-            strategy.alphas.apply(total[: len(alphas)], strategy.reduce)
-        strategy.weights.apply(total[len(alphas) :], strategy.reduce)
+            strategy.alphas.apply(total[: len(alphas)], strategy.task.ranks)
+        strategy.weights.apply(total[len(alphas) :], strategy.task.ranks)
         return measured
 
     def gradients(self, strategy: Gradient, batch: Any, mixture: Mixture, learnt: list[Tensor]) -> tuple[Sequence[Tensor | None], Measured]:

@@ -11,15 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from supernet.errors import InputError, refuse_unknown, without_effect
+from supernet.ranks import ALONE, Ranks
 from supernet.settings.given import keywords
 from supernet.settings.quantities import Amount, Count, Part, Positive, Rate, RateOrNone
 
-Reduce = Callable[[list[Tensor]], None]  # averages tensors over the ranks, in place
 Schedule = Callable[[float], float]  # progress in [0, 1) -> factor of the learning rate
-
-
-def alone(grads: list[Tensor]) -> None:
-    """One rank: nothing to average."""
 
 
 def cosine(first: float, last: float, done: float) -> float:
@@ -73,7 +69,7 @@ class Weights:
             raise without_effect("lr_min", "the learning rate follows a schedule of its own, not the cosine that ends there")
         how = {**self.usual, **given}
         check(how, clip, accumulate)
-        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        self.model, self.parameters = model, [p for p in model.parameters() if p.requires_grad]
         if not self.parameters:
             why = "all of its parameters are frozen" if any(True for _ in model.parameters()) else "it has no parameters"
             raise InputError(f"the network has no weights to train: {why}; leave requires_grad=True on those that are to learn")
@@ -98,7 +94,7 @@ class Weights:
         for group, full in zip(self.optimiser.param_groups, self.full, strict=True):
             group["lr"] = full * self.schedule(min(done / max(of, 1), 1.0))
 
-    def step(self, losses: Iterable[Tensor], reduce: Reduce = alone) -> None:
+    def step(self, losses: Iterable[Tensor], ranks: Ranks = ALONE) -> None:
         """One step by the sum of ``losses`` over ``accumulate``; each is made, and freed, before the next.
 
         A loss that no trained weight takes part in, as of a path that is frozen, changes nothing.
@@ -107,18 +103,19 @@ class Weights:
         for loss in losses:
             if loss.requires_grad:
                 (loss / self.accumulate).backward()  # type: ignore[no-untyped-call]
-        self.update(reduce)
+        self.update(ranks)
 
-    def apply(self, grads: Sequence[Tensor | None], reduce: Reduce = alone) -> None:
+    def apply(self, grads: Sequence[Tensor | None], ranks: Ranks = ALONE) -> None:
         """One step by given gradients."""
         for p, g in zip(self.parameters, grads, strict=True):
             p.grad = g
-        self.update(reduce)
+        self.update(ranks)
 
-    def update(self, reduce: Reduce = alone) -> None:
-        """Average the gradients that exist over the ranks, clip, step."""
+    def update(self, ranks: Ranks = ALONE) -> None:
+        """Average the gradients that exist and the batch statistics over the ranks, clip, step."""
         have = [p for p in self.parameters if p.grad is not None]
-        reduce([p.grad for p in have if p.grad is not None])
+        ranks.mean([p.grad for p in have if p.grad is not None])
+        ranks.settle(self.model)
         if self.clip is not None:
             nn.utils.clip_grad_norm_(have, self.clip)
         self.optimiser.step()

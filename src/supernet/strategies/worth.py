@@ -19,7 +19,6 @@ from supernet.mixture import Mixture, one_hot
 from supernet.modules.modes import by_batch, kept_buffers
 from supernet.randomness import drawing_apart
 from supernet.space import Architecture
-from supernet.strategies.weights import Reduce
 from supernet.task import Task
 
 
@@ -27,16 +26,16 @@ class Worth:
     """Scores architectures of ``supernet`` on ``task``.
 
     ``scale``: of exp(-loss), which a batch is worth where the task counts no right answers. ``calibration``: training batches that batch
-    norms are recalibrated on before a stream. ``reduce``: averages what batches say over the ranks.
+    norms are recalibrated on before a stream.
     Raises ``InputError`` for a task without validation data, and for a ``scale`` where right answers are counted.
     """
 
-    def __init__(self, supernet: Supernet, task: Task, *, scale: float, calibration: int | None, reduce: Reduce):
+    def __init__(self, supernet: Supernet, task: Task, *, scale: float, calibration: int | None):
         if not task.data.has("validation"):
             raise InputError("what a policy draws is rewarded by validation data, and the task has none: give Task a validation loader")
         if scale != 1 and task.judged.counted:
             raise without_effect("scale", "what is rewarded is a share of right answers")
-        self.supernet, self.task, self.scale, self.calibration, self.reduce = supernet, task, scale, calibration, reduce
+        self.supernet, self.task, self.scale, self.calibration = supernet, task, scale, calibration
 
     @torch.no_grad()
     def on_batch(self, mixture: Mixture, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
@@ -46,7 +45,7 @@ class Worth:
         measured, judged = {"loss": self.task.loss(outputs, batch), **self.task.measure(outputs, batch)}, self.task.judged
         worth = measured[judged.name] if judged.counted else self.scale * (-measured["loss"]).exp()
         worth = worth.double().cpu()
-        self.reduce([worth])
+        self.task.ranks.mean([worth])
         return worth, measured
 
     def on_stream(self, architecture: Architecture, stream: str = "validation") -> dict[str, float]:

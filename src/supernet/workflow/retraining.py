@@ -107,7 +107,8 @@ def train_network(plan: RetrainPlan, model: nn.Module, run: Run) -> dict[str, di
     watched = "validation" if task.data.has("validation") else "test"
     strategy = plan.strategy(model)
     watch = lambda: {watched: strategy.evaluate(watched)}  # noqa: E731
-    history = fit(strategy, task.data, plan.epochs, run, evaluate=watch, what="retraining", save_every=plan.save_every)
+    how: dict[str, Any] = {"save_every": plan.save_every, "ranks": task.ranks}
+    history = fit(strategy, task.data, plan.epochs, run, evaluate=watch, what="retraining", **how)
     model.eval()
     run.write_weights(model, *task.example)
     last = {"validation": finite(history[-1]["validation"])} if watched == "validation" else {}

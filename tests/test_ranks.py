@@ -1,0 +1,124 @@
+"""Several ranks, as torchrun begins them, train as one does: processes that are forked here, in double precision."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from supernet import OneOf, Supernet
+from supernet.data.augment import Augment
+from supernet.data.batches import Batches
+from supernet.ranks import ALONE, Ranks, Together
+from supernet.strategies import strategy
+from supernet.strategies.retrain import Retrain
+from supernet.task import Task
+from supernet.train import fit
+
+Result = dict[str, Tensor]
+
+
+class Net(nn.Module):
+    """Two choices, with batch norms in the stem and in an option."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.Tanh())
+        self.first = OneOf({"conv": nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.BatchNorm2d(4)), "skip": nn.Identity()})
+        self.second = OneOf({"wide": nn.Conv2d(4, 4, 5, padding=2), "narrow": nn.Conv2d(4, 4, 1)})
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.second(self.first(self.stem(x)).tanh()).mean((2, 3)))
+
+
+def task_of(ranks: Ranks) -> Task:
+    """12 augmented images a batch, in double precision."""
+    rng = torch.Generator().manual_seed(5)
+    x, y = torch.rand(48, 1, 6, 6, generator=rng), torch.randint(3, (48,), generator=rng)
+    parts: list[Any] = [Batches(x, y, 12, seed=seed, augment=Augment(1, True), mean=(0.5,), std=(0.3,)) for seed in (1, 2)]
+
+    class Double(Task):
+        def prepare(self, batch: Any) -> Any:
+            return batch[0].double(), batch[1]
+
+    return Double(*parts, loss=F.cross_entropy, ranks=ranks)
+
+
+def made(method: str, ranks: Ranks, **settings: Any) -> tuple[Any, Task]:
+    """A strategy on the same weights, whatever the ranks."""
+    torch.manual_seed(3)
+    task = task_of(ranks)
+    if method == "retrain":
+        plain = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3)).double()
+        return Retrain(plain, task, auxiliary=None), task
+    return strategy(method).load()(Supernet(Net().double()), task, seed=7, **settings), task
+
+
+def trained(method: str, ranks: Ranks, epochs: int = 1, **settings: Any) -> Result:
+    """Every tensor of a training, and what its history says."""
+    made_by, task = made(method, ranks, **settings)
+    history = fit(made_by, task.data, epochs, ranks=ranks, evaluate=lambda: {"validation": made_by.evaluate()} if method == "darts" else {})
+    model = made_by.model if method == "retrain" else made_by.supernet
+    found = {name: value.clone() for name, value in model.state_dict().items()}
+    found |= {f"alphas.{n}": a.detach().clone() for n, a in (made_by.alphas.items() if method in ("darts", "gdas") else ())}
+    said = [[line["loss"], line.get("validation", line)["loss"]] for line in history]
+    return {**found, "history": torch.tensor(said, dtype=torch.float64)}
+
+
+def rank(number: int, count: int, store: Path, synchronised: bool, work: Callable[[Ranks], Any], said: Any) -> None:
+    """What one process of several does."""
+    torch.set_num_threads(1)
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    dist.init_process_group("gloo", init_method=f"file://{store}", rank=number, world_size=count)
+    said.put((number, work(Together(synchronised))))
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+def on_ranks(count: int, folder: Path, work: Callable[[Ranks], Any], synchronised: bool = True) -> list[Any]:
+    """What ``work`` gives on each of so many ranks."""
+    context = multiprocessing.get_context("fork")
+    said = context.SimpleQueue()
+    store = folder / f"store{len(list(folder.iterdir()))}"
+    processes = [context.Process(target=rank, args=(i, count, store, synchronised, work, said)) for i in range(count)]
+    for process in processes:
+        process.start()
+    found = dict(said.get() for _ in range(count))
+    for process in processes:
+        process.join()
+    return [found[i] for i in range(count)]
+
+
+def plain(found: Result) -> dict[str, Any]:
+    """Tensors as lists, which go from one process to another without files."""
+    return {name: value.flatten().tolist() for name, value in found.items()}
+
+
+CASES: list[tuple[str, dict[str, Any]]] = [
+    ("darts", {}),
+    ("darts", {"order": 2}),
+    ("darts", {"order": 2, "hessian": "exact"}),
+    ("gdas", {}),
+    ("gdas", {}),
+    ("spos", {}),
+    ("retrain", {}),
+]
+
+
+def test_two_ranks_on_halves_of_a_batch_train_as_one_on_all_of_it(tmp_path: Path) -> None:
+    """Weights, alphas, running statistics and measured numbers, with synchronised batch norms."""
+    both = on_ranks(2, tmp_path, lambda ranks: [plain(trained(method, ranks, **settings)) for method, settings in CASES])
+    for (method, settings), first, second in zip(CASES, *both, strict=True):
+        alone = plain(trained(method, ALONE, **settings))
+        assert first == second, f"{method} {settings}: the ranks differ"
+        for name, value in alone.items():
+            assert first[name] == pytest.approx(value, rel=0, abs=1e-10), f"{method} {settings}: {name}"
