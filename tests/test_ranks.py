@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,10 @@ from torch.nn import functional as F
 from supernet import OneOf, Supernet
 from supernet.data.augment import Augment
 from supernet.data.batches import Batches
+from supernet.errors import Lost
 from supernet.ranks import ALONE, Ranks, Together
+from supernet.run import Run
+from supernet.stopping import Interrupted
 from supernet.strategies import strategy
 from supernet.strategies.retrain import Retrain
 from supernet.task import Task
@@ -69,7 +74,7 @@ def trained(method: str, ranks: Ranks, epochs: int = 1, **settings: Any) -> Resu
     history = fit(made_by, task.data, epochs, ranks=ranks, evaluate=lambda: {"validation": made_by.evaluate()} if method == "darts" else {})
     model = made_by.model if method == "retrain" else made_by.supernet
     found = {name: value.clone() for name, value in model.state_dict().items()}
-    found |= {f"alphas.{n}": a.detach().clone() for n, a in (made_by.alphas.items() if method in ("darts", "gdas") else ())}
+    found |= {f"alphas.{n}": a.detach().clone() for n, a in (made_by.alphas.items() if method in ("darts", "gdas", "proxyless") else ())}
     said = [[line["loss"], line.get("validation", line)["loss"]] for line in history]
     return {**found, "history": torch.tensor(said, dtype=torch.float64)}
 
@@ -103,22 +108,90 @@ def plain(found: Result) -> dict[str, Any]:
     return {name: value.flatten().tolist() for name, value in found.items()}
 
 
-CASES: list[tuple[str, dict[str, Any]]] = [
-    ("darts", {}),
+CASES: list[tuple[str, dict[str, Any]]] = [("darts", {}), ("spos", {})]
+FURTHER: list[tuple[str, dict[str, Any]]] = [
     ("darts", {"order": 2}),
     ("darts", {"order": 2, "hessian": "exact"}),
     ("gdas", {}),
-    ("gdas", {}),
-    ("spos", {}),
+    ("fairnas", {}),
+    ("proxyless", {}),
     ("retrain", {}),
 ]
 
 
-def test_two_ranks_on_halves_of_a_batch_train_as_one_on_all_of_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("cases", [CASES, pytest.param(FURTHER, marks=pytest.mark.slow)], ids=["", "further"])
+def test_two_ranks_on_halves_of_a_batch_train_as_one_on_all_of_it(tmp_path: Path, cases: list[tuple[str, dict[str, Any]]]) -> None:
     """Weights, alphas, running statistics and measured numbers, with synchronised batch norms."""
-    both = on_ranks(2, tmp_path, lambda ranks: [plain(trained(method, ranks, **settings)) for method, settings in CASES])
-    for (method, settings), first, second in zip(CASES, *both, strict=True):
+    both = on_ranks(2, tmp_path, lambda ranks: [plain(trained(method, ranks, **settings)) for method, settings in cases])
+    for (method, settings), first, second in zip(cases, *both, strict=True):
         alone = plain(trained(method, ALONE, **settings))
         assert first == second, f"{method} {settings}: the ranks differ"
         for name, value in alone.items():
             assert first[name] == pytest.approx(value, rel=0, abs=1e-10), f"{method} {settings}: {name}"
+
+
+def gone_on(ranks: Ranks, folder: Path, stops: bool = False) -> dict[str, Any] | str:
+    """Two epochs of single paths in the run of a folder; where it ``stops``, the last rank gets SIGTERM in the third step."""
+    one_shot, task = made("spos", ranks)
+    steps, step = iter(range(100)), one_shot.step
+
+    def stopped(data: Any) -> Any:
+        if next(steps) == 2 and ranks.number == ranks.count - 1 and stops:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(data)
+
+    one_shot.step = stopped
+    begun = (folder / "config.yaml").exists()
+    with ranks.folder(folder) as own:
+        try:
+            with Run(own, {"seed": 0}, begun) as run:
+                history = fit(one_shot, task.data, 2, run, ranks=ranks)
+        except Interrupted as stop:
+            return f"{len(list(own.iterdir()))} files, {stop}"
+    losses = [line["loss"] for line in history]
+    return {**plain(one_shot.supernet.state_dict()), "loss": losses}
+
+
+def test_ranks_stop_together_and_any_number_of_them_goes_on(tmp_path: Path) -> None:
+    """A signal to the last of two stops both after the same step; one and three ranks end where one that was not stopped does."""
+    whole = gone_on(ALONE, tmp_path / "whole")
+    said = on_ranks(2, tmp_path, lambda ranks: gone_on(ranks, tmp_path / "two", stops=True))
+    assert all("go on with --resume" in text for text in said)
+    shutil.copytree(tmp_path / "two", tmp_path / "alone")
+    first, *others = on_ranks(3, tmp_path, lambda ranks: gone_on(ranks, tmp_path / "two"))
+    assert others == [first, first]
+    for found in (first, gone_on(ALONE, tmp_path / "alone")):
+        for name, value in whole.items():
+            assert found[name] == pytest.approx(value, rel=0, abs=1e-10), name
+    assert [len((tmp_path / name / "history.jsonl").read_text().splitlines()) for name in ("two", "alone")] == [2, 2]
+
+
+def dies(ranks: Ranks) -> str:
+    """The last rank ends in the second step, as if it were killed; what the others say then."""
+    one_shot, task = made("spos", ranks)
+    steps, step = iter(range(100)), one_shot.step
+
+    def killed(data: Any) -> Any:
+        if next(steps) == 1 and ranks.number == ranks.count - 1:
+            os._exit(9)
+        return step(data)
+
+    one_shot.step = killed
+    try:
+        fit(one_shot, task.data, 2, ranks=ranks)
+    except Lost as lost:
+        return str(lost)
+    return "went on"
+
+
+def test_the_end_of_one_rank_ends_the_others_with_one_line(tmp_path: Path) -> None:
+    """What a rank waits for comes no more: it says so at once."""
+    context = multiprocessing.get_context("fork")
+    said = context.SimpleQueue()
+    processes = [context.Process(target=rank, args=(i, 2, tmp_path / "store", False, dies, said)) for i in range(2)]
+    for process in processes:
+        process.start()
+    assert said.get() == (0, "another rank has ended, and none can go on without it: begin them again with --resume")
+    processes[0].kill()
+    for process in processes:
+        process.join()

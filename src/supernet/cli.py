@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 from supernet.errors import InputError, RunError
+from supernet.launched import one_voice
 from supernet.stopping import AtOnce, starting
 
 with starting():
@@ -52,7 +53,8 @@ def main() -> None:
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        app()
+        with one_voice(next((word for word in sys.argv[1:] if not word.startswith("-")), "")):
+            app()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

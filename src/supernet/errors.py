@@ -14,6 +14,10 @@ class RunError(RuntimeError):
     """A run cannot be written or cannot go on: locked by another process, disk full, interrupted."""
 
 
+class Lost(RunError):
+    """Another rank of the same training has ended."""
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     """The error for a name that does not exist: suggests the nearest, else lists what there is."""
     names = list(known)

@@ -7,9 +7,9 @@ N ranks is the step of one rank on the whole batch, and the state of a training 
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -21,7 +21,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from supernet.errors import RunError
+from supernet.errors import Lost
+from supernet.launched import launched
 from supernet.synchronised import Synchronised
 from supernet.tree import leaves, mapped
 
@@ -109,7 +110,7 @@ class Together:
     """The ranks of the default process group of ``torch.distributed``, which must be there.
 
     ``synchronised``: whether batch norms use the statistics of all ranks in training, as one rank would; else each those of its own part.
-    Raises ``RunError`` where another rank has ended, so that none can go on.
+    Raises ``Lost`` where another rank has ended, so that none can go on.
     """
 
     def __init__(self, synchronised: bool = False) -> None:
@@ -174,7 +175,8 @@ class Together:
 
     @contextlib.contextmanager
     def folder(self, folder: Path) -> Iterator[Path]:
-        files = [path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"] if self.number == 0 else []
+        there = self.number == 0 and (folder / "config.yaml").exists()
+        files = [path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"] if there else []
         held = self.told({str(path.relative_to(folder)): path.read_bytes() for path in files})
         if self.number == 0:
             yield folder
@@ -213,12 +215,7 @@ def talking() -> Iterator[None]:
     try:
         yield
     except (RuntimeError, ValueError) as error:
-        raise RunError("another rank has ended, and none can go on without it: begin them again with --resume") from error
-
-
-def launched() -> bool:
-    """Whether this process is one of several that ``torchrun`` began."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "MASTER_ADDR" in os.environ and "RANK" in os.environ
+        raise Lost("another rank has ended, and none can go on without it: begin them again with --resume") from error
 
 
 @cache
@@ -228,10 +225,5 @@ def here(synchronised: bool = False) -> Ranks:
         return ALONE
     if not dist.is_initialized():
         dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+        atexit.register(dist.destroy_process_group)
     return Together(synchronised)
-
-
-def only_first_speaks() -> None:
-    """Of several ranks, let the first alone print; what ends another is still said, by ``sys.__stderr__``."""
-    if launched() and os.environ["RANK"] != "0":
-        sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115  # for as long as the process is there

@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 import itertools
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from supernet.layers.base import Supernet, everything
 from supernet.layers.blend import comparing
 from supernet.mixture import Costing, Mix, Table
 from supernet.randomness import seed_everything
+from supernet.ranks import Ranks
 from supernet.report.page import write_report
 from supernet.run import Run
 from supernet.searchers import Searcher, make_searcher
@@ -126,7 +127,7 @@ def search(
     given |= {} if opinion else {"trials": trials, "searcher": asker, "objective": objective, "examples": examples}
     given |= {"settings": settings, "strategy": strategy, "count": count}
     config = {**about, **{name: described(value) for name, value in given.items()}, **_of(supernet, task)}
-    with Run(out, config, resume) if isinstance(out, str | Path) else nullcontext(out) as run:
+    with opened(out, config, resume, task.ranks) as run:
         evaluated = opinion and task.data.has("validation")
 
         def evaluate() -> dict[str, Any]:
@@ -163,6 +164,16 @@ def search(
         for sentence in missed(found.limits, found.costs) if own else ():
             print(f"warning: {sentence}", file=sys.stderr)
     return found
+
+
+@contextmanager
+def opened(out: str | Path | Run | None, config: Mapping[str, Any], resume: bool, ranks: Ranks) -> Iterator[Run | None]:
+    """The run in a folder, which the first rank alone writes; one that is open, or none, as it is."""
+    if not isinstance(out, str | Path):
+        yield out
+        return
+    with ranks.folder(Path(out)) as own, Run(own, config, resume) as run:
+        yield run
 
 
 def check_names(method: str, made: Callable[..., Any], settings: Mapping[str, Any]) -> None:

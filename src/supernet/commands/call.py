@@ -95,14 +95,16 @@ class Resumable(Planned):
 
     def carried_out(self, folder: Path, plan: Callable[[], Plan], run: Callable[[Plan, Path, bool], dict[str, Any]]) -> dict[str, Any]:
         """What ``run`` makes of a ``plan`` in a folder, or what ``--dry-run`` prints of it; neither begins where it could not write."""
+        from supernet.ranks import here
         from supernet.run import check_folder, check_writable
 
-        check_folder(folder, {}, self.resume)
-        made = plan()
-        for remark in made.remarks:
-            print(f"note: {remark}", file=sys.stderr)
-        if not self.dry_run:
-            return run(made, folder, self.resume)
-        check_folder(folder, made.config, self.resume)
-        check_writable(folder)
-        return made.document
+        with here().folder(folder) as own:
+            check_folder(own, {}, self.resume)
+            made = plan()
+            for remark in made.remarks:
+                print(f"note: {remark}", file=sys.stderr)
+            if not self.dry_run:
+                return run(made, own, self.resume)
+            check_folder(own, made.config, self.resume)
+            check_writable(own)
+            return made.document

@@ -43,10 +43,13 @@ def run(call: SearchCall) -> dict[str, Any]:
 
 def check_flags(call: SearchCall, method: str) -> None:
     """Refuse flags of data beside a table, of a supernet beside a searcher alone, and of a searcher beside a method that needs none."""
+    from supernet.launched import launched
     from supernet.searchers import SEARCHERS
     from supernet.strategies import STRATEGIES
 
     if method in SEARCHERS:
+        if launched():
+            raise InputError(f"ranks train one network together, and {method} tries many, each by itself: leave torchrun out")
         call.check_table()
         alone = {"searcher.name": f"{method} is a searcher itself"}
         alone["epochs"] = f"{method} trains no supernet; --set estimator.epochs=N says how long each architecture is trained"

@@ -33,10 +33,13 @@ def use_threads(asked: int | None) -> int:
 def use_machine(settings: Machine) -> int:
     """Use the kernels and threads asked for; how many threads there are.
 
-    Raises ``InputError`` for native kernels of another device than the CPU, or where they cannot be compiled.
+    Raises ``InputError`` for native kernels of another device than the CPU, beside synchronised batch norms, or where they cannot be
+    compiled.
     """
     if settings.kernels == "native" and settings.device != "cpu":
         raise InputError(f"native kernels are for the CPU: leave --kernels out on {settings.device}")
+    if settings.kernels == "native" and settings.batch_norms:
+        raise InputError("native kernels normalise by what one rank has: leave --batch-norms or --kernels out")
     kernels.use(settings.kernels)
     return use_threads(settings.threads)
 

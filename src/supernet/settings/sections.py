@@ -64,6 +64,9 @@ class Machine(Section):
     autocast: Annotated[Literal["bfloat16"] | None, Flag("--autocast")] = Field(
         default=None, description="mixed precision: bfloat16; none: float32"
     )
+    batch_norms: Annotated[Literal["synchronised"] | None, Flag("--batch-norms")] = Field(
+        default=None, description="of several ranks: synchronised, over the whole batch; none: each rank over its own part"
+    )
     kernels: Annotated[Literal["torch", "native"], Flag("--kernels")] = Field(
         default="torch", description="what computes on the CPU: torch, or native: compiled here, faster (the extra native)"
     )

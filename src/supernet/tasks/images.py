@@ -14,7 +14,9 @@ from supernet.data.augment import Augment, default_augment
 from supernet.data.batches import KNOWN, Batches, mean_std
 from supernet.data.images import ImageSet
 from supernet.data.split import split
+from supernet.errors import InputError
 from supernet.metrics import Metric
+from supernet.ranks import ALONE, Ranks
 from supernet.settings.given import Settings
 from supernet.settings.sections import Machine
 from supernet.tasks.kind import Kind, arguments, say
@@ -40,8 +42,10 @@ class Images(Kind):
         metrics: Mapping[str, Metric] | None = None,
         device: str = "cpu",
         autocast: torch.dtype | None = None,
+        ranks: Ranks = ALONE,
         testing: bool = False,
     ):
+        check_shared(settings["batch_size"], ranks)
         augment = augmentation(found, settings)
         kept, held = split(self.strata(found.y_train), settings["validation"], settings["limit"], seed)
         mean, std = KNOWN.get(found.name) or mean_std(found.x_train[kept])
@@ -59,6 +63,7 @@ class Images(Kind):
             metrics=metrics or self.scored,
             device=device,
             autocast=autocast,
+            ranks=ranks,
         )
         few = f"the batch size {settings['batch_size']} is above the {len(kept)} training examples: all of them are one batch"
         self.before_training = [few] if len(kept) < settings["batch_size"] else []
@@ -82,6 +87,12 @@ class Images(Kind):
     @abstractmethod
     def wrong(outputs: Tensor, targets: Tensor, /) -> Tensor:
         """The mean loss: ()."""
+
+
+def check_shared(batch_size: int, ranks: Ranks) -> None:
+    """Raise ``InputError`` for batches that ranks cannot share equally."""
+    if batch_size % ranks.count:
+        raise InputError(f"a batch is shared by all {ranks.count} ranks equally: give --batch-size a multiple of that; got {batch_size}")
 
 
 def augmentation(found: ImageSet, settings: Mapping[str, Any]) -> Augment | None:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from supernet.data import KnownSet
 from supernet.errors import unknown
 from supernet.metrics import Metric, Score
+from supernet.ranks import here
 from supernet.run import Run
 from supernet.settings.given import Settings
 from supernet.settings.sections import Machine
@@ -117,8 +118,9 @@ class Kind(Task, ABC):
 
 
 def arguments(machine: Machine) -> Settings:
-    """The arguments of a task that are of the machine and the seed."""
-    return {"seed": machine.seed, "device": machine.device, "autocast": dtype_of(machine.autocast)}
+    """The arguments of a task that are of the machine, its ranks and the seed."""
+    ranks = here(machine.batch_norms == "synchronised")
+    return {"seed": machine.seed, "device": ranks.device(machine.device), "autocast": dtype_of(machine.autocast), "ranks": ranks}
 
 
 def dtype_of(name: str | None) -> torch.dtype | None:

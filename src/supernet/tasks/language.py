@@ -21,6 +21,7 @@ from supernet.data.text_streams import Chunk, TextStream
 from supernet.errors import InputError, without_effect
 from supernet.files.records import read_vocabulary
 from supernet.metrics import PERPLEXITY
+from supernet.ranks import ALONE, Ranks
 from supernet.run import Run
 from supernet.settings.given import Settings, taken
 from supernet.settings.sections import Machine
@@ -78,7 +79,10 @@ class LanguageModelling(Kind):
         device: str | torch.device = "cpu",
         autocast: torch.dtype | None = None,
         seed: int = 0,
+        ranks: Ranks = ALONE,
     ):
+        if ranks.count > 1:
+            raise InputError("a recurrent network carries its state from chunk to chunk, and is trained by one rank: leave torchrun out")
         self.slowness, self.activation = slowness, activation
         given = {"train": train, "validation": validation, "test": test}
         self.streams: dict[str, TextStream] = {name: stream for name, stream in given.items() if stream is not None}

@@ -48,6 +48,7 @@ def steps_for(seconds: float, make: Callable[[], Any], task: Task, run: Run) -> 
         taken.append(_timed(strategy, task))
     task.data.load_state_dict(before)
     steps = max(round(seconds * EPOCHS / sum(taken)), 1)
+    steps = task.ranks.told(steps)
     run.write_json("budget.json", {"steps": steps, "seconds": seconds, "seconds_per_step": sum(taken) / EPOCHS})
     return steps
 
