@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import numpy
 import pytest
 
 import supernet
-from supernet.files.whole import move_whole, write_whole
+from supernet.files.lines import Lines
+from supernet.files.whole import make_folder, move_whole, write_whole
 
 
 @pytest.fixture
@@ -56,6 +58,33 @@ def test_every_file_that_is_renamed_into_place_goes_through_one_function() -> No
     root = Path(supernet.__file__).parent
     renaming = [p.relative_to(root).as_posix() for p in root.rglob("*.py") if "os.replace(" in p.read_text() or ".rename(" in p.read_text()]
     assert renaming == ["files/whole.py"]
+
+
+def test_lines_and_the_names_of_what_was_made_reach_the_disk(tmp_path: Path, done: list[str]) -> None:
+    make_folder(tmp_path / "a" / "b")
+    assert done == ["folder", "folder"]
+    make_folder(tmp_path / "a" / "b")
+    lines = Lines(tmp_path / "a" / "b" / "lines")
+    lines.append("one")
+    assert done[2:] == ["file", "folder"], "a new file whose name is not on the disk"
+    lines.append("two")
+    assert done[4:] == ["file"]
+    for _ in range(100):
+        lines.append("cheap", again=True)
+    assert len(done) < 50
+    lines.append("last", again=True)
+    before = len(done)
+    lines.sync()
+    lines.sync()
+    assert done[before:] == ["file"] and len(lines.path.read_text().splitlines()) == 103
+
+
+def test_every_file_is_written_whole_or_by_lines() -> None:
+    root = Path(supernet.__file__).parent
+    writing = re.compile(r"\.write_(text|bytes)\(|\bopen\([^)]*[\"'](w|a|x)b?[\"']")
+    found = {p.relative_to(root).as_posix() for p in root.rglob("*.py") if writing.search(p.read_text())}
+    by_itself = {"export/__init__.py", "workflow/children.py"}  # several files at once, by move_whole; what a process says
+    assert found == {"files/whole.py", "files/lines.py", *by_itself}
 
 
 def test_a_converted_table_is_written_whole(tmp_path: Path, done: list[str]) -> None:

@@ -16,7 +16,8 @@ from torch import nn
 
 from supernet.errors import InputError, RunError
 from supernet.randomness import random_states, set_random_states
-from supernet.run import Run, read_history
+from supernet.run import REPEAT, Run, read_history
+from supernet.stopping import Interrupted
 
 
 def test_a_second_process_cannot_write_the_same_run(tmp_path: Path) -> None:
@@ -137,6 +138,20 @@ def test_lines_that_would_be_made_again_are_synced_together(tmp_path: Path, monk
     before = len(synced)
     run.close()
     assert len(synced) == before + 1, "closed with lines that are not on the disk"
+
+
+def test_no_checkpoint_is_on_the_disk_before_the_lines_that_it_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, synced = Run(tmp_path / "r", {}), list[str]()
+    for i in range(3):
+        run.append({"trial": i}, again=True)
+    monkeypatch.setattr(os, "fsync", lambda opened: synced.append(os.path.basename(os.readlink(f"/proc/self/fd/{opened}"))))
+    run.save()
+    assert synced[0] == "history.jsonl" and synced[1] == ".checkpoint.pt.new"
+
+
+def test_who_stops_what_has_no_resume_is_told_to_repeat_the_command(tmp_path: Path) -> None:
+    with pytest.raises(Interrupted, match="r holds what was done: the same command goes on"), Run(tmp_path / "r", {}, goes_on=REPEAT):
+        raise KeyboardInterrupt
 
 
 def test_a_checkpoint_cannot_run_code(tmp_path: Path) -> None:

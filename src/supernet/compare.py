@@ -6,7 +6,6 @@ Why: Li, Talwalkar 2019, https://arxiv.org/abs/1902.07638; Yang et al. 2020, htt
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing
@@ -15,9 +14,10 @@ from time import perf_counter
 from typing import Any
 
 from supernet.errors import InputError, RunError
+from supernet.files.lines import Lines
 from supernet.files.readers import read_text
 from supernet.files.records import result_of
-from supernet.files.whole import write_whole
+from supernet.files.whole import make_folder, write_whole
 from supernet.metrics import Score
 from supernet.run import held
 from supernet.summary import Result, summary
@@ -65,18 +65,19 @@ def compare(
     of = json.loads(json.dumps({"space": space, "budget": budget, "settings": settings or {}}))
 
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        make_folder(out)
         if (out / "config.yaml").exists():
             raise InputError(f"{out} holds a run; give another folder")
         lock = held(out)
         try:
             found = _found(out / "results.jsonl", of)
+            kept = Lines(out / "results.jsonl")
             missing = [(name, seed) for name in runs for seed in seeds if (name, seed) not in found]
             begin(len(runs) * len(seeds), len(runs) * len(seeds) - len(missing))
             with closing(_each([runs[name] for name, _ in missing], [seed for _, seed in missing], workers, pool, stop)) as results:
                 for (name, seed), result in zip(missing, results, strict=True):
                     found[name, seed] = {"method": name, "seed": seed, **of, **result}
-                    _append(out / "results.jsonl", found[name, seed])
+                    kept.append(json.dumps(found[name, seed]))
                     progress(name, seed)
             document = summary({name: [found[name, seed] for seed in seeds] for name in wanted}, metric is None or metric.larger)
             document |= {"metric": {"name": metric.name, **metric.facts()}} if metric else {}
@@ -109,14 +110,6 @@ def _timed(run: Run, seed: int) -> Result:
     start = perf_counter()
     result = run(seed)
     return {**result, "measured": {"seconds": perf_counter() - start, **result.get("measured", {})}}
-
-
-def _append(path: Path, line: Mapping[str, Any]) -> None:
-    """Add a line, and see it on the disk."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _found(path: Path, of: Mapping[str, Any]) -> dict[tuple[str, int], Result]:

@@ -11,44 +11,44 @@ import json
 import math
 import os
 import sys
-import time
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import filelock
 import torch
 import yaml
 
 from supernet.errors import InputError, RunError
+from supernet.files.lines import Lines
 from supernet.files.readers import json_of, read_text, read_yaml
 from supernet.files.typed import typed
-from supernet.files.whole import write_whole
+from supernet.files.whole import make_folder, write_whole
 from supernet.modules.weights import pack
 from supernet.randomness import random_states, set_random_states
 from supernet.stopping import AtOnce, Interrupted
 
-SYNC_EVERY = 0.5  # seconds between syncs of lines that would be made again
 MAY_CHANGE = ("device", "save_every", "threads")  # on resumption: all other settings decide what the result is
 CHECKPOINT, BEFORE = "checkpoint.pt", "checkpoint.before.pt"
+RESUME, REPEAT = "go on with --resume (resume=True)", "the same command goes on"
 
 
 class Run:
     """The folder ``folder``, held by this process until ``close`` (or the end of a ``with``).
 
     ``config``: plain data, written as config.yaml. ``resume``: go on with what is there, under the same configuration (or {}: the
-    stored one); ``MAY_CHANGE`` says which settings need not be the same.
+    stored one); ``MAY_CHANGE`` says which settings need not be the same. ``goes_on``: how a person goes on, for who stops it.
     Raises ``InputError`` where the folder holds another run, or none to resume; ``RunError`` where it is in use or cannot be written.
     """
 
-    def __init__(self, folder: str | Path, config: Mapping[str, Any] | None = None, resume: bool = False):
-        self.folder = Path(folder)
+    def __init__(self, folder: str | Path, config: Mapping[str, Any] | None = None, resume: bool = False, goes_on: str = RESUME):
+        self.folder, self.goes_on = Path(folder), goes_on
         self.config = dict(config or {})
         self._lines, self._digest = 0, hashlib.sha256()
-        self._synced, self._unsynced = 0.0, False
         with self._writing():
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self.folder)
+            self._history = Lines(self.folder / "history.jsonl")
         with self._writing():
             self._lock = held(self.folder)
         try:
@@ -79,7 +79,7 @@ class Run:
             self._forget()
         self.close()
         if isinstance(reason, Interrupted | KeyboardInterrupt) and not isinstance(reason, AtOnce):
-            raise Interrupted(f"stopped; {self.folder} holds what was done: go on with --resume (resume=True)") from None
+            raise Interrupted(f"stopped; {self.folder} holds what was done: {self.goes_on}") from None
 
     def _forget(self) -> None:
         """Leave no trace of a run that was refused before it began."""
@@ -92,10 +92,11 @@ class Run:
 
     def close(self) -> None:
         """Let other processes write the folder."""
-        if self._unsynced:
-            with self._writing(), (self.folder / "history.jsonl").open("ab") as file:
-                self._sync(file)
-        self._lock.release()
+        try:
+            with self._writing():
+                self._history.sync()
+        finally:
+            self._lock.release()
 
     def sub(self, name: str, config: Mapping[str, Any]) -> Run:
         """A run in a folder inside this one; what is there is gone on with."""
@@ -116,18 +117,8 @@ class Run:
 
     def append(self, line: Mapping[str, Any], again: bool = False) -> None:
         """Add a line to history.jsonl. ``again``: it would be made again were it lost, so that it may reach the disk with later ones."""
-        text = (json.dumps(_json_able(line), allow_nan=False) + "\n").encode()
-        with self._writing(), (self.folder / "history.jsonl").open("ab") as file:
-            file.write(text)
-            file.flush()
-            self._unsynced = True
-            if not again or time.monotonic() - self._synced > SYNC_EVERY:
-                self._sync(file)
-        self._count(text)
-
-    def _sync(self, file: BinaryIO) -> None:
-        os.fsync(file.fileno())
-        self._synced, self._unsynced = time.monotonic(), False
+        with self._writing():
+            self._count(self._history.append(json.dumps(_json_able(line), allow_nan=False), again))
 
     def history(self) -> list[dict[str, Any]]:
         """The lines of history.jsonl; an unfinished last one is left out."""
@@ -152,6 +143,7 @@ class Run:
         buffer = io.BytesIO()
         torch.save({**state, **own}, buffer)
         with self._writing():
+            self._history.sync()  # so that no checkpoint counts lines that a loss of power takes
             if last:
                 write_whole(self.folder / BEFORE, buffer.getvalue())
             write_whole(self.folder / CHECKPOINT, buffer.getvalue(), before=None if last else self.folder / BEFORE)

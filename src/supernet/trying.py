@@ -26,6 +26,7 @@ from supernet.stopping import Interrupted, interruptible
 from supernet.task import Task
 from supernet.train import History
 
+CHEAP = 0.05  # seconds of a trial that may be made again after a loss of power
 Costs = Callable[[Architecture], Mapping[str, float]]
 
 
@@ -110,7 +111,7 @@ def try_architectures(
     def record(trial: Trial) -> None:
         nonlocal counted
         if run:
-            run.append({**trial.line(), **passes.since(counted)}, again=True)
+            run.append({**trial.line(), **passes.since(counted)}, again=trial.seconds < CHEAP)
         counted = passes.total
 
     try:

@@ -16,6 +16,7 @@ from typing import Any
 
 from supernet.estimators.kept import append, kept_lines
 from supernet.explore.executor import TRAINED
+from supernet.files.lines import Lines
 from supernet.files.records import KeptCurve
 from supernet.metrics import Score
 from supernet.searchers.state import plain
@@ -43,7 +44,7 @@ class MedianStop:
     """
 
     def __init__(self, judged: Score, path: Path | None = None):
-        self.judged, self.path, self.lines = judged, path, kept_lines(path, KeptCurve)
+        self.judged, self.kept, self.lines = judged, Lines(path) if path else None, kept_lines(path, KeptCurve)
 
     def __call__(
         self, architecture: Architecture, fidelity: float, run: Training, evaluate: Callable[[], dict[str, float]]
@@ -69,8 +70,8 @@ class MedianStop:
         run(evaluate=after_epoch, enough=enough)
         if place == len(self.lines):
             self.lines.append({**own, "curve": curve})
-            if self.path:
-                append(self.path, self.lines[-1])
+            if self.kept:
+                append(self.kept, self.lines[-1])
         return reached
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from supernet.errors import RunError
 from supernet.estimators.shared import SharedWeights
+from supernet.files.lines import Lines
 from supernet.files.records import Entry, KeptScore, read_kept
 from supernet.files.whole import write_whole
 from supernet.searchers.state import from_plain, plain
@@ -26,7 +28,7 @@ class Kept:
     """
 
     def __init__(self, estimate: SharedWeights, path: Path | None = None) -> None:
-        self.estimate, self.path, self.computed = estimate, path, 0
+        self.estimate, self.lines, self.computed = estimate, Lines(path) if path else None, 0
         self.space, self.of, self.judged = estimate.supernet.space, estimate.of, estimate.task.judged.name
         self._known: dict[tuple[str, float], Scores] = {}
         for line in kept_lines(path, KeptScore):
@@ -42,17 +44,23 @@ class Kept:
         """Examples -> what the task is judged by, of so many of the stream's examples, the first of them; the last: of all."""
         return dict(self._scored(architecture, 1.0)[1])
 
+    def sync(self) -> None:
+        """See on the disk what was kept; raises ``RunError``."""
+        if self.lines:
+            with _writing(self.lines):
+                self.lines.sync()
+
     def _scored(self, architecture: Architecture, fidelity: float) -> Scores:
         key = (self.space.key(architecture), fidelity)
         if key not in self._known:
             measured = self.estimate.measured(architecture, fidelity)
             self._known[key] = measured.scores(), measured.beginnings(self.judged)
             self.computed += 1
-            if self.path:
+            if self.lines:
                 scores, beginnings = self._known[key]
                 line: dict[str, Any] = {"of": self.of, "architecture": plain(self.space.matters(architecture)), "fidelity": fidelity}
                 line |= {"scores": _able(scores), "beginnings": [[examples, value] for examples, value in _able(beginnings).items()]}
-                append(self.path, line)
+                append(self.lines, line, again=True)
         return self._known[key]
 
 
@@ -75,10 +83,15 @@ def kept_lines(path: Path | None, kind: type[Entry]) -> list[dict[str, Any]]:
     return lines
 
 
-def append(path: Path, line: Mapping[str, Any]) -> None:
-    """Add a line to such a file; raises ``RunError``."""
+def append(lines: Lines, line: Mapping[str, Any], again: bool = False) -> None:
+    """Add a line to such a file, see ``Lines.append``; raises ``RunError``."""
+    with _writing(lines):
+        lines.append(json.dumps(line), again)
+
+
+@contextmanager
+def _writing(lines: Lines) -> Iterator[None]:
     try:
-        with path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        yield
     except OSError as error:
-        raise RunError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise RunError(f"{lines.path} cannot be written: {error.strerror or error}") from error

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 
 from supernet.errors import RunError
-from supernet.files.whole import write_whole
+from supernet.files.whole import make_folder, write_whole
 
 State = Mapping[str, Any]  # tensors and plain data
 
@@ -54,7 +54,7 @@ class InFolder:
         content = BytesIO()
         torch.save(state, content)
         try:
-            self.folder.mkdir(exist_ok=True)
+            make_folder(self.folder)
             write_whole(self._path(number), content.getvalue())
         except OSError as error:
             raise RunError(f"{self._path(number)} cannot be written: {error.strerror or error}") from error

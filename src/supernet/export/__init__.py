@@ -23,7 +23,7 @@ from supernet.export.onnx import onnx_bytes
 from supernet.export.quiet import reason
 from supernet.export.tensors import safetensors_bytes, state_of
 from supernet.export.torch_program import program_of, torch_bytes
-from supernet.files.whole import move_whole
+from supernet.files.whole import make_folder, move_whole
 from supernet.modules.weights import checksum
 from supernet.version import VERSION
 
@@ -135,7 +135,7 @@ def _write(target: Path, contents: dict[str, bytes]) -> None:
     """Write files under temporary names, and rename them when all are there."""
     temporary = {name: target / f".{name}.new" for name in contents}
     try:
-        target.mkdir(parents=True, exist_ok=True)
+        make_folder(target)
         try:
             for name, content in contents.items():
                 temporary[name].write_bytes(content)

@@ -24,12 +24,30 @@ def write_whole(path: str | Path, content: str | bytes, before: Path | None = No
 
 def move_whole(source: Path, path: Path, before: Path | None = None) -> None:
     """Let a file replace ``path``, in the same file system: first its content reaches the disk, then its new name. Raises ``OSError``."""
-    _sync(source, os.O_RDWR)
+    sync(source)
     if before is not None and path.exists():
         _keep(path, before)
     os.replace(source, path)
+    sync_folder(path.parent)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it that are missing, unless it is there; their names reach the disk. Raises ``OSError``."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in reversed(missing):
+        sync_folder(folder.parent)
+
+
+def sync(path: Path) -> None:
+    """Bring the content of a file to the disk. Raises ``OSError``."""
+    _sync(path, os.O_RDWR)
+
+
+def sync_folder(path: Path) -> None:
+    """Bring the names in a folder to the disk. Raises ``OSError``."""
     if os.name != "nt":  # Windows opens no folders
-        _sync(path.parent, os.O_RDONLY)
+        _sync(path, os.O_RDONLY)
 
 
 def _keep(path: Path, before: Path) -> None:

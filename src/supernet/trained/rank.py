@@ -103,6 +103,7 @@ def rank(
                     raise Interrupted("stopped; what was scored is kept: the same command goes on" if kept else "stopped")
     finally:
         progress.close()
+        estimate.sync()
     finite = [i for i, score in enumerate(scores) if all(map(math.isfinite, score.values()))]
     if len(finite) < 2:
         raise InputError(f"a ranking is of 2 or more architectures with a finite score; {len(finite)} of {len(pairs)} have one")

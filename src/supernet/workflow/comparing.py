@@ -21,6 +21,7 @@ from supernet.compare import compare
 from supernet.costs.limits import COSTS
 from supernet.decided import undecided
 from supernet.errors import RunError
+from supernet.files.whole import make_folder, write_whole
 from supernet.plan.compare import ComparePlan
 from supernet.progress import Progress
 from supernet.report.page import write_comparison
@@ -131,9 +132,9 @@ def _commands(plan: ComparePlan, kind: type[Kind], folder: Path, children: Child
 
 def _command(children: Children, who: str, verb: str, what: str, settings: Settings, out: Path) -> dict[str, Any]:
     """Run a command of supernet in a process of its own, or go on with it; its JSON."""
-    out.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(out.parent)
     config = out.parent / f"{verb}.yaml"
-    config.write_text(yaml.safe_dump(json.loads(json.dumps(settings)), sort_keys=False))
+    write_whole(config, yaml.safe_dump(json.loads(json.dumps(settings)), sort_keys=False))
     words = [verb, what, "--config", str(config), "--out", str(out), "--json"]
     words += ["--resume"] if (out / "config.yaml").exists() else []
     found: dict[str, Any] = json.loads(children.run(words, out.parent / f"{verb}.log", who))

@@ -13,7 +13,7 @@ from supernet.estimators.ranking import kendall, spearman
 from supernet.estimators.tabular import Table
 from supernet.plan.estimators import EstimatorsPlan
 from supernet.report.page import write_estimators
-from supernet.run import Run
+from supernet.run import REPEAT, Run
 from supernet.searchers.state import plain
 from supernet.space import Architecture
 from supernet.trained.rank import Known, pairs_of
@@ -29,7 +29,7 @@ def rank_estimators(plan: EstimatorsPlan, against: Against, samples: int, seed: 
     if len(pairs) < 2:
         raise InputError(f"a ranking is of 2 or more architectures; {len(pairs)} is known")
     architectures, known = [architecture for architecture, _ in pairs], [value for _, value in pairs]
-    with Run(out, plan.config, resume=(out / "config.yaml").exists()) as run:
+    with Run(out, plan.config, resume=(out / "config.yaml").exists(), goes_on=REPEAT) as run:
         scores = compared(plan.scorers, plan.choices, architectures, run)
         columns = columns_of(against.known, architectures)
         beside = {name: having(column, known) for name, column in columns.items()}

@@ -16,7 +16,7 @@ from supernet.plan.scoring import Asking
 from supernet.plan.search import SearchPlan
 from supernet.plan.specialise import SpecialisePlan, Wanted
 from supernet.report.page import write_report, write_specialised
-from supernet.run import Run
+from supernet.run import REPEAT, Run
 from supernet.settings.given import Settings
 from supernet.stopping import Interrupted
 from supernet.trained.specialise import specialise
@@ -38,7 +38,8 @@ def specialise_run(trained: TrainedRun, plan: SpecialisePlan, out: Path) -> list
         raise Interrupted(f"stopped; what was scored is kept in {trained.kept}: the same command goes on") from None
     seconds = (time.monotonic() - began) / max(len(found), 1)
     entries = [_delivered(trained, each, one, asking, out / each.name, seconds) for each, one in zip(networks, found, strict=True)]
-    with Run(out, {"command": "specialise", "run": str(trained.folder)}, resume=(out / "config.yaml").exists()) as whole:
+    about = {"command": "specialise", "run": str(trained.folder)}
+    with Run(out, about, resume=(out / "config.yaml").exists(), goes_on=REPEAT) as whole:
         whole.write_json("specialised.json", entries)
     write_specialised(entries, str(trained.folder), trained.task.judged, out)
     return entries
@@ -50,7 +51,7 @@ def _delivered(trained: TrainedRun, wanted: Wanted, found: Found, asking: Asking
     wanted.bounded.warn_elsewhere()
     own = replace(found, built=trained.built, data={"preprocessing": task.preprocessing, **task.about})
     source = {"specialised": str(trained.folder), "searcher": asking.name}
-    with Run(folder, _config(plan, wanted, asking), resume=(folder / "config.yaml").exists()) as run:
+    with Run(folder, _config(plan, wanted, asking), resume=(folder / "config.yaml").exists(), goes_on=REPEAT) as run:
         task.keep(run)
         assert own.network
         run.write_weights(own.network, *task.example)

@@ -24,6 +24,7 @@ from supernet.costs.latency.validation import kendall, time_networks, validate
 from supernet.costs.parts import parts
 from supernet.derive import derive
 from supernet.errors import InputError
+from supernet.files.whole import make_folder
 from supernet.layers.base import Supernet
 from supernet.space import Architecture
 
@@ -62,7 +63,7 @@ def profile(
     path = Path(out) if out is not None else None
     unfinished = path.with_name(f"{path.name}.unfinished") if path else None
     if path:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
     found, rng = parts(supernet, *example), Random(seed)
     how: dict[str, Any] = {"backend": backend, "threads": threads, "device": device}
     timings = time_parts(found, **how, batch=batch, rng=rng, effort=effort, unfinished=unfinished)
@@ -136,7 +137,7 @@ def profile_networks(
     error = 100 * fmean(abs(a - b) / b for a, b in zip(guesses, seen, strict=True))
     made = replace(fit_predictor(space, chosen, times, kind=kind, seed=seed), machine=machine(batch=batch, **how))
     if out is not None:
-        Path(out).parent.mkdir(parents=True, exist_ok=True)
+        make_folder(Path(out).parent)
         made.write(Path(out))
     return made, {"networks": len(seen), "tau": kendall(guesses, seen), "error_percent": error}
 
