@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 from collections.abc import Iterator
 
 from supernet.errors import InputError, Lost
@@ -35,6 +36,7 @@ def one_voice(command: str) -> Iterator[None]:
                 stack.enter_context(contextlib.redirect_stderr(nowhere))
             yield
     except Lost:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # which torchrun sends now, while this process ends by itself
         if os.environ["RANK"] == "0":
             raise
         raise SystemExit(1) from None  # the first says it

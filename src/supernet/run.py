@@ -29,7 +29,7 @@ from supernet.modules.weights import pack
 from supernet.randomness import random_states, set_random_states
 from supernet.stopping import AtOnce, Interrupted
 
-MAY_CHANGE = ("device", "save_every", "threads")  # on resumption: all other settings decide what the result is
+MAY_CHANGE = ("device", "save_every", "threads", "estimator.workers")  # on resumption: all other settings decide what the result is
 CHECKPOINT, BEFORE = "checkpoint.pt", "checkpoint.before.pt"
 RESUME, REPEAT = "go on with --resume (resume=True)", "the same command goes on"
 
