@@ -42,7 +42,7 @@ types: setup
 	$(BIN)/python -m mypy
 
 docs: $(DOCS_READY)
-	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
+	$(BIN)/python -m sphinx -q -W --keep-going -j auto -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
 clean:

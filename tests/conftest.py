@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -14,6 +15,12 @@ import torch
 import supernet
 
 torch.set_num_threads(1)
+
+
+def pytest_collection_finish() -> None:
+    """Spare garbage collections what was imported and collected: it stays, and they would look through it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
