@@ -52,6 +52,8 @@ def test_estimators_are_ranked_by_a_table_and_by_its_other_columns(table: Path, 
     assert flow["columns"]["stored"] == pytest.approx(spearman(own, convolutions))
     page = (tmp_path / "r" / "report.html").read_text()
     assert "Spearman&#39;s correlation" in page and page.count("<svg") == 2 and "Columns of the table" in page
+    (tmp_path / "r" / "report.html").unlink()
+    assert called("report", tmp_path / "r")[0] == 0 and (tmp_path / "r" / "report.html").read_text() == page
 
 
 def test_what_is_scored_is_kept_for_more_samples_and_other_estimators_and_other_settings_are_refused(table: Path, tmp_path: Path) -> None:

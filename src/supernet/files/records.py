@@ -148,6 +148,42 @@ class Ranked(Entry):
     points: list[Point]
 
 
+class Correlation(Entry):
+    """How well one thing ranks by another; None: it ranks nothing."""
+
+    kendall: Finite | None
+    spearman: Finite | None
+
+
+class Estimated(Correlation):
+    """How well an estimator ranks."""
+
+    interval: tuple[Finite, Finite] | None
+    spearman_interval: tuple[Finite, Finite] | None
+    regret: dict[str, Finite]
+    failed: int
+    columns: dict[str, Finite | None]
+    measured: dict[str, Amount]
+
+
+class ScoredPoint(Entry):
+    """An architecture, what is known of it, and its score by each estimator; None: none that is finite."""
+
+    known: Finite
+    scores: dict[str, Finite | None]
+
+
+class Estimators(Entry):
+    """estimators.json."""
+
+    space: str
+    against: str
+    samples: int
+    estimators: dict[str, Estimated] = Field(min_length=1)
+    columns: dict[str, Correlation]
+    points: list[ScoredPoint]
+
+
 def architecture_of(text: str, path: Path) -> dict[str, Any]:
     """The content of an architecture.json, checked; raises ``InputError``."""
     content = json_of(text, str(path))
@@ -194,6 +230,13 @@ def read_ranking(path: Path) -> dict[str, Any]:
     """The content of a ranking.json, checked; raises ``InputError``."""
     content: dict[str, Any] = read_json(path)
     typed(Ranked, content, str(path))
+    return content
+
+
+def read_estimators(path: Path) -> dict[str, Any]:
+    """The content of an estimators.json, checked; raises ``InputError``."""
+    content: dict[str, Any] = read_json(path)
+    typed(Estimators, content, str(path))
     return content
 
 

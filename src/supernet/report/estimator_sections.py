@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,8 +9,8 @@ from supernet.report.chart import Series, chart
 from supernet.report.sections import Pictures, Section, Table
 
 
-def estimator_sections(document: Mapping[str, Any], known: Sequence[float], scores: Mapping[str, Sequence[float]]) -> list[Section]:
-    """``document``: what ``supernet rank --json`` prints; ``known``, ``scores``: of each architecture, by estimator."""
+def estimator_sections(document: Mapping[str, Any]) -> list[Section]:
+    """``document``: the content of estimators.json."""
     found, against = document["estimators"], str(document["against"])
     rows = [
         [name, ranged(each["kendall"], each["interval"]), ranged(each["spearman"], each["spearman_interval"])]
@@ -38,13 +37,13 @@ def estimator_sections(document: Mapping[str, Any], known: Sequence[float], scor
                 tables=[Table(["Column", *found], columns), Table(["Column", "Spearman's correlation", "Kendall's tau"], own)],
             )
         )
-    pictures = [chart([Series("architecture", drawn(scores[name], known), "points")], against, name) for name in found]
+    pictures = [chart([Series("architecture", drawn(document["points"], name), "points")], against, name) for name in found]
     return [*sections, Section("Architectures", pictures=[Pictures(pictures)])]
 
 
-def drawn(own: Sequence[float], known: Sequence[float]) -> list[tuple[float, float]]:
-    """The architectures that have a score."""
-    return [(x, y) for x, y in zip(own, known, strict=True) if math.isfinite(x)]
+def drawn(points: Sequence[Mapping[str, Any]], name: str) -> list[tuple[float, float]]:
+    """The score by an estimator and what is known, of the architectures that have a score."""
+    return [(point["scores"][name], point["known"]) for point in points if point["scores"][name] is not None]
 
 
 def ranged(value: float | None, between: Sequence[float] | None = None) -> str:

@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from supernet.errors import RunError
+from supernet.files.records import read_estimators
 from supernet.files.whole import write_whole
 from supernet.metrics import Score
 from supernet.report import alarm_sections, cost_sections, front_sections, ranking_sections, search_sections, sections
@@ -19,13 +20,19 @@ from supernet.report.record import Options, read_lines, read_record
 from supernet.report.sections import Section
 from supernet.report.specialised import specialised_sections
 
+ESTIMATORS = "estimators.json"
+
 
 def write_report(run_folder: Path, options: Options | None = None) -> Path:
     """Write ``report.html`` of the run in ``run_folder`` from what is recorded there, also of an unfinished one.
 
+    Where the folder holds a ranking of estimators, the page is that of ``write_estimators``.
+
     options: choice -> the names of its options, for the shares of options; without it, those of DARTS' cells are known and others numbered.
     Raises ``InputError`` where there is no run or its files hold something else, ``RunError`` where the page cannot be written.
     """
+    if (run_folder / ESTIMATORS).is_file():
+        return write_estimators(run_folder)
     record = read_record(run_folder)
     parts = [
         sections.summary(record),
@@ -64,9 +71,10 @@ def write_specialised(entries: Sequence[Mapping[str, Any]], run: str, metric: Sc
     return _write(folder, f"Networks of the supernet of {run}", specialised_sections(entries, metric))
 
 
-def write_estimators(document: Mapping[str, Any], known: Sequence[float], scores: Mapping[str, Sequence[float]], folder: Path) -> Path:
-    """Write ``report.html`` of how well estimators rank into ``folder``; see ``estimator_sections``."""
-    return _write(folder, f"Estimators in the space {document['space']}", estimator_sections(document, known, scores))
+def write_estimators(folder: Path) -> Path:
+    """Write ``report.html`` of how well estimators rank into ``folder``, from the estimators.json there; raises as ``write_report``."""
+    content = read_estimators(folder / ESTIMATORS)
+    return _write(folder, f"Estimators in the space {content['space']}", estimator_sections(content))
 
 
 def _write(folder: Path, title: str, parts: Sequence[Section]) -> Path:

@@ -41,7 +41,7 @@ def rank_estimators(plan: EstimatorsPlan, against: Against, samples: int, seed: 
             "columns": {name: {"kendall": kendall(*pair), "spearman": spearman(*pair)} for name, pair in beside.items()},
         }
         run.write_json("estimators.json", {**document, "points": points(architectures, known, scores)})
-        write_estimators(document, known, {name: each.values for name, each in scores.items()}, out)
+        write_estimators(out)
     return {**document, "out": str(out / "report.html")}
 
 
