@@ -63,8 +63,8 @@ def perturbed(logits: Tensor, rng: Generator, size: float) -> Mix:
 def simplex(weights: Tensor) -> Tensor:
     """Weights (options,) clipped to [0, 1] and scaled to the sum 1; all to the largest where nothing is left."""
     kept = weights.clamp(0, 1)
-    if kept.sum() == 0:
-        kept = F.one_hot(weights.argmax(), len(weights)).to(weights)
+    largest = torch.arange(len(weights), device=weights.device) == weights.argmax()
+    kept = torch.where(kept.sum() == 0, largest.to(kept), kept)  # decided where the weights are: nobody waits for a device
     return kept / kept.sum()
 
 

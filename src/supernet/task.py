@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from itertools import repeat
 from typing import Any
@@ -150,11 +151,15 @@ class Task:
     def _outputs(self, network: Callable[..., Any], batch: Any) -> Any:
         if not isinstance(batch, list | tuple):
             raise InputError(OTHER.format(type(batch).__name__, "predict and loss"))
-        if self.autocast is None:
-            return network(*batch[:-1])
-        with torch.autocast(self.device.type, self.autocast):
+        with self.precision():
             outputs = network(*batch[:-1])
+        if self.autocast is None:
+            return outputs
         return mapped(lambda x: x.float() if isinstance(x, Tensor) and x.is_floating_point() else x, outputs)
+
+    def precision(self) -> AbstractContextManager[Any]:
+        """In what precision the network runs meanwhile: mixed, where ``autocast`` asks for it."""
+        return nullcontext() if self.autocast is None else torch.autocast(self.device.type, self.autocast)
 
     def loss(self, outputs: Any, batch: Any) -> Tensor:
         """The mean loss over one batch: (); raises ``InputError`` with what was given where it cannot be taken."""

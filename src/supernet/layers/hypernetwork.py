@@ -135,7 +135,7 @@ class HyperNetwork(Searchable):
         picture = torch.full((self.rows, len(columns)), -1.0, dtype=known.dtype)
         for i, rows in enumerate(columns):
             picture[list(rows), i] = 1.0
-        seen = picture.to(known.device)[None, :, None].expand(-1, -1, known.shape[2], -1)
+        seen = picture.to(known.device, non_blocking=True)[None, :, None].expand(-1, -1, known.shape[2], -1)
         made: Tensor = self.network(torch.cat((torch.randn_like(known) if self.training else known, seen), 1))
         split = made.view(self.channels, self.compression * self.channels, known.shape[2], len(columns))
         return split.permute(3, 2, 0, 1).flatten(1, 2)

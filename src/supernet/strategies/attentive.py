@@ -98,5 +98,6 @@ class AttentiveNAS(Sandwiched):
         """The best or the worst of some of equal cost, by the labels."""
         drawn = self.equal.draw(self.candidates, self.rng)
         with torch.no_grad(), kept_buffers(self.supernet):
-            losses = [float(self.task.loss(self.outputs(one_hot(self.supernet.space, arch), batch, batch), batch)) for arch in drawn]
+            mixtures = [one_hot(self.supernet.space, architecture) for architecture in drawn]
+            losses = torch.stack([self.task.loss(self.outputs(mixture, batch, batch), batch) for mixture in mixtures]).tolist()
         return drawn[losses.index(min(losses) if self.take == "best" else max(losses))]

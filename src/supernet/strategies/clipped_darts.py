@@ -60,6 +60,5 @@ class ClippedDARTS(DARTS):
 def clip_(tensors: Sequence[Tensor], largest: float) -> Tensor:
     """Scale tensors down, in place, to the norm ``largest`` together; returns what it took, above 1 where nothing was done."""
     coefficient = largest / (norm(tensors) + 1e-6)
-    if coefficient < 1:
-        torch._foreach_mul_(list(tensors), coefficient)
+    torch._foreach_mul_(list(tensors), coefficient.clamp(max=1))
     return coefficient

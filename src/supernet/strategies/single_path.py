@@ -136,7 +136,7 @@ class SinglePath(Gradient):
 
     def _half_margins(self, rings: Sequence[Mix]) -> list[Tensor]:
         """By how much the norms of the halves exceed the thresholds that there are, given the kernels, on the CPU: (1 or 2,) a block."""
-        shares = torch.stack([torch.as_tensor(ring.weight(1)) for ring in rings]).to(self.device)
+        shares = torch.stack([torch.as_tensor(ring.weight(1)) for ring in rings]).to(self.device, non_blocking=True)
         pairs = zip(self.blocks, shares, strict=True)
         norms = torch.stack([torch.stack(block.kernel.half_norms(share)) for block, share in pairs]).cpu()
         thresholds = [self.alphas[_names(block)[1]] for block in self.blocks]

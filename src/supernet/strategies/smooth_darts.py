@@ -72,10 +72,11 @@ class SDARTS(Gradient):
         """
         with evaluating(self.supernet):
             with torch.no_grad():
-                mixture = self.mixture(self.relax)
+                present = self.blended(self.relax)
+                mixture = self.moved(present)
+                start = self.moved({n: self._random(present[n], radius) for n in self.alphas}) if self.random_start else mixture
                 before = self.objective(batch, mixture)
-            centre = {n: w for n in self.alphas if (w := mixture[n].weights) is not None}
-            moved = {n: self._random(w, radius) if self.random_start else w for n, w in centre.items()}
+            centre, moved = ({n: w for n in self.alphas if (w := mix[n].weights) is not None} for mix in (mixture, start))
             for _ in range(self.ascents):
                 moved = {n: w.detach().requires_grad_() for n, w in moved.items()}
                 with torch.enable_grad():
@@ -85,13 +86,17 @@ class SDARTS(Gradient):
                     if slope is not None:
                         step = w.detach() + 2 * radius / self.ascents * slope.sign() - centre[n]
                         moved[n] = relaxations.simplex(centre[n] + step.clamp(-radius, radius))
-            found = self._with(mixture, {n: w.detach() for n, w in moved.items()})
+            found = {n: w.detach() for n, w in moved.items()}
             with torch.no_grad():
-                return found if self.objective(batch, found) >= before else mixture
+                worse = self.objective(batch, self._with(mixture, found)) >= before  # stays on the device, which nobody waits for
+            return self._with(mixture, {n: torch.where(worse, w, centre[n]) for n, w in found.items()})
 
-    def _random(self, weights: Tensor, radius: float) -> Tensor:
-        noise = 2 * torch.rand(weights.shape, generator=self.rng, dtype=weights.dtype) - 1
-        return relaxations.simplex(weights + (radius * noise).to(weights.device))
+    def _random(self, mix: Mix, radius: float) -> Mix:
+        """A point within ``radius`` of a blend on the CPU."""
+        if mix.weights is None:
+            return mix
+        noise = 2 * torch.rand(mix.weights.shape, generator=self.rng, dtype=mix.weights.dtype) - 1
+        return mix._replace(weights=relaxations.simplex(mix.weights + radius * noise))
 
     def _with(self, mixture: Mixture, weights: dict[str, Tensor]) -> Mixture:
         return mixture | {n: Mix(w, mixture[n].runs) for n, w in weights.items()}

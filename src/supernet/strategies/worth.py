@@ -44,7 +44,7 @@ class Worth:
             outputs = self.task.predict(partial(self.supernet, mixture), batch)
         measured, judged = {"loss": self.task.loss(outputs, batch), **self.task.measure(outputs, batch)}, self.task.judged
         worth = measured[judged.name] if judged.counted else self.scale * (-measured["loss"]).exp()
-        worth = worth.double().cpu()
+        worth = worth.cpu().double()  # devices may have no float64
         self.task.ranks.mean([worth])
         return worth, measured
 

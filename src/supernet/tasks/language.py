@@ -189,7 +189,7 @@ class LanguageModelling(Kind):
 
     def predict(self, network: Callable[..., Any], batch: Chunk) -> Prediction:
         """Run the network from the chunk's hidden state; where it ends is where the next chunk starts."""
-        with torch.autocast(self.device.type, self.autocast, enabled=self.autocast is not None):
+        with self.precision():
             reading = network(batch.tokens, batch.hidden)
         batch.after = moved(reading.hidden, None)
         return Prediction(reading.logits.float() if self.autocast else reading.logits, reading.outputs, reading.dropped)
