@@ -2,16 +2,16 @@
 
 What is in ``STRATEGIES`` and ``SEARCHERS``, and every option of a retraining, is here by being there. Each case is killed
 ``SUPERNET_KILLS`` times (4), at moments drawn from ``SUPERNET_KILLS_SEED`` (0); a table is printed at the end. A part of it:
-``pytest -m slow tests/test_kills.py -k retrain``. A ``--basetemp`` in memory spares the disk.
+``pytest -m slow tests/faults/test_kills.py -k retrain``. A ``--basetemp`` in memory spares the disk.
 """
 
 from __future__ import annotations
 
 import inspect
 import itertools
-import json
 import os
 import re
+import shutil
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -19,11 +19,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import numpy
 import pytest
-import torch
+from forks import Ended, Forks
+from same import differences
 
-from forks import Ended, Forks, plain
 from supernet.recipes import HOME
 from supernet.searchers import SEARCHERS, make_searcher
 from supernet.settings.given import defaults, keywords
@@ -151,16 +150,12 @@ def cases() -> dict[str, Words]:
     return found
 
 
-CASES = cases()
-
-
-@pytest.fixture(scope="module")
-def forks() -> Iterator[tuple[Forks, Forks]]:
-    """What is not stopped, and what is killed, in processes whose sets have another order."""
-    both = Forks(1), Forks(2)
-    yield both
-    for one in both:
-        one.close()
+TRAINED = search("one-shot", f"{BENCH} {IMAGES} --epochs 1 --trials 2".replace("--out run", "--out trained"))
+ON_TRAINED = {  # commands on a run that has ended
+    "rank": "rank trained --table ../t.npz --samples 40 --json",
+    "export": "export trained --format safetensors --out run --json",
+}
+CASES = {**cases(), **{name: text.split() for name, text in ON_TRAINED.items()}}
 
 
 @pytest.fixture(scope="module")
@@ -175,20 +170,6 @@ def rows(request: pytest.FixtureRequest) -> Iterator[list[tuple[str, int, int, f
         print(f"{sum(row[1] for row in found)} kills of {len(found)} commands, {sum(bool(row[4]) for row in found)} differ", flush=True)
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a benchmark table of the NAS-Bench-201 space, made up."""
-    folder = tmp_path_factory.mktemp("kills")
-    ops = numpy.array(list(itertools.product(range(5), repeat=6)), dtype=numpy.uint8)
-    names = numpy.array(["none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"])
-    score = 50 + 5.0 * (ops == 3).sum(1) + numpy.random.default_rng(0).normal(0, 1, len(ops))
-    edges = numpy.array([[0, 1], [0, 2], [1, 2], [0, 3], [1, 3], [2, 3]], dtype=numpy.uint8)
-    shorter = {name: score + numpy.random.default_rng(1).normal(0, spread, len(ops)) for name, spread in (("val12", 2), ("val4", 4))}
-    columns = {name: column.astype("float32") for name, column in {"val200_v11": score, "test200_v11": score, **shorter}.items()}
-    numpy.savez(folder / "t.npz", ops=ops, op_names=names, edges=edges, **columns)
-    return folder
-
-
 @pytest.mark.parametrize("what", [kind_for("darts").trainer, kind_for("darts-rnn").trainer, Weights])
 def test_every_option_of_a_retraining_has_a_value_to_be_killed_with(what: Callable[..., Any]) -> None:
     assert None not in options(what).values(), options(what)
@@ -201,12 +182,13 @@ def test_killed_and_gone_on_with_it_ends_like_one_that_was_not(
 ) -> None:
     words, short = CASES[name], re.sub(r"[^a-z0-9]+", "-", name)
     rng, kills, ends, differs = Random(SEED + zlib.crc32(name.encode())), 0, 0, list[str]()
-    whole, start = begun(place / f"{short}-whole"), time.time()
+    trained = trained_once(forks[0], place) if name in ON_TRAINED else None
+    whole, start = begun(place / f"{short}-whole", trained), time.time()
     expected = forks[0].run(words, whole)
     assert expected.code == 0, expected.said
     spans = [(0.0, expected.seconds), *working(whole, start)]
     while kills < KILLS and not differs:
-        folder = begun(place / f"{short}-{ends}")
+        folder = begun(place / f"{short}-{ends}", trained)
         killed, ended = killed_to_the_end(forks[1], words, folder, spans, rng, KILLS - kills)
         kills, ends = kills + killed, ends + 1
         if not killed:  # it is faster now
@@ -216,16 +198,27 @@ def test_killed_and_gone_on_with_it_ends_like_one_that_was_not(
     assert not differs
 
 
-def begun(folder: Path) -> Path:
+def begun(folder: Path, trained: Path | None) -> Path:
+    """A folder, with a copy of a run where the command is on one."""
     folder.mkdir()
+    if trained:
+        shutil.copytree(trained, folder / "trained")
     return folder
+
+
+def trained_once(forks: Forks, place: Path) -> Path:
+    """A run with a trained supernet."""
+    folder = place / "of-trained"
+    if not folder.exists():
+        assert forks.run(TRAINED, begun(folder, None)).code == 0
+    return folder / "trained"
 
 
 def working(folder: Path, start: float) -> list[tuple[float, float]]:
     """Twice, the seconds after ``start`` between which a run did what takes long when it is long: from its settings to its last line."""
     first = [path.stat().st_mtime - start for path in folder.rglob("config.yaml")]
-    last = [path.stat().st_mtime - start for name in ("history.jsonl", "checkpoint.pt") for path in folder.rglob(name)]
-    return [(min(first), max(last))] * 2 if first and last else []
+    last = [path.stat().st_mtime - start for name in ("history.jsonl", "checkpoint.pt", "scores.jsonl") for path in folder.rglob(name)]
+    return [(min(first), max(last))] * 2 if first and last and min(first) > 0 else []
 
 
 def killed_to_the_end(
@@ -239,57 +232,3 @@ def killed_to_the_end(
         if not ended.killed:
             return kills, ended
         kills += 1
-
-
-def differences(whole: Path, killed: Path, expected: Ended, ended: Ended) -> list[str]:
-    """The files of two folders, and outputs, that are not the same in what does not depend on the clock."""
-    if ended.code:
-        return [f"exit code {ended.code}: {ended.said.strip()[-400:]}"]
-    names = [sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if matters(path)) for folder in (whole, killed)]
-    if names[0] != names[1]:
-        return [f"files: {sorted(set(names[0]) ^ set(names[1]))}"]
-    found = [name for name in names[0] if content(whole / name) != content(killed / name)]
-    return found + (["output"] if result(json.loads(expected.output)) != result(json.loads(ended.output)) else [])
-
-
-def matters(path: Path) -> bool:
-    """Not locks, nor what was said."""
-    return path.is_file() and path.suffix not in (".lock", ".log", ".out", ".err") and path.name != ".lock"
-
-
-def content(path: Path) -> Any:
-    """What is to be the same, comparable."""
-    if path.suffix == ".pt":
-        return bits(torch.load(path, weights_only=True))
-    if path.suffix == ".jsonl":
-        return [plain(json.loads(line)) for line in path.read_text().splitlines()]
-    if path.name == "latency.json":
-        return shape(json.loads(path.read_text()))
-    if path.suffix == ".json":
-        return plain(json.loads(path.read_text()))
-    if path.suffix == ".html":
-        return re.sub(r"(?s)<svg.*?</svg>|[0-9][0-9.,e+-]*", "", path.read_text())  # it shows times, and draws them
-    return path.read_bytes()
-
-
-def bits(value: Any) -> Any:
-    """A state with the bytes of its tensors."""
-    if isinstance(value, torch.Tensor):
-        return value.dtype, tuple(value.shape), value.contiguous().flatten().view(torch.uint8).numpy().tobytes() if value.numel() else b""
-    if isinstance(value, dict):
-        return {k: bits(v) for k, v in value.items() if k not in ("history", "digest")}
-    return [bits(v) for v in value] if isinstance(value, list | tuple) else value
-
-
-def shape(value: Any) -> Any:
-    """A table of measurements without its numbers."""
-    if isinstance(value, dict):
-        return {k: shape(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [shape(v) for v in value]
-    return "number" if isinstance(value, float | int) else value
-
-
-def result(document: Any) -> Any:
-    """What a command printed, without what was measured; of a profile, all is."""
-    return shape(document) if "fit" in document else plain(document)

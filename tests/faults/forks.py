@@ -1,6 +1,6 @@
 """Runs commands of Supernet in processes that are forked from one that has imported everything, and kills them.
 
-So a start takes milliseconds, not seconds. ``python tests/forks.py`` reads a request a line from standard input and answers each
+So a start takes milliseconds, not seconds. ``python tests/faults/forks.py`` reads a request a line from standard input and answers each
 with a line; ``Forks`` is the other end of it.
 """
 
