@@ -7,6 +7,7 @@ from supernet.costs.objective import Objective
 from supernet.errors import InputError, unknown
 from supernet.metrics import LOSS
 from supernet.plan.scoring import Scored
+from supernet.searchers import FRONTS, LED_BY_NONE
 from supernet.tasks.kind import Kind
 
 
@@ -44,3 +45,11 @@ def goals_of(text: str | None, scored: Scored, task: Kind | None) -> Objective:
         raise InputError(f"--objective {text} has costs alone: the cheapest network is known without a search; add {next(iter(larger))}")
     raised, lowered = ([name for name in first if larger[name] is way] for way in (True, False))
     return Objective(tuple(raised), (*lowered, *(name for name in names if name in COSTS)))
+
+
+def led_by_first(searcher: str, objective: Objective | None) -> list[str]:
+    """What is to be said of a searcher that looks at the first of several goals alone."""
+    goals = (*objective.maximise, *objective.minimise) if objective else ()
+    if len(goals) < 2 or searcher in (*FRONTS, *LED_BY_NONE):
+        return []
+    return [f"{searcher} is led by {goals[0]} alone, and only shows which trials are best by all; {', '.join(FRONTS)} search for these"]

@@ -13,6 +13,7 @@ from supernet.errors import InputError
 from supernet.layers.base import Supernet
 from supernet.plan.bounds import Bounded, bounded, bounds_of, untold
 from supernet.plan.chosen import choose
+from supernet.plan.goals import led_by_first
 from supernet.plan.resolved import config_of, resolved, use_machine
 from supernet.plan.scoring import OnDataOf
 from supernet.plan.supernets import Trained, check_initial, check_network, network_sizes, sizes_of, sketch
@@ -34,7 +35,7 @@ class SearchPlan:
     ``way``: what finds the architecture. ``kind``: of task. ``supernet``: what is searched, without storage; ``sizes``: its settings.
     ``network``: those of the network that the search is for. ``found_by``: what is said of how it was found.
     ``config``: what config.yaml of its run holds, every setting with its value; ``data``: of these, what the task reads.
-    ``task``: None on a table.
+    ``task``: None on a table. ``searcher``: the name of what asks for architectures, where something does.
     """
 
     way: OverSupernet | OnData | OnTable
@@ -49,6 +50,7 @@ class SearchPlan:
     data: Settings
     config: Settings
     task: Kind | None = None
+    searcher: str = ""
 
     @property
     def document(self) -> dict[str, Any]:
@@ -73,7 +75,7 @@ class SearchPlan:
     @property
     def remarks(self) -> Sequence[str]:
         """What is said before the search begins."""
-        return self.task.before_training if self.task else ()
+        return [*(self.task.before_training if self.task else ()), *led_by_first(self.searcher, self.way.objective)]
 
 
 def plan_search(settings: Search) -> SearchPlan:
@@ -134,4 +136,5 @@ def plan_search(settings: Search) -> SearchPlan:
         data=recipe.data,
         config=config_of(settings, own, values),
         task=task,
+        searcher=chosen.asking.name,
     )

@@ -66,6 +66,9 @@ SEARCHERS = {
     "renas": "supernet.searchers.renas:Renas",
 }
 
+FRONTS = ("nsga2", "surrogate", "bananas")  # those that weigh several goals
+LED_BY_NONE = ("random", "grid")
+
 
 def searcher_class(name: str) -> type[Any]:
     """The class behind a name of ``SEARCHERS``; raises ``InputError`` for another name."""

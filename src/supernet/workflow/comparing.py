@@ -23,6 +23,7 @@ from supernet.decided import undecided
 from supernet.errors import RunError
 from supernet.files.whole import make_folder, write_whole
 from supernet.plan.compare import ComparePlan
+from supernet.plan.goals import led_by_first
 from supernet.progress import Progress
 from supernet.report.page import write_comparison
 from supernet.run import read_history
@@ -88,8 +89,8 @@ class Shown:
 
 def _on_table(plan: ComparePlan, study: Study) -> dict[str, Any]:
     """How searchers are run on a table: one at a time here, several in processes of their own."""
-    if study.table.note:
-        print(f"note: {study.table.note}", file=sys.stderr)
+    for remark in [*filter(None, [study.table.note]), *(said for name in plan.resolved for said in led_by_first(name, study.objective))]:
+        print(f"note: {remark}", file=sys.stderr)
     crew = Crew(study)
     method = study.method if plan.workers == 1 else partial(partial, run_here)
     facts = {**study.facts(list(plan.resolved)), **({"left_out": dict(plan.left_out)} if plan.left_out else {})}
