@@ -61,14 +61,14 @@ class Plain(DARTS):
         for p in (*self.supernet.parameters(), *alphas):
             p.grad = None
         self.objective(validation, self.mixture(self.relax)).backward()
-        self.alphas.apply([alpha.grad for alpha in alphas], self.reduce)
+        self.alphas.apply([alpha.grad for alpha in alphas], self.task.ranks)
 
     def weight_step(self, batches: Any) -> dict[str, Tensor]:
         def losses() -> Iterator[Tensor]:
             for batch in batches:
                 yield self.objective(batch, self.mixture(self.relax))
 
-        self.weights.step(losses(), self.reduce)
+        self.weights.step(losses(), self.task.ranks)
         return {}
 
 
