@@ -134,7 +134,7 @@ def test_shared_weights_are_scored_on_the_batches_that_training_has() -> None:
     assert estimate({"a": "skip"})["loss"] > 0
     every = Data(0, train=Batches(x, y, 16, drop_last=False, **how))
     assert [len(batch[1]) for batch in every.calibrating("train")] == [16, 16, 1]
-    few = Data(0, None, train=Batches(x, y, 64, **how))
+    few = Data(0, train=Batches(x, y, 64, **how))
     assert [len(batch[1]) for batch in few.calibrating("train")] == [33]
 
 

@@ -24,7 +24,7 @@ from forks import Ended, Forks
 from same import differences
 
 from supernet.recipes import HOME
-from supernet.searchers import SEARCHERS, make_searcher
+from supernet.searchers import SEARCHERS, make_searcher, share_of
 from supernet.settings.given import defaults, keywords
 from supernet.space import Choice, SearchSpace
 from supernet.spaces import space as space_named
@@ -121,7 +121,7 @@ def cases() -> dict[str, Words]:
     for name in SEARCHERS:
         found[f"search {name} from scratch"] = search(name, f"{BENCH} {IMAGES} --trials 5")
         found[f"search one-shot, then {name}"] = search("one-shot", f"{BENCH} {IMAGES} --epochs 2 --searcher {name} --trials 12")
-        parts = len(make_searcher(name, SearchSpace([Choice("a", (1, 2))])).ask()) > 2  # of estimates, for which a table needs columns
+        parts = share_of(make_searcher(name, SearchSpace([Choice("a", (1, 2))])).ask()) < 1  # of estimates, for which a table needs columns
         columns = "--set table.cheaper.val12=0.06 --set table.cheaper.val4=0.02" if parts else ""
         found[f"search {name} on a table"] = search(name, f"--space nasbench201 --table ../t.npz --trials 1500 {columns} {MACHINE}")
     ended = "--set estimator.stop=median --set estimator.epochs=3"

@@ -41,6 +41,9 @@ ANSWERS = {  # on what of the answers it depends what a searcher asks for
 }
 
 
+BREED = {"evolution", "genetic", "large-scale", "local", "perturbation", "nsga2", "hurdles", "renas"}  # which name whose child they ask for
+
+
 def make(name, seed=0):
     return make_searcher(name, SPACE, seed, **SETTINGS.get(name, {}))
 
@@ -121,14 +124,16 @@ def test_takes_tells_late_out_of_order_and_of_strangers(name):
 
 
 def test_what_it_asks_for_is_an_architecture_a_share_of_an_estimate_and_a_parent_that_was_told(name):
-    searcher, told = make(name), []
+    searcher, told, named = make(name), [], []
     for _ in range(40):
         number, architecture, *more = searcher.ask()
-        share, parents = more[:1], more[1:]
+        share, parents = more[:1], [parent for parent in more[1:] if parent is not None]
         assert not share or 0 < share[0] <= 1
-        assert not parents or (len(parents) == 1 and parents[0] in told)
+        assert not parents or (len(parents) == 1 and parents[0] in told and not isinstance(outcome(parents[0]), str))
+        named += parents
         told.append(architecture)
         searcher.tell(number, architecture, outcome(architecture))
+    assert bool(named) == (name in BREED)
 
 
 def test_where_it_has_nothing_to_ask_for_it_is_as_it_was(name):

@@ -74,7 +74,7 @@ def generation(searcher, worth, most=1000):
     asked = []
     while len(asked) < most:
         try:
-            asked.append(searcher.ask())
+            asked.append(searcher.ask()[:2])
         except Exhausted:
             break
     for number, architecture in reversed(asked):
@@ -123,7 +123,7 @@ def test_what_is_beyond_the_bounds_makes_room_for_another_and_what_failed_does_n
     outcomes = iter(["infeasible", "failed"] * 100)
     searcher = Genetic(WIDE, population=10)
     for _ in range(20):  # ten are beyond the bounds and ten fail
-        searcher.tell(*searcher.ask(), next(outcomes))
+        searcher.tell(*searcher.ask()[:2], next(outcomes))
     assert searcher.first == 0  # still of the first generation
     searcher.ask()
     assert searcher.first == 20
@@ -133,7 +133,7 @@ def test_the_order_of_the_tells_changes_nothing_where_all_is_within_the_bounds()
     ordered, shuffled = Genetic(WIDE, 3), Genetic(WIDE, 3)
     for turn in range(3):
         asked = generation(ordered, total)
-        pending = [shuffled.ask() for _ in asked]
+        pending = [shuffled.ask()[:2] for _ in asked]
         Random(turn).shuffle(pending)
         for number, architecture in pending:
             shuffled.tell(number, architecture, total(architecture))

@@ -29,7 +29,7 @@ def explored(name, budget, seed=0, **settings):
 
 def told(searcher, score):
     """Ask once and tell; the share that was asked for."""
-    number, architecture, share = searcher.ask()
+    number, architecture, share, _ = searcher.ask()
     searcher.tell(number, architecture, (score,))
     return share
 
@@ -54,7 +54,7 @@ def test_what_failed_on_its_way_is_gone_and_strangers_do_not_enter():
         told(searcher, score)
     alive = list(searcher.alive)
     told(searcher, 10.0)
-    number, architecture, share = searcher.ask()
+    number, architecture, share, _ = searcher.ask()
     searcher.tell(number, architecture, "failed")
     searcher.tell(999, architecture, (99.0,))
     assert share == 1 and searcher.alive == alive and not searcher.pending and not searcher.rising

@@ -24,13 +24,13 @@ def ascend(architecture):
 def test_goes_where_plain_steepest_ascent_goes_and_starts_anew_at_the_optimum():
     searcher = LocalSearch(SPACE, seed=2)
     for _ in range(8):
-        number, start = searcher.ask()
+        number, start, *_ = searcher.ask()
         searcher.tell(number, start, (worth(start),))
         for place in ascend(start):
             neighbours = [SPACE.key(n) for n in SPACE.neighbours(place)]
             asked = []
             for _ in neighbours:
-                number, architecture = searcher.ask()
+                number, architecture, *_ = searcher.ask()
                 searcher.tell(number, architecture, (worth(architecture),))
                 asked.append(SPACE.key(architecture))
             assert sorted(asked) == sorted(neighbours)
@@ -39,7 +39,7 @@ def test_goes_where_plain_steepest_ascent_goes_and_starts_anew_at_the_optimum():
 def test_order_of_neighbours_is_random():
     def order(seed):
         searcher = LocalSearch(SPACE, seed, sample=lambda rng: {"x": 1, "y": 1, "z": "p"})
-        searcher.tell(*searcher.ask(), (1.0,))
+        searcher.tell(*searcher.ask()[:2], (1.0,))
         return [SPACE.key(searcher.ask()[1]) for _ in range(10)]
 
     assert order(0) != order(1) and sorted(order(0)) == sorted(order(1))
@@ -49,21 +49,21 @@ def test_a_plateau_is_an_optimum_and_not_wandered_on():
     starts = []
     searcher = LocalSearch(SPACE, sample=lambda rng: starts.append(1) or {"x": 1, "y": 1, "z": "p"})
     for _ in range(4 * 11):
-        searcher.tell(*searcher.ask(), (0.5,))
+        searcher.tell(*searcher.ask()[:2], (0.5,))
     assert len(starts) == 4  # each with its 10 neighbours
 
 
 def test_an_infeasible_start_is_left_for_another():
     searcher = LocalSearch(SPACE, sample=lambda rng: {"x": rng.randrange(6), "y": 0, "z": "p"})
     for _ in range(20):
-        searcher.tell(*searcher.ask(), "infeasible")
+        searcher.tell(*searcher.ask()[:2], "infeasible")
     assert searcher.ask()[1]["y"] == 0
 
 
 def test_neighbours_told_late_count_where_they_beat_what_they_are_neighbours_of():
     searcher = LocalSearch(SPACE, sample=lambda rng: {"x": 1, "y": 1, "z": "p"})
-    searcher.tell(*searcher.ask(), (0.5,))
-    late = [searcher.ask() for _ in range(10)]
+    searcher.tell(*searcher.ask()[:2], (0.5,))
+    late = [searcher.ask()[:2] for _ in range(10)]
     start = searcher.ask()  # meanwhile, as nothing better is known
     assert start[1] == {"x": 1, "y": 1, "z": "p"}
     for number, architecture in late[:8]:
@@ -79,7 +79,7 @@ def test_neighbours_told_late_count_where_they_beat_what_they_are_neighbours_of(
 
 def test_a_better_stranger_is_moved_to():
     searcher = LocalSearch(SPACE)
-    searcher.tell(*searcher.ask(), (0.2,))
+    searcher.tell(*searcher.ask()[:2], (0.2,))
     searcher.tell(77, {"x": 5, "y": 5, "z": "p"}, (0.9,))
     around = {SPACE.key(n) for n in SPACE.neighbours({"x": 5, "y": 5, "z": "p"})}
     assert SPACE.key(searcher.ask()[1]) in around
@@ -89,9 +89,9 @@ def test_what_is_better_by_no_more_than_the_noise_is_not_moved_to():
     def starts(noise, score):
         begun = []
         searcher = LocalSearch(SPACE, noise=noise, sample=lambda rng: begun.append(1) or {"x": 1, "y": 1, "z": "p"})
-        searcher.tell(*searcher.ask(), (0.5,))
+        searcher.tell(*searcher.ask()[:2], (0.5,))
         for _ in range(10):
-            searcher.tell(*searcher.ask(), (score,))
+            searcher.tell(*searcher.ask()[:2], (score,))
         searcher.ask()
         return len(begun)
 

@@ -26,7 +26,7 @@ def test_the_best_random_one_is_changed_first_and_then_the_best_so_far() -> None
     searcher = Perturbation(SPACE, drawn=20, perturbed=15, rate=0.05)
     asked: list[Architecture] = []
     for _ in range(60):
-        number, architecture = searcher.ask()
+        number, architecture, *_ = searcher.ask()
         asked.append(architecture)
         searcher.tell(number, architecture, (ones(architecture),))
     first = max(asked[:20], key=ones)

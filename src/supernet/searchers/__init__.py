@@ -11,9 +11,9 @@ from supernet.space import Architecture, SearchSpace
 
 Score = tuple[float, ...]  # one entry per objective, to be maximised; the first is what a single-objective searcher looks at
 Outcome = Score | Literal["infeasible", "failed"]
-# A number, an architecture, the share of a full estimate that it is worth, above 0 and at most 1, and the architecture whose child it is;
-# where they are left out, all of it, and of none.
-Ask = tuple[int, Architecture] | tuple[int, Architecture, float] | tuple[int, Architecture, float, Architecture]
+# A number, an architecture, the share of a full estimate that it is worth, above 0 and at most 1, and the architecture whose child it is,
+# None where it is nobody's; where they are left out, all of it, and of none.
+Ask = tuple[int, Architecture] | tuple[int, Architecture, float] | tuple[int, Architecture, float, Architecture | None]
 
 
 def share_of(asked: Ask) -> float:

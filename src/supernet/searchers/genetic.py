@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 from supernet.errors import InputError
-from supernet.searchers import Exhausted, Outcome
+from supernet.searchers import Ask, Exhausted, Outcome
 from supernet.searchers.state import from_plain, plain, random_state, restore_random
 from supernet.settings.quantities import Count, CountOrNone, Share
 from supernet.space import Architecture, SearchSpace
@@ -78,8 +78,11 @@ class Genetic:
         self.tries = {"mutants": bred * self.wanted["mutants"], "crossings": bred * self.wanted["crossings"]}
         self.tries |= {"close": len(self.close), "random": TRIES * self.population}
 
-    def ask(self) -> tuple[int, Architecture]:
-        """The next of the generation; raises ``Exhausted`` where the rest is not told yet or nothing new is found."""
+    def ask(self) -> Ask:
+        """The next of the generation, with its parent, of two the first.
+
+        Raises ``Exhausted`` where the rest is not told yet or nothing new is found.
+        """
         before, tries = self.rng.getstate(), dict(self.tries)
         drawn = self._draw()
         if drawn is None and not self.pending and self.asked > self.first:
@@ -89,12 +92,12 @@ class Genetic:
             self.rng.setstate(before)
             self.tries = tries
             raise Exhausted("the rest of the generation is not told yet" if self.pending else "no architecture was found that is new")
-        kind, architecture = drawn
+        kind, architecture, parent = drawn
         self.asked += 1
         self.held[kind] += 1
         self.pending[self.asked] = kind
         self.known[self.space.key(architecture)] = "pending"
-        return self.asked, architecture
+        return self.asked, architecture, 1.0, parent
 
     def tell(self, number: int, architecture: Architecture, outcome: Outcome) -> None:
         """Keep the score for the next generation; what is infeasible frees its place."""
@@ -105,22 +108,26 @@ class Genetic:
         elif outcome == "infeasible" and kind is not None:
             self.held[kind] -= 1
 
-    def _draw(self) -> tuple[str, Architecture] | None:
-        """One that is new, with its kind; None where the generation is full or the draws are used up."""
+    def _draw(self) -> tuple[str, Architecture, Architecture | None] | None:
+        """One that is new, with its kind and its parent; None where the generation is full or the draws are used up."""
         for kind in KINDS:
             while self.held[kind] < self.wanted[kind] and sum(self.held.values()) < self.population and self.tries[kind]:
-                architecture = self._make(kind)
+                architecture, parent = self._make(kind)
                 self.tries[kind] -= 1
                 if self.space.key(architecture) not in self.known:
-                    return kind, architecture
+                    return kind, architecture, parent
         return None
 
-    def _make(self, kind: str) -> Architecture:
+    def _make(self, kind: str) -> tuple[Architecture, Architecture | None]:
+        """An architecture and its parent."""
+        if kind == "random":
+            return self.space.sample(self.rng), None
+        if kind == "close":
+            return self.close[-self.tries["close"]], self.best[0][1]
+        parent = self._parent()
         if kind == "mutants":
-            return self.space.mutate(self._parent(), self.rng, self.rate)
-        if kind == "crossings":
-            return self.space.cross(self._parent(), self._parent(), self.rng)
-        return self.close[-self.tries["close"]] if kind == "close" else self.space.sample(self.rng)
+            return self.space.mutate(parent, self.rng, self.rate), parent
+        return self.space.cross(parent, self._parent(), self.rng), parent
 
     def _parent(self) -> Architecture:
         return self.rng.choice(self.best)[1]

@@ -12,7 +12,7 @@ from statistics import fmean
 from typing import Any
 
 from supernet.errors import InputError
-from supernet.searchers import Exhausted, Outcome
+from supernet.searchers import Ask, Exhausted, Outcome
 from supernet.searchers.halving import SMALLEST
 from supernet.searchers.state import from_plain, plain, random_state, restore_random
 from supernet.settings.quantities import Count
@@ -72,13 +72,16 @@ class Hurdles:
         self.pending: dict[int, tuple[int, Architecture]] = {}  # the same, by the number of the ask
         self.known: dict[str, None] = {}  # the keys of all that was asked for
 
-    def ask(self) -> tuple[int, Architecture, float]:
-        """What beat a hurdle, at its next share, else a child at the first; raises ``Exhausted`` where no new one is found."""
-        over, architecture = self.rising.pop(0) if self.rising else (0, self._child())
+    def ask(self) -> Ask:
+        """What beat a hurdle, at its next share, else a child at the first, with its parent.
+
+        Raises ``Exhausted`` where no new one is found.
+        """
+        over, architecture, parent = (*self.rising.pop(0), None) if self.rising else (0, *self._child())
         self.known[self.space.key(architecture)] = None
         self.asked += 1
         self.pending[self.asked] = (over, architecture)
-        return self.asked, architecture, 1 / self.factor ** (self.rungs - 1 - over)
+        return self.asked, architecture, 1 / self.factor ** (self.rungs - 1 - over), parent
 
     def tell(self, number: int, architecture: Architecture, outcome: Outcome) -> None:
         """What beats its next hurdle rises; other scores are final, and enter the population."""
@@ -102,14 +105,16 @@ class Hurdles:
     def _drawn(self) -> list[Member]:
         return [self.rng.choice(self.alive) for _ in range(self.tournament)]
 
-    def _child(self) -> Architecture:
-        """One that is not known: random until the population is full, then a mutant, mutated on while it is known."""
-        before, bred = random_state(self.rng), len(self.alive) == self.population
-        child = self.mutate(max(self._drawn(), key=lambda member: member[0])[2], self.rng) if bred else self.sample(self.rng)
+    def _child(self) -> tuple[Architecture, Architecture | None]:
+        """One that is not known: random until the population is full, then a mutant, mutated on while it is known; and its parent."""
+        before = random_state(self.rng)
+        parent = max(self._drawn(), key=lambda member: member[0])[2] if len(self.alive) == self.population else None
+        child = self.mutate(parent, self.rng) if parent else self.sample(self.rng)
         for draw in range(2 * DRAWS):
             if self.space.key(child) not in self.known:
-                return child
-            child = self.mutate(child, self.rng) if bred and draw < DRAWS else self.sample(self.rng)
+                return child, parent
+            parent = parent if draw < DRAWS else None
+            child = self.mutate(child, self.rng) if parent else self.sample(self.rng)
         restore_random(self.rng, before)
         raise Exhausted(f"no architecture is found beside the {len(self.known)} that are known")
 

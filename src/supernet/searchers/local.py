@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 from supernet.errors import InputError
-from supernet.searchers import Outcome
+from supernet.searchers import Ask, Outcome
 from supernet.searchers.state import from_plain, plain, random_state, restore_random
 from supernet.settings.quantities import Amount
 from supernet.space import Architecture, SearchSpace
@@ -42,24 +42,28 @@ class LocalSearch:
         self.rng, self.noise = Random(seed), noise
         self.sample, self.neighbours = sample or space.sample, neighbours or space.neighbours
         self.current: float | None = None  # the score to beat; None: at a start
+        self.centre: Architecture | None = None  # whose neighbours are asked for; None: at a start
         self.better: tuple[float, Architecture] | None = None  # the best told that beats it
         self.queue: list[Architecture] = []
         self.to_beat: dict[int, float | None] = {}  # by the number of an ask not told yet: ``current`` then
         self.asked = 0
 
-    def ask(self) -> tuple[int, Architecture]:
-        """The next neighbour; after the last, a neighbour of the better one; at a local optimum, a random architecture."""
+    def ask(self) -> Ask:
+        """The next neighbour, with that whose neighbour it is.
+
+        After the last, a neighbour of the better one; at a local optimum, a random architecture.
+        """
         if not self.queue and self.better is not None:
-            self.current, architecture = self.better
+            self.current, self.centre = self.better
             self.better = None
-            self.queue = list(self.neighbours(architecture))
+            self.queue = list(self.neighbours(self.centre))
             self.rng.shuffle(self.queue)
         if not self.queue:
-            self.current = None
+            self.current, self.centre = None, None
             self.queue = [self.sample(self.rng)]
         self.asked += 1
         self.to_beat[self.asked] = self.current
-        return self.asked, self.queue.pop()
+        return self.asked, self.queue.pop(), 1.0, self.centre
 
     def tell(self, number: int, architecture: Architecture, outcome: Outcome) -> None:
         """Whatever beats the current architecture by more than the noise, asked for here or not, is where to move next."""
@@ -70,11 +74,12 @@ class LocalSearch:
             self.better = (outcome[0], architecture)
 
     def state_dict(self) -> dict[str, Any]:
-        """The score to beat, what beats it, the neighbours left and the generator."""
+        """The score to beat and whose it is, what beats it, the neighbours left and the generator."""
         return {
             "rng": random_state(self.rng),
             "asked": self.asked,
             "current": self.current,
+            "centre": self.centre and plain(self.centre),
             "better": [self.better[0], plain(self.better[1])] if self.better else None,
             "queue": [plain(architecture) for architecture in self.queue],
             "to_beat": [list(pair) for pair in self.to_beat.items()],
@@ -84,6 +89,7 @@ class LocalSearch:
         """Go on as the searcher that gave ``state``."""
         restore_random(self.rng, state["rng"])
         self.asked, self.current = state["asked"], state["current"]
+        self.centre = state["centre"] and from_plain(state["centre"])
         self.better = (state["better"][0], from_plain(state["better"][1])) if state["better"] else None
         self.queue = [from_plain(architecture) for architecture in state["queue"]]
         self.to_beat = dict(state["to_beat"])

@@ -12,7 +12,7 @@ from random import Random
 from typing import Any
 
 from supernet.errors import InputError
-from supernet.searchers import Exhausted, Outcome, Score
+from supernet.searchers import Ask, Exhausted, Outcome, Score
 from supernet.searchers.state import from_plain, plain, random_state, restore_random
 from supernet.settings.quantities import Count, Share
 from supernet.space import Architecture, SearchSpace
@@ -69,15 +69,18 @@ class Nsga2:
         self.known: dict[str, None] = {}  # the keys of all that was asked for or told
         self.asked = 0
 
-    def ask(self) -> tuple[int, Architecture]:
-        """A random architecture until there are parents, then a child; raises ``Exhausted`` where no new one is found."""
+    def ask(self) -> Ask:
+        """A random architecture until there are parents, then a child, with its parent, of two the first.
+
+        Raises ``Exhausted`` where no new one is found.
+        """
         before = random_state(self.rng)
         for draw in range(2 * DRAWS):
-            architecture = self._child() if self.parents and draw < DRAWS else self.sample(self.rng)
+            architecture, parent = self._child() if self.parents and draw < DRAWS else (self.sample(self.rng), None)
             if (key := self.space.key(architecture)) not in self.known:
                 self.known[key] = None
                 self.asked += 1
-                return self.asked, architecture
+                return self.asked, architecture, 1.0, parent
         restore_random(self.rng, before)
         raise Exhausted(f"no architecture is found beside the {len(self.known)} that are known")
 
@@ -92,14 +95,14 @@ class Nsga2:
             best = best_of([score for score, _ in able], self.population)
             self.parents, self.places, self.children = [able[i] for i, _ in best], [place for _, place in best], []
 
-    def _child(self) -> Architecture:
-        """A child of one or two parents, changed where it is drawn or known."""
-        child = self._parent()
+    def _child(self) -> tuple[Architecture, Architecture]:
+        """A child of one or two parents, changed where it is drawn or known, and the first of them."""
+        child = parent = self._parent()
         if self.rng.random() < self.crossover:
             child = self.cross(child, self._parent(), self.rng)
         if self.rng.random() < self.mutation or self.space.key(child) in self.known:
             child = self.mutate(child, self.rng)
-        return child
+        return child, parent
 
     def _parent(self) -> Architecture:
         """The better of two that are drawn: of lower rank, then with more room around it, then the first."""

@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 from supernet.errors import InputError
-from supernet.searchers import Outcome
+from supernet.searchers import Ask, Outcome
 from supernet.searchers.state import from_plain, plain, random_state, restore_random
 from supernet.settings.quantities import Count, CountOrNone, Share
 from supernet.space import Architecture, SearchSpace
@@ -50,11 +50,11 @@ class Perturbation:
         self.base: Best | None = None  # the best of those drawn at random
         self.asked = self.told = 0
 
-    def ask(self) -> tuple[int, Architecture]:
-        """A random architecture, or a change of the one whose turn it is."""
+    def ask(self) -> Ask:
+        """A random architecture, or a change of the one whose turn it is, with that one."""
         self.asked += 1
         of = self.base if self.told < self.drawn + self.perturbed else self.best
-        return self.asked, self.space.sample(self.rng) if of is None else self._changed(of[1])
+        return (self.asked, self.space.sample(self.rng)) if of is None else (self.asked, self._changed(of[1]), 1.0, of[1])
 
     def tell(self, number: int, architecture: Architecture, outcome: Outcome) -> None:
         """Keep it where it is better."""
