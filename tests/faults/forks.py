@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy
 
@@ -129,13 +129,6 @@ def wait(child: int, kill_at: float | None) -> int:
             os.kill(child, signal.SIGKILL)
             kill_at = None
         time.sleep(0.002)
-
-
-def plain(value: Any) -> Any:
-    """Plain data without what depends on the clock or the machine."""
-    if isinstance(value, dict):
-        return {k: plain(v) for k, v in value.items() if k != "measured"}
-    return [plain(v) for v in value] if isinstance(value, list) else value
 
 
 if __name__ == "__main__":

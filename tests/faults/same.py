@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from forks import Ended, plain
+from forks import Ended
+
+from unmeasured import plain
 
 
 def differences(whole: Path, killed: Path, expected: Ended, ended: Ended) -> list[str]:

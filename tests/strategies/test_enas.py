@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from forks import plain
 from supernet import OneOf, Supernet, Task, search
 from supernet.data.text import Text
 from supernet.errors import InputError
@@ -33,6 +32,7 @@ from supernet.strategies.one_shot import OneShot
 from supernet.strategies.restarted import Restarted
 from supernet.tasks.language import LanguageModelling
 from supernet.tree import mapped
+from unmeasured import plain
 
 
 class Zeros(nn.Module):
