@@ -21,8 +21,8 @@ def table():
 
 
 def run(out, names=("evolution",), evaluations=40, seeds=range(4), method=None, **options):
-    settings = {"evolution": {"population": 10, "tournament": 4}}
-    method = method or Study(table(), (evaluations,), Objective(("validation",)), settings).method
+    searchers = {"evolution": ("evolution", {"population": 10, "tournament": 4})}
+    method = method or Study(table(), (evaluations,), Objective(("validation",)), searchers).method
     return compare(names, method, seeds, out, space="sums", budget=f"{evaluations}evals", **options)
 
 

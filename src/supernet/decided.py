@@ -8,7 +8,7 @@ https://doi.org/10.1093/biomet/30.1-2.81).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Verdict = dict[str, Any]  # {"decided": bool, "says": a sentence} and the numbers behind it
@@ -69,6 +69,22 @@ def by_trials(scores: Sequence[float], examples: int | None = None) -> Verdict |
     if alike < MOST * len(scores):
         return {"decided": True, "says": says, **facts}
     return {"decided": False, "says": f"{says}: the search prefers none of them. Take the cheapest, or validate on more", **facts}
+
+
+def by_models(models: Iterable[Mapping[str, Any]]) -> Verdict | None:
+    """Whether the searcher followed its model; None where it has none.
+
+    ``models``: see ``searchers.trust``; of several, the one that was doubted most counts.
+    """
+    most = max(models, key=lambda model: float(model["doubted"] / model["judged"]), default=None)
+    if most is None:
+        return None
+    facts = {name: most[name] for name in ("of", "agreement", "judged", "doubted")}
+    ranks = f"the model of {most['of']} ranks scores that it has not seen by a correlation of {most['agreement']:.2f} in the end"
+    if not most["doubted"]:
+        return {"decided": True, "says": f"{ranks}, and was always followed", **facts}
+    says = f"{ranks}; {most['doubted']} of {most['judged']} times it was not followed, and what was tried was drawn by chance"
+    return {"decided": 2 * most["doubted"] < most["judged"] and most["followed"], "says": says, **facts}
 
 
 def by_difference(found: float, random: float, examples: int | None, larger: bool = True) -> Verdict:

@@ -149,7 +149,7 @@ def search(
         else:
             assert objective is not None
             best = try_architectures(space, asker, estimate, trials, objective, run, costs=costs, passes=passes)
-            found = replace(best_of(best, space, objective, estimate.compared), supernet=supernet, history=history)
+            found = replace(best_of(best, space, objective, asker, estimate.compared), supernet=supernet, history=history)
             if estimate.compared is not task:
                 found.scores = estimate.final(space.check(found.architecture))
         found.task, found.multiply_adds = task, passes.total

@@ -25,7 +25,8 @@ def summary(results: Mapping[str, Sequence[Result]], larger: bool = True) -> dic
     """Mean and deviation of each method, and its paired difference from "random"; results of all methods in the same order of seeds.
 
     ``larger``: whether larger scores are better. Where results say what was known "at" several numbers of estimates, so does each entry:
-    see ``known_at``.
+    see ``known_at``. ``model``: of searchers that follow one, how it ranked what it had not seen, in the end, and the share of times that
+    it was not followed.
     """
     methods: dict[str, Any] = {}
     for name, lines in results.items():
@@ -38,6 +39,9 @@ def summary(results: Mapping[str, Sequence[Result]], larger: bool = True) -> dic
             entry[cost] = _spread([line[cost] for line in lines])
         if all("holds" in line for line in lines):
             entry["holds"] = all(line["holds"] for line in lines)
+        if all("model" in line for line in lines):
+            doubts = fmean(line["model"]["doubted"] / line["model"]["judged"] for line in lines)
+            entry["model"] = {"agreement": fmean(line["model"]["agreement"] for line in lines), "doubted": doubts}
         entry["measured"] = {"seconds": sum(line["measured"]["seconds"] for line in lines)}
         for measure, what in MEASURED.items():
             if all(measure in line["measured"] for line in lines):

@@ -12,7 +12,7 @@ import torch
 
 from supernet.costs.objective import Objective
 from supernet.costs.passes import Passes, Uncounted
-from supernet.decided import Verdict, by_trials, named
+from supernet.decided import Verdict, by_models, by_trials, named
 from supernet.explore.executor import Estimate, Executor, InProcess
 from supernet.explore.exploration import Exploration
 from supernet.explore.loop import explore
@@ -21,6 +21,7 @@ from supernet.layers.base import Supernet
 from supernet.progress import Progress, within
 from supernet.run import Run
 from supernet.searchers import Searcher
+from supernet.searchers.trust import models
 from supernet.space import Architecture, SearchSpace
 from supernet.stopping import Interrupted, interruptible
 from supernet.task import Task
@@ -122,10 +123,10 @@ def try_architectures(
         progress.close()
 
 
-def best_of(trials: list[Trial], space: SearchSpace, objective: Objective, task: Task | None = None) -> Found:
-    """What ``try_architectures`` found: the first of the scored ``trials``, and whether it can be told from the others."""
+def best_of(trials: list[Trial], space: SearchSpace, objective: Objective, searcher: Searcher, task: Task | None = None) -> Found:
+    """What ``try_architectures`` found: the first of the scored ``trials``, and what was decided: by them, and by the searcher."""
     best = trials[0]
-    decided = among(trials, objective, task)
+    decided = among(trials, objective, task) | named("model", by_models(models(searcher.state_dict())))
     return Found(space.matters(best.architecture), dict(best.scores or {}), trials=trials, decided=decided)
 
 

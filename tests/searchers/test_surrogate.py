@@ -76,10 +76,10 @@ def test_a_model_that_ranks_nothing_is_not_followed_and_that_is_said(capsys):
     for _ in range(40):
         number, architecture = searcher.ask()
         searcher.tell(number, architecture, (Random(SPACE.key(architecture)).random(),))
-    assert not searcher.trusted
+    assert not searcher.trust.followed
     assert "note: the model of surrogate ranks scores that it has not seen by a correlation of " in capsys.readouterr().err
     lines(searcher, 60)
-    assert searcher.trusted and "it is followed again" in capsys.readouterr().err
+    assert searcher.trust.followed and "it is followed again" in capsys.readouterr().err
 
 
 def test_worth_is_normal_in_rank_and_of_several_goals_nothing_is_worth_more_than_what_beats_it():

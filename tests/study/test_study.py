@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy
@@ -13,9 +14,12 @@ import pytest
 from command_line import called, document
 from supernet.costs.objective import Objective, hypervolume, pareto_front
 from supernet.estimators.tabular import Table
-from supernet.searchers import SEARCHERS
+from supernet.run import Run
+from supernet.searchers import SEARCHERS, make_searcher
+from supernet.searchers.assured import Assured
 from supernet.study.on_table import Study
 from supernet.study.truth import Truth, undominated
+from supernet.ways.on_table import OnTable
 
 GOALS = Objective(("validation",), ("latency",))
 
@@ -28,8 +32,8 @@ def arrays() -> dict[str, Any]:
     return {"ops": ops, "base_channels": numpy.array([8, 8, 16, 16]), **scores, "latency_ms": 5 + ops.prod(1) + noise[2]}
 
 
-def study(*at: int, objective: Objective | None = None, **settings: Any) -> Study:
-    return Study(Table(arrays()), at, objective or Objective(("validation",)), settings)
+def study(*at: int, objective: Objective | None = None) -> Study:
+    return Study(Table(arrays()), at, objective or Objective(("validation",)))
 
 
 def test_the_truth_is_the_best_of_what_keeps_the_bounds_and_its_front() -> None:
@@ -124,6 +128,36 @@ def test_what_is_looked_at_on_tables_is_refused_on_data() -> None:
     ):
         code, _, said = called("compare", *what, *words)
         assert code == 2 and message in said
+
+
+def test_a_searcher_is_compared_with_itself_with_other_settings_under_a_name_of_its_own(tmp_path: Path) -> None:
+    words = ("--table", saved(tmp_path), "--budget", "60evals", "--seeds", 3)
+    own = ("--set", "methods.young.method=evolution", "--set", "methods.young.searcher.population=4")
+    found = document("compare", "evolution,young", *words, *own, "--set", "methods.young.searcher.tournament=2")["methods"]
+    assert found.keys() == {"evolution", "young", "random"} and found["young"]["validation"] != found["evolution"]["validation"]
+    alike = document("compare", "again,evolution", *words, "--set", "methods.again.method=evolution")["methods"]
+    assert alike["again"]["validation"] == alike["evolution"]["validation"] == found["evolution"]["validation"]
+    for more, message in (
+        ("methods.young.method=evolve", "unknown method of methods.young 'evolve'"),
+        ("methods.random.method=evolution", "random is a method itself; give evolution with other settings a name of its own"),
+        ("methods.a/b.method=evolution", "of small letters, digits, - and _, such as evolution-2; got 'a/b'"),
+    ):
+        code, _, said = called("compare", more.split(".")[1], *words, "--set", more, "--dry-run")
+        assert code == 2 and message in said and said.count("\n") == 1
+
+
+def test_a_model_that_ranks_nothing_is_told_of_by_every_seed_and_in_the_report(tmp_path: Path) -> None:
+    noise = numpy.random.default_rng(0).normal(0, 1, (2, 256))
+    table = Table({**arrays(), "val": noise[0], "test": noise[1]})
+    searcher = Assured(make_searcher("surrogate", table.space()), table.space().sample(Random(0)))
+    with Run(tmp_path / "run", {}) as run:
+        own = OnTable(table.space(), table, searcher, Objective(("validation",)), 50).find(run).decided["model"]
+    assert own["decided"] is False and own["judged"] >= 30 and own["agreement"] < 0.2
+    assert f"{own['doubted']} of {own['judged']} times it was not followed" in own["says"]
+    words = ("--table", saved(tmp_path, val=noise[0], test=noise[1]), "--budget", "50evals", "--out", tmp_path / "c")
+    entries = document("compare", "surrogate,local", *words)["methods"]
+    assert entries["surrogate"]["model"]["doubted"] > 0.5 and "model" not in entries["local"]
+    assert "Models of searchers" in (tmp_path / "c" / "report.html").read_text()
 
 
 @pytest.mark.slow  # processes that load PyTorch

@@ -20,6 +20,7 @@ from supernet.strategies.weights import Weights
 from supernet.study.on_table import Study
 from supernet.tasks.kind import Kind
 
+NAME = "[a-z0-9][a-z0-9_-]{0,59}"  # of an entry, which is a folder's too
 UNITS = {"evals": "trials", "epochs": "epochs", "steps": "steps", "s": "seconds"}
 
 
@@ -96,10 +97,30 @@ def plan_compare(settings: Compare, names: list[str], budget: str, seeds: int) -
 
 def search_of(settings: Compare, name: str, unit: str, amount: int) -> Search:
     """The settings of the search of a method: those that all share, its budget, and its own."""
-    own = settings.model_dump(include=set(Search.model_fields)) | {"command": "search", "method": name, UNITS[unit]: amount}
-    if unit == "epochs" and name in SEARCHERS:
+    method = method_of(settings, name)
+    own = settings.model_dump(include=set(Search.model_fields)) | {"command": "search", "method": method, UNITS[unit]: amount}
+    if unit == "epochs" and method in SEARCHERS:
         own["estimator"]["epochs"] = max(amount // settings.trials, 1)
     return checked(Search, overlaid(own, settings.methods.get(name, {})))
+
+
+def method_of(settings: Compare, name: str) -> str:
+    """The method of what is compared under a name: the one that its own settings say, else that of this name.
+
+    Raises ``InputError`` for a method that is not known, and for the name of another.
+    """
+    known, own = [*STRATEGIES, *SEARCHERS], settings.methods.get(name, {})
+    if "method" not in own:
+        if name not in known:
+            raise unknown("method", name, known)
+        return name
+    if own["method"] not in known:
+        raise unknown(f"method of methods.{name}", str(own["method"]), known)
+    if name in known and name != own["method"]:
+        raise InputError(f"methods.{name}.method: {name} is a method itself; give {own['method']} with other settings a name of its own")
+    if not re.fullmatch(NAME, name):
+        raise InputError(f"a name in methods: is of small letters, digits, - and _, such as {own['method']}-2; got {name!r:.60}")
+    return str(own["method"])
 
 
 def check_compare(settings: Compare, wanted: list[str], every: bool, unit: str, budget: str, seeds: int) -> None:
@@ -113,11 +134,9 @@ def check_compare(settings: Compare, wanted: list[str], every: bool, unit: str, 
             raise InputError("no search space: give --space (supernet list spaces)")
     elif settings.limits.latency_table:
         raise without_effect("--latency-table", "on a table latencies are its own, or of --set table.latency=FILE")
-    for name in wanted:
-        if name not in STRATEGIES and name not in SEARCHERS:
-            raise unknown("method", name, [*STRATEGIES, *SEARCHERS])
+    methods = {name: method_of(settings, name) for name in wanted}
     if settings.objective:
-        check_goals([name for name in wanted if name in STRATEGIES], settings.space)
+        check_goals([method for method in methods.values() if method in STRATEGIES], settings.space)
     if idle := next((name for name in settings.methods if name not in wanted), None):
         raise unknown("method compared in the section methods:", idle, wanted)
     for name, own in settings.methods.items():
@@ -128,7 +147,7 @@ def check_compare(settings: Compare, wanted: list[str], every: bool, unit: str, 
     accepted("final.weights", Weights, settings.final.weights, fixed=NOT_FOR_USERS["weights"])
     if settings.table.file and unit != "evals":
         raise InputError(f"on a table the budget is in evals, for example 300evals; got {budget!r}")
-    if trained := next((name for name in wanted if name in STRATEGIES and unit == "evals"), None):
+    if trained := next((name for name, method in methods.items() if method in STRATEGIES and unit == "evals"), None):
         raise InputError(f"{trained} trains a supernet: its budget is in epochs, steps or s, for example 10epochs; got {budget!r}")
 
 

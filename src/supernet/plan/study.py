@@ -45,12 +45,13 @@ def plan_study(settings: Compare, searches: Mapping[str, Search], every: bool, a
     askings, left_out = {}, {}
     for name, search in searches.items():
         try:
-            askings[name] = fitting(name, search, table, amount)
+            askings[name] = fitting(search, table, amount)
         except InputError as error:
             if not every:
                 raise
             left_out[name] = str(error)
-    study = Study(table, looked_at(settings.at, amount), objective, {name: asking.settings for name, asking in askings.items()})
+    searchers = {name: (asking.name, asking.settings) for name, asking in askings.items()}
+    study = Study(table, looked_at(settings.at, amount), objective, searchers)
     resolved = {name: {"searcher": searcher_of(asking, table.space())} for name, asking in askings.items()}
     return Planned(study, settings.space or Path(str(settings.table.file)).stem, resolved, left_out)
 
@@ -71,9 +72,9 @@ def goals(settings: Compare) -> Objective:
     return Objective(found.maximise, found.minimise, bounds_of(settings.limits))
 
 
-def fitting(name: str, search: Search, table: Table, amount: int) -> Asking:
+def fitting(search: Search, table: Table, amount: int) -> Asking:
     """A searcher with its settings; raises ``InputError`` where it does not fit the table."""
-    asking = asking_of(name, search.searcher, 0, amount)
+    asking = asking_of(str(search.method), search.searcher, 0, amount)
     if not table.shares:
         asking.check_parts(table.space(), "table", "name a column of shorter trainings, such as --set table.cheaper.val12=0.06")
     asking.on(table.space()).ask()

@@ -42,7 +42,8 @@ def comparison_sections(result: Mapping[str, Any], results: Sequence[Line] = ())
         pictures.append(_by_method(methods, results, replace(metric, name=s), scales[s], several))
         pictures += _against_cost(methods, results, replace(metric, name=s), scales[s], several)
     costs, drawn = comparison_costs.costs(result, several), Section("Pictures", pictures=[Pictures(pictures)])
-    return title, [_table(methods, metric, scales, facts, several), *costs, *study(result, results), *_decided(methods), drawn]
+    judged = [*study(result, results), *_decided(methods), *_models(methods)]
+    return title, [_table(methods, metric, scales, facts, several), *costs, *judged, drawn]
 
 
 def _decided(methods: Mapping[str, Any]) -> list[Section]:
@@ -51,6 +52,15 @@ def _decided(methods: Mapping[str, Any]) -> list[Section]:
     verdicts = [(n, str(s), v) for n, scores in known.items() for s, v in scores.items() if isinstance(v, Mapping)]
     rows = [[n, spoken(s), "yes" if v.get("decided") else "no", str(v.get("says", ""))] for n, s, v in verdicts]
     return [Section("Differences from random search", tables=[Table(["Method", "Score", "Decided", "Why"], rows, 4)])] if rows else []
+
+
+def _models(methods: Mapping[str, Any]) -> list[Section]:
+    """Of searchers that follow a model, how it ranked what it had not seen."""
+    known = {name: numbers(m.get("model")) for name, m in methods.items() if m.get("model")}
+    known = {name: m for name, m in known.items() if {"agreement", "doubted"} <= m.keys()}
+    rows = [[name, f"{m['agreement']:.2f}", f"{100 * m['doubted']:.0f} %"] for name, m in known.items()]
+    text = ["Rank correlation with scores that the model had not seen, when it learnt last; a model that ranks too badly is not followed."]
+    return [Section("Models of searchers", text, tables=[Table(["Method", "Correlation", "Not followed"], rows)])] if rows else []
 
 
 def _table(

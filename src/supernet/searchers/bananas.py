@@ -34,7 +34,7 @@ class Bananas(Batches):
     Scores count by rank, in the place of the paper's error relative to the best possible. With several goals each has a predictor, from
     which it draws; parents are those on the front, and mutants are ranked by weights drawn for each place of the ranking, so that a batch
     lies along it: Paria et al. 2020, https://proceedings.mlr.press/v115/paria20a.html. Where the predictor ranks what it has not
-    seen worse than by a correlation of 0.2, mutants are drawn as they come, and standard error says so. Nothing is asked for twice. A
+    seen worse than by a correlation of 0.2, mutants are drawn as they come, and the result says so. Nothing is asked for twice. A
     batch waits until all of it is told, so that the order of the tells changes nothing.
     """
 

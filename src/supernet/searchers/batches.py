@@ -13,7 +13,7 @@ from supernet.predictors.encoding import Array, Encoding
 from supernet.searchers import Exhausted, Outcome, Score
 from supernet.searchers.state import from_plain, plain, random_state, restore_random
 from supernet.searchers.told import Told
-from supernet.searchers.trust import follow
+from supernet.searchers.trust import Trust
 from supernet.space import Architecture, SearchSpace
 
 
@@ -30,7 +30,7 @@ class Batches(ABC):
         self.queue: list[Architecture] = []  # the ranking
         self.left = 0  # how many of it belong to the batch
         self.asked = 0
-        self.trusted = True
+        self.trust = Trust(type(self).__name__.lower())
 
     @abstractmethod
     def batch(self) -> tuple[list[Architecture], int]:
@@ -65,13 +65,12 @@ class Batches(ABC):
             models.append(make_predictor(self.predictor, self.encoding, self.rng.getrandbits(32)))
             models[-1].fit(rows, target)
         agreement = min(model.agreement for model in models)
-        self.trusted = follow(type(self).__name__.lower(), self.trusted, agreement, len(scored))
-        return models if self.trusted else []
+        return models if self.trust.follow(agreement, len(scored)) else []
 
     def state_dict(self) -> dict[str, Any]:
-        """The generator, what was told and is pending, the rest of the ranking, and whether the predictor is followed."""
+        """The generator, what was told and is pending, the rest of the ranking, and how the predictor did."""
         return {
-            **{"rng": random_state(self.rng), "asked": self.asked, "left": self.left, "trusted": self.trusted},
+            **{"rng": random_state(self.rng), "asked": self.asked, "left": self.left, **self.trust.state_dict()},
             "queue": [plain(architecture) for architecture in self.queue],
             **self.told.state_dict(),
         }
@@ -79,6 +78,7 @@ class Batches(ABC):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on as the searcher that gave ``state``."""
         restore_random(self.rng, state["rng"])
-        self.asked, self.left, self.trusted = state["asked"], state["left"], state["trusted"]
+        self.asked, self.left = state["asked"], state["left"]
+        self.trust.load_state_dict(state)
         self.queue = [from_plain(architecture) for architecture in state["queue"]]
         self.told.load_state_dict(state)

@@ -34,7 +34,7 @@ class Pnas(Batches):
     the last. steps: in how many groups choices are opened; default: the paper's 5, at most one for each choice.
     beam: how many are estimated in a step, and as many of the best grow; default: the paper's 256, but no more than the budget allows.
     predictor: gaussian, ridge, boosting, perceptrons or graph; the paper's are a recurrent network or perceptrons.
-    Where the predictor ranks what it has not seen worse than by a correlation of 0.2, what grows is drawn, and standard error says so. A
+    Where the predictor ranks what it has not seen worse than by a correlation of 0.2, what grows is drawn, and the result says so. A
     step waits until all of it is told, so that the order of the tells changes nothing. After the last the search has ended, unless bounds
     left some of the budget: then each group is opened again for the best. Random ones follow where nothing has a score by then.
     """

@@ -19,7 +19,7 @@ from supernet.predictors.options import Options
 from supernet.searchers import Outcome, Score
 from supernet.searchers.state import from_plain, plain, random_state, restore_random
 from supernet.searchers.told import Told
-from supernet.searchers.trust import follow
+from supernet.searchers.trust import Trust
 from supernet.searchers.worth import worth
 from supernet.settings.quantities import Count
 from supernet.space import Architecture, SearchSpace
@@ -37,7 +37,7 @@ class Surrogate:
     start: how many random ones come first; default: 10, but no more than a third of the budget.
     Scores count by rank. With several goals every model weighs them anew, so that together they spread over the front. Of what is beyond
     the bounds, or failed, a second model learns to stay away. While the first ranks scores that it has not seen worse than by a
-    correlation of 0.2, it is not followed: it is drawn among mutants of the best and random architectures, and standard error says so.
+    correlation of 0.2, it is not followed: it is drawn among mutants of the best and random architectures, and the result says so.
     Nothing is asked for twice. What is asked for depends on what was told before, not on the order of the tells. A model learns from 400
     of the architectures at most, the best and others at equal distances in rank, so that a long search is not slower than a short one.
     """
@@ -51,7 +51,7 @@ class Surrogate:
         self.told = Told(space)
         self.queue: list[Architecture] = []
         self.asked = 0
-        self.trusted = True
+        self.trust = Trust("surrogate")
         self._rows: dict[str, Array] = {}
 
     def ask(self) -> tuple[int, Architecture]:
@@ -101,8 +101,7 @@ class Surrogate:
         model = GaussianProcess(self.options)
         rows = self._encoded([architecture for _, architecture in scored])
         model.fit(rows, values)
-        self.trusted = follow("surrogate", self.trusted, model.agreement, len(scored))
-        if not self.trusted:
+        if not self.trust.follow(model.agreement, len(scored)):
             self.rng.shuffle(candidates)
             return candidates
         if waiting := self.told.waiting():
@@ -128,13 +127,14 @@ class Surrogate:
         return np.array([self._rows[key] for key in keys])
 
     def state_dict(self) -> dict[str, Any]:
-        """The generator, what was told and is pending, what is next, and whether the model is followed."""
+        """The generator, what was told and is pending, what is next, and how the model did."""
         queue = [plain(architecture) for architecture in self.queue]
-        return {**{"rng": random_state(self.rng), "asked": self.asked, "trusted": self.trusted, "queue": queue}, **self.told.state_dict()}
+        return {"rng": random_state(self.rng), "asked": self.asked, "queue": queue, **self.trust.state_dict(), **self.told.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on as the searcher that gave ``state``."""
         restore_random(self.rng, state["rng"])
-        self.asked, self.trusted = state["asked"], state["trusted"]
+        self.asked = state["asked"]
+        self.trust.load_state_dict(state)
         self.queue = [from_plain(architecture) for architecture in state["queue"]]
         self.told.load_state_dict(state)

@@ -113,7 +113,9 @@ class Compare(Search):
     )
     workers: Annotated[Count, Field(le=256), Flag("--workers")] = Field(default=1, description="how many run at once; each is a process")
     final: Final = Final()
-    methods: dict[str, Open] = Field(default={}, description="settings of one of the methods, by its name")
+    methods: dict[str, Open] = Field(
+        default={}, description="settings of one of the methods, by its name; one that has method: may be called as one likes"
+    )
 
 
 class Specialise(Section):

@@ -74,7 +74,7 @@ def specialise(
         for trial in try_architectures(space, asker, scored, trials, bounded, costs=each.costs, what=what):
             key = space.key(trial.architecture)
             tried[key] = max(tried.get(key, trial), trial, key=lambda each: each.fidelity)
-    found = [_best(list(tried.values()), each, goal, scored) for each in every]
+    found = [_best(list(tried.values()), each, goal, scored, asker) for each, asker in zip(every, askers, strict=True)]
     keys = [space.key(each.architecture) for each in found]
     said = [in_words(number, each) for number, each in enumerate(every, start=1)]
     for number, (one, bound) in enumerate(zip(found, every, strict=True)):
@@ -90,12 +90,12 @@ def in_words(number: int, limits: Limits) -> str:
     return f"{number} ({', '.join(f'{name} <= {amount(bound)}' for name, bound in limits.bounds.items()) or 'none'})"
 
 
-def _best(tried: Sequence[Trial], limits: Limits, objective: Objective, scored: Kept) -> Found:
+def _best(tried: Sequence[Trial], limits: Limits, objective: Objective, scored: Kept, searcher: Searcher) -> Found:
     """The best of ``tried`` that keeps ``limits``, as a network."""
     estimate, space = scored.estimate, scored.space
     priced = [replace(trial, costs=limits.costs(trial.architecture)) for trial in tried]
     able = [trial for trial in priced if all(trial.costs[name] <= aim for name, aim in limits.aims.items())]
-    found = best_of(ranked(able), space, objective, estimate.compared)
+    found = best_of(ranked(able), space, objective, searcher, estimate.compared)
     costs, network = limits.costs(space.check(found.architecture)), estimate.network(found.architecture)
     found = replace(found, supernet=estimate.supernet, task=estimate.task, network=network)
     return replace(found, costs=costs, limits=limits.judged(costs))

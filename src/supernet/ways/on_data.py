@@ -60,7 +60,7 @@ class OnData:
                 workers = stack.enter_context(Workers(estimate, self.workers))
                 how["executor"] = lambda _: workers
             trials = try_architectures(self.space, self.searcher, estimate, self.trials, self.objective, run, **how)
-        found = best_of(trials, self.space, self.objective, self.task)
+        found = best_of(trials, self.space, self.objective, self.searcher, self.task)
         found.multiply_adds = self.passes.total
         found.data = {"preprocessing": self.task.preprocessing, **self.task.about}
         return found

@@ -32,7 +32,7 @@ class OnTable:
             print(f"note: {self.table.note}", file=sys.stderr)
         how: dict[str, Any] = {"costs": self.costs, "shares": self.table.shares}
         trials = try_architectures(self.space, self.searcher, self.table.estimate, self.trials, self.objective, run, **how)
-        found = best_of(trials, self.space, self.objective)
+        found = best_of(trials, self.space, self.objective, self.searcher)
         return replace(found, costs=self.costs(found.architecture))
 
     def costs(self, architecture: Architecture) -> dict[str, float]:

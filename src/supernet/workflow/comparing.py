@@ -19,7 +19,7 @@ import yaml
 
 from supernet.compare import compare
 from supernet.costs.limits import COSTS
-from supernet.decided import undecided
+from supernet.decided import named, undecided
 from supernet.errors import RunError
 from supernet.files.whole import make_folder, write_whole
 from supernet.plan.compare import ComparePlan
@@ -89,7 +89,8 @@ class Shown:
 
 def _on_table(plan: ComparePlan, study: Study) -> dict[str, Any]:
     """How searchers are run on a table: one at a time here, several in processes of their own."""
-    for remark in [*filter(None, [study.table.note]), *(said for name in plan.resolved for said in led_by_first(name, study.objective))]:
+    led = [said for name in plan.resolved for said in led_by_first(study.searcher(name), study.objective)]
+    for remark in [*filter(None, [study.table.note]), *dict.fromkeys(led)]:
         print(f"note: {remark}", file=sys.stderr)
     crew = Crew(study)
     method = study.method if plan.workers == 1 else partial(partial, run_here)
@@ -113,7 +114,7 @@ def _commands(plan: ComparePlan, kind: type[Kind], folder: Path, children: Child
     def run(seed: int) -> dict[str, Any]:
         place = folder / f"{name}-{seed}"
         command = partial(_command, children, f"{name} with seed {seed}")
-        searched = command("search", name, {**method.search, "seed": seed}, place / "search")
+        searched = command("search", method.search["method"], {**method.search, "seed": seed}, place / "search")
         trained = command("retrain", str(place / "search"), {**method.final, "seed": seed}, place / "final")
         lines = [line.get("measured", {}) for line in read_history(place / "search")]
         rates = [measured["steps_per_second"] for measured in lines if "steps_per_second" in measured]
@@ -126,7 +127,8 @@ def _commands(plan: ComparePlan, kind: type[Kind], folder: Path, children: Child
         costs = {name: searched[name] for name in COSTS if name in searched} | {"params": trained["params"], "macs": trained["macs"]}
         costs |= {"genotype": searched["genotype"]}
         holds = {"holds": keeps_bounds(searched)} if "limits" in searched else {}
-        return {**scores, "evaluations": method.tried, **costs, **holds, "measured": measured}
+        model = named("model", searched.get("decided", {}).get("model"))
+        return {**scores, "evaluations": method.tried, **costs, **holds, **model, "measured": measured}
 
     return run
 
