@@ -34,6 +34,7 @@ from supernet.spaces import cell, fbnet, proxyless
 from supernet.strategies import STRATEGIES
 from supernet.strategies.darts import DARTS
 from supernet.strategies.retrain import Retrain
+from supernet.tree import mapped
 
 Step = Callable[[], Any]
 CHAIN = {"stem": "cifar", "shape": (3, 32, 32)}
@@ -49,6 +50,16 @@ KINDS = {
     "darts-2nd": ("textbook", "plain", "fast", "native"),
     **dict.fromkeys([*METHODS, "retrain"], ("fast", "native")),
 }
+
+
+class Contiguous(Task):
+    """Tensors lie as they were made: nothing is in channels_last."""
+
+    def prepare(self, batch: Any) -> Any:
+        return mapped(lambda x: x.to(self.device), batch)
+
+    def place(self, model: nn.Module) -> nn.Module:
+        return model.to(self.device)
 
 
 class Plain(DARTS):
@@ -81,7 +92,7 @@ def build(method: str, kind: str, batch_size: int) -> Step:
         textbook = Textbook(order)
         return lambda: textbook.step(*batches)
     kernels.use("native" if kind == "native" else "torch")  # compiles them where that was not done
-    task = Task(batches, batches, loss=F.cross_entropy)
+    task = (Contiguous if kind == "plain" else Task)(batches, batches, loss=F.cross_entropy)
     strategy: Any
     if method == "retrain":
         network: nn.Module = cell.network(design("darts-v2").plan, auxiliary=True)
@@ -92,11 +103,7 @@ def build(method: str, kind: str, batch_size: int) -> Step:
     else:
         supernet = cell.supernet()
         supernet.share = kind != "plain"
-        if kind == "plain":
-            task.data._prepare = lambda batch: batch
-        else:
-            task.place(supernet)
-        strategy = (Plain if kind == "plain" else DARTS)(supernet, task, order=order)
+        strategy = (Plain if kind == "plain" else DARTS)(task.place(supernet), task, order=order)
 
     def step() -> None:
         kernels.use("native" if kind == "native" else "torch")

@@ -1,8 +1,9 @@
 """The whole path on the embedded digits: search, derive, retrain, export, report, beside random search of equal cost.
 
-    python examples/demo.py [--out runs/demo]
+    python examples/demo.py [--out runs/demo] [--device cuda] [--epochs 1]
 
-Every step is a command of ``supernet``; a demo that was stopped goes on where it was.
+Every step is a command of ``supernet``; a demo that was stopped goes on where it was. ``--epochs``: of each training; without it, as
+many as give the results that are told of it.
 """
 
 from __future__ import annotations
@@ -39,14 +40,17 @@ def run(folder: Path, *arguments: object) -> Any:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/demo"))
-    out = parser.parse_args().out
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--epochs", type=int)
+    given = parser.parse_args()
+    out = given.out
     began = time.monotonic()
     print("Every step is a command; on two cores all of them take under five minutes.", flush=True)
-    sizes = ("--channels", CHANNELS, "--cells", CELLS, "--threads", THREADS)
-    short = ("--epochs", 8, "--baseline", "random", "--set", "strategy.alpha_lr=0.003", "--set", "estimator.calibration=5")
+    sizes = ("--channels", CHANNELS, "--cells", CELLS, "--threads", THREADS, "--device", given.device)
+    short = ("--epochs", given.epochs or 8, "--baseline", "random", "--set", "strategy.alpha_lr=0.003", "--set", "estimator.calibration=5")
     search = run(out / "search", "search", "darts", "--space", "darts", "--data", "digits", *sizes, *short)
     print(f"found {search['genotype']}")
-    final = ("--data", "digits", "--cells", CELLS, "--channels", CHANNELS, "--epochs", EPOCHS, "--batch-size", 64, "--threads", THREADS)
+    final = (*sizes, "--data", "digits", "--epochs", given.epochs or EPOCHS, "--batch-size", 64)
     recipe = ("--set", "data.cutout=0", "--set", "retrain.drop_path=0.1", "--set", "weights.lr=0.1")
     accuracy = {}
     for name, source in (("darts", out / "search"), ("random", out / "search" / "baseline")):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +72,67 @@ def test_the_plain_step_is_one_of_ours(order: int) -> None:
         assert torch.allclose(a, b, atol=1e-10)
     for a, b in zip(plain.supernet.parameters(), strategy.supernet.parameters(), strict=True):
         assert torch.allclose(a, b, atol=1e-10)
+
+
+DEVICE = ("--device", "cpu", "--rounds", "1", "--batch-size", "2", "--no-demo")
+TINY = json.dumps({"channels": 4, "cells": 3, "nodes": 1, "shape": [3, 8, 8]})
+
+
+@pytest.fixture
+def on_a_device(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    """Runs benchmarks/device.py here with arguments; its exit code, the lines that it printed and what it wrote."""
+    import device
+
+    def call(*given: str) -> tuple[int, list[str], Any]:
+        monkeypatch.setattr(sys, "argv", ["device.py", *DEVICE, "--sizes", TINY, "--out", str(tmp_path / "out.json"), *given])
+        code = device.main()
+        return code, capsys.readouterr().out.splitlines(), json.loads((tmp_path / "out.json").read_text())
+
+    return call
+
+
+def test_every_method_that_is_named_has_a_row_and_does_what_it_does_on_the_cpu(on_a_device: Callable[..., Any]) -> None:
+    code, lines, written = on_a_device("--methods", "gdas,one-shot", "--columns", "step,correct")
+    assert code == 0 and [line.split(" | ")[0] for line in lines[2:]] == ["| method", "|---|---|---|", "| gdas", "| one-shot"]
+    for row in written["measured"].values():
+        assert row["step"]["seconds"] > 0 and row["correct"]["difference"] <= 1e-8
+
+
+def test_methods_that_fail_or_err_are_told_of(on_a_device: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    from supernet.strategies.gdas import GDAS
+    from supernet.strategies.one_shot import OneShot
+
+    def fails(*_: Any) -> None:
+        raise RuntimeError("there is no such kernel\nat all")
+
+    def errs(strategy: OneShot, data: Any) -> dict[str, torch.Tensor]:
+        measured = step(strategy, data)
+        with torch.no_grad():
+            next(strategy.supernet.parameters()).add_(next(numbers))
+        return measured
+
+    step, numbers = OneShot.step, count(1)
+    monkeypatch.setattr(GDAS, "step", fails)
+    monkeypatch.setattr(OneShot, "step", errs)
+    code, lines, written = on_a_device("--methods", "gdas,one-shot", "--columns", "step,correct")
+    assert code == 1 and "| gdas | error | error |" in lines and "gdas, step: RuntimeError: there is no such kernel" in lines
+    assert "seconds" in written["measured"]["one-shot"]["step"]
+    assert written["measured"]["one-shot"]["correct"]["error"].startswith("ArithmeticError: differs from the CPU by")
+
+
+def test_what_there_is_no_time_for_is_said_so(on_a_device: Callable[..., Any]) -> None:
+    assert on_a_device("--methods", "gdas", "--columns", "step", "--minutes", "-1")[1][-1] == "| gdas | no time |"
+
+
+def test_what_is_drawn_on_a_device_does_not_depend_on_how_tensors_lie_there() -> None:
+    from device import DrawnAlike
+
+    x, found = torch.ones(2, 8, 3, 3), []
+    for lies in (x, x.to(memory_format=torch.channels_last)):
+        torch.manual_seed(0)
+        with DrawnAlike():
+            found.append(torch.stack([F.dropout(lies, 0.5), torch.randn_like(lies), lies.clone().bernoulli_(0.5)]))
+    assert torch.equal(*found) and found[0][0].count_nonzero() < x.numel()
 
 
 @pytest.mark.slow
