@@ -136,7 +136,7 @@ def _after_a_step(method: str, given: argparse.Namespace, device: str, plain: bo
 
 
 def demo(device: str, seconds: float) -> Measured:
-    """The whole demo, of an epoch each; raises ``RuntimeError`` with what it said last where it fails, ``TimeoutExpired`` where it is late."""
+    """The demo, an epoch a training; raises ``RuntimeError`` with its last words where it fails, ``TimeoutExpired`` where it is late."""
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, str(DEMO), "--out", f"{folder}/demo", "--device", device, "--epochs", "1"]
