@@ -11,6 +11,8 @@ from supernet.errors import InputError, RunError
 from supernet.estimators.tabular import Table
 from supernet.study.on_table import Study
 from supernet.summary import summary
+from supernet.workers import Workers
+from supernet.workers.within import Thread
 
 
 def table():
@@ -167,5 +169,5 @@ def test_where_one_of_several_fails_the_others_are_stopped(tmp_path):
         return once
 
     with pytest.raises(RunError, match="it failed"):
-        run(tmp_path, ["random"], seeds=range(2), method=method, workers=2, stop=stopped.set)
+        run(tmp_path, ["random"], seeds=range(2), method=method, workers=lambda each: Workers(lambda: Thread(each, stopped.set), 2, "it"))
     assert stopped.is_set()

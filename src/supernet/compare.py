@@ -6,14 +6,15 @@ Why: Li, Talwalkar 2019, https://arxiv.org/abs/1902.07638; Yang et al. 2020, htt
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import closing
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 from supernet.errors import InputError, RunError
+from supernet.explore.executor import LOST
 from supernet.files.lines import Lines
 from supernet.files.readers import read_text
 from supernet.files.records import result_of
@@ -21,6 +22,8 @@ from supernet.files.whole import make_folder, write_whole
 from supernet.metrics import Score
 from supernet.run import held
 from supernet.summary import Result, summary
+from supernet.workers import Workers
+from supernet.workers.within import InTurn
 
 Run = Callable[[int], Result]  # of a method with a seed
 
@@ -38,9 +41,7 @@ def compare(
     facts: Mapping[str, Any] | None = None,
     begin: Callable[[int, int], None] = lambda total, done: None,
     progress: Callable[[str, int], None] = lambda name, seed: None,
-    workers: int = 1,
-    pool: Callable[[int], Executor] = ThreadPoolExecutor,
-    stop: Callable[[], None] = lambda: None,
+    workers: Callable[[Callable[[str, int], Result]], AbstractContextManager[Workers | InTurn]] = InTurn,
 ) -> dict[str, Any]:
     """Run every method with every seed and sum up: the document of ``supernet compare --json``.
 
@@ -49,8 +50,7 @@ def compare(
     ``compare.json``. space, budget: as text, for the document. settings: what else the results depend on (data, columns), plain data.
     metric: what the scores are, where that is known; larger is better otherwise. facts: further entries of the document.
     begin: called with the number of runs, and how many of them are known. progress: called with method and seed after each other.
-    workers: how many runs at once, in a ``pool``: of threads, where a run should be a process, or of processes, where it can be pickled.
-    stop: called where one of them failed or Ctrl-C was pressed, to end those that still run.
+    workers: makes of (method, seed) -> result what makes such calls; it is left, and ends them, where one failed or Ctrl-C was pressed.
 
     ``std`` is the sample standard deviation over seeds (n - 1 in the denominator; 0 of one seed). ``over_random`` is the mean paired
     difference from random search with its 95 % confidence interval by Student's t (none of fewer than three seeds); ``decided`` says
@@ -74,8 +74,11 @@ def compare(
             kept = Lines(out / "results.jsonl")
             missing = [(name, seed) for name in runs for seed in seeds if (name, seed) not in found]
             begin(len(runs) * len(seeds), len(runs) * len(seeds) - len(missing))
-            with closing(_each([runs[name] for name, _ in missing], [seed for _, seed in missing], workers, pool, stop)) as results:
-                for (name, seed), result in zip(missing, results, strict=True):
+            with workers(partial(_timed, runs)) as made:
+                sent = {(name, seed): made.submit(name, seed) for name, seed in missing}
+                for (name, seed), handle in sent.items():
+                    result, lost = handle.result()
+                    result["measured"] |= {LOST: lost} if lost else {}
                     found[name, seed] = {"method": name, "seed": seed, **of, **result}
                     kept.append(json.dumps(found[name, seed]))
                     progress(name, seed)
@@ -90,25 +93,10 @@ def compare(
     return document
 
 
-def _each(
-    runs: Sequence[Run], seeds: Sequence[int], workers: int, pool: Callable[[int], Executor], stop: Callable[[], None]
-) -> Generator[Result, None, None]:
-    """The results of all ``runs``, each with its seed, in their order, so many at once."""
-    if workers == 1 or not runs:
-        yield from map(_timed, runs, seeds)
-        return
-    with pool(workers) as made:
-        try:
-            yield from made.map(_timed, runs, seeds)
-        except BaseException:
-            stop()  # the pool waits for what it has begun
-            raise
-
-
-def _timed(run: Run, seed: int) -> Result:
-    """The result of a run, with the seconds that it took."""
+def _timed(runs: Mapping[str, Run], name: str, seed: int) -> Result:
+    """The result of a method with a seed, with the seconds that it took."""
     start = perf_counter()
-    result = run(seed)
+    result = runs[name](seed)
     return {**result, "measured": {"seconds": perf_counter() - start, **result.get("measured", {})}}
 
 

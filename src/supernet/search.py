@@ -23,6 +23,7 @@ from supernet.derive import derive
 from supernet.described import described, described_network
 from supernet.errors import InputError, refuse_unknown
 from supernet.estimators.shared import SharedWeights
+from supernet.explore.workers import ALONE, Crew
 from supernet.files.records import FORMAT
 from supernet.files.typed import value_as
 from supernet.layers.base import Supernet, everything
@@ -70,6 +71,7 @@ def search(
     save_every: float = 60.0,
     watch: Watch | None = None,
     count: bool = False,
+    crew: Crew = ALONE,
     **settings: Any,
 ) -> Found:
     """Train ``supernet`` on ``task`` by ``method`` and return the architecture it finds.
@@ -89,6 +91,7 @@ def search(
     ``method`` is a name.
     ``count``: count the multiply-adds of every forward and backward pass that the search needs, while they are done: training, stages,
     tuning, calibration, scoring; not what only watches, nor the score of what was found in the end. It takes a little time.
+    ``crew``: who scores what a searcher asks for: this process, or workers at the same time, to whom supernet and task are pickled.
     Raises ``InputError`` for bad settings before any work, ``Interrupted`` after Ctrl-C or SIGTERM, ``RunError`` where another thread of
     this process searches: searches draw from random states that a process has once.
     """
@@ -148,7 +151,7 @@ def search(
                 found.decided |= named("alphas", by_alphas(belief))
         else:
             assert objective is not None
-            best = try_architectures(space, asker, estimate, trials, objective, run, costs=costs, passes=passes)
+            best = try_architectures(space, asker, estimate, trials, objective, run, costs=costs, passes=passes, crew=crew)
             found = replace(best_of(best, space, objective, asker, estimate.compared), supernet=supernet, history=history)
             if estimate.compared is not task:
                 found.scores = estimate.final(space.check(found.architecture))

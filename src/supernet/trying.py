@@ -13,10 +13,11 @@ import torch
 from supernet.costs.objective import Objective
 from supernet.costs.passes import Passes, Uncounted
 from supernet.decided import Verdict, by_models, by_trials, named
-from supernet.explore.executor import Estimate, Executor, InProcess
+from supernet.explore.executor import Estimate
 from supernet.explore.exploration import Exploration
 from supernet.explore.loop import explore
 from supernet.explore.trial import Trial, front
+from supernet.explore.workers import ALONE, Along, Crew, nothing
 from supernet.layers.base import Supernet
 from supernet.progress import Progress, within
 from supernet.run import Run
@@ -79,12 +80,13 @@ def try_architectures(
     what: str = "trying",
     passes: Passes | None = None,
     shares: Sequence[float] = (),
-    executor: Callable[[Estimate], Executor] = InProcess,
+    crew: Crew = ALONE,
+    along: Along = nothing,
 ) -> list[Trial]:
     """``explore`` with progress and history: the scored trials, best first. Those in the history of ``run`` are not made again.
 
-    ``searcher`` must be at its start. ``shares``: of ``Exploration``. ``passes``: counts what the estimates compute in this process,
-    those of the history too.
+    ``searcher`` must be at its start. ``shares``: of ``Exploration``. ``passes``: counts what the estimates compute, those of the history
+    too. ``crew``: who makes the estimates; ``along``: what a worker is sent with an architecture.
     """
     passes = passes or Uncounted()
     past = run.trials() if run else []
@@ -116,7 +118,8 @@ def try_architectures(
         counted = passes.total
 
     try:
-        with interruptible() as asked:
+        folder = run.folder if run else None
+        with interruptible() as asked, crew.making(estimate, passes, along, folder, what) as executor:
             how: dict[str, Any] = {"record": record, "past": past, "progress": after, "shares": shares, "executor": executor}
             return explore(space, searcher, numbered, budget, objective, costs=costs, **how)
     finally:

@@ -159,7 +159,7 @@ def test_weights_that_were_damaged_or_removed_are_named(tmp_path):
     states.save(3, {"network": {"a": torch.ones(2)}})
     states.save(4, {})
     assert torch.equal(states.load(3)["network"]["a"], torch.ones(2))
-    states.drop_others({4})
+    states.drop(5, {4})
     (tmp_path / "kept" / "4.pt").write_bytes(b"nothing")
     for number in (3, 4):
         with pytest.raises(RunError, match=rf"{number}\.pt, which a trial goes on from, cannot be read"):
@@ -167,7 +167,7 @@ def test_weights_that_were_damaged_or_removed_are_named(tmp_path):
     memory = InMemory()
     memory.save(1, {"a": 1})
     memory.save(2, {"a": 2})
-    memory.drop_others({2})
+    memory.drop(3, {2})
     assert memory.load(2) == {"a": 2}
     with pytest.raises(KeyError):
         memory.load(1)

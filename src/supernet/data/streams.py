@@ -41,6 +41,10 @@ class Data:
         self._prepare, self._share = prepare, share
         self._until: Callable[[int], int | None] = all_of_them  # after how many batches of a pass evaluation ends
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process is sent: there each pass that has begun is begun again at the batch that is next."""
+        return {**self.__dict__, "_passes": {}}
+
     def _loader(self, name: str) -> Any:
         if name not in self._loaders:
             raise unknown("data stream", name, self._loaders)
@@ -93,6 +97,7 @@ class Data:
     def beginning(self, batches: Callable[[int], int]) -> Data:
         """The same streams, of which ``each`` and ``calibrating`` give the first batches alone, ``batches(n)`` of the n that these give."""
         part, before = copy.copy(self), self._until
+        part._passes = self._passes
         part._until = lambda count: batches(before(count) or count)
         return part
 

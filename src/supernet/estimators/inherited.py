@@ -7,6 +7,8 @@ weights that keep the function, https://arxiv.org/abs/1804.09081
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
+from functools import partial
 from random import Random
 
 import torch
@@ -16,7 +18,7 @@ from supernet.errors import InputError
 from supernet.estimators.scratch import FromScratch
 from supernet.estimators.states import InMemory, States
 from supernet.modules.inheritance import inherit, overlaid
-from supernet.searchers.lineage import Lineage
+from supernet.searchers.lineage import Lineage, Origin
 from supernet.space import Architecture, SearchSpace
 from supernet.strategies.retrain import Retrain
 from supernet.task import Task
@@ -30,7 +32,7 @@ class Inherited:
     ``lineage``: follows the searcher that asks, and says of whom an architecture takes over; one that it does not know, or that takes over
     from none, is trained from nothing. ``states``: keeps what was trained for others, as long as it lives. A training goes on with the
     batches behind those of the parent's, its optimiser and schedule begin anew. The rest as of ``FromScratch``. An estimate depends on the
-    architecture, the fidelity and what its parent was; it is run in the process that asks.
+    architecture, the fidelity and its ``origin``, which a process other than the one that asks is given.
     Raises ``InputError`` where networks of the space have no weights in common.
     """
 
@@ -48,26 +50,29 @@ class Inherited:
     ):
         self.build, self.task = build, task
         self.lineage, self.states = lineage or Lineage(SearchSpace()), states or InMemory()
-        self.training = FromScratch(self._grown, task, epochs=epochs, steps=steps, seed=seed, strategy=strategy)
+        self.training = FromScratch(build, task, epochs=epochs, steps=steps, seed=seed, strategy=strategy)
         if self.lineage.space:
             self._check()
 
-    def __call__(self, architecture: Architecture, fidelity: float = 1.0) -> dict[str, float]:
-        birth = self.lineage.birth(architecture)
-        self.states.drop_others(self.lineage.living)
-        with self.training.apart():
-            strategy = self.training.trained(architecture, fidelity)
-            if birth is not None:
-                self.states.save(birth.number, {"network": strategy.model.state_dict(), "data": self.task.data.state_dict()})
+    def __call__(self, architecture: Architecture, fidelity: float = 1.0, origin: Origin | None = None) -> dict[str, float]:
+        origin = origin or self.lineage.origin(architecture)
+        if origin is None:
+            return self.training(architecture, fidelity)
+        self.states.drop(origin.number, origin.kept)
+        training = copy(self.training)
+        training.build = partial(self._grown, origin)
+        with training.apart():
+            strategy = training.trained(architecture, fidelity)
+            self.states.save(origin.number, {"network": strategy.model.state_dict(), "data": self.task.data.state_dict()})
             return strategy.evaluate("validation")
 
-    def _grown(self, architecture: Architecture) -> nn.Module:
+    def _grown(self, origin: Origin, architecture: Architecture) -> nn.Module:
         """The network at the start of its training, and the data where its parent's training left them."""
-        network, birth = self.build(architecture), self.lineage.birth(architecture)
-        if birth is None or birth.parent is None:
+        network = self.build(architecture)
+        if origin.parent is None:
             return network
-        state = self.states.load(birth.parent)
-        parent = self.build(self.lineage.living[birth.parent])
+        number, taken = origin.parent
+        state, parent = self.states.load(number), self.build(taken)
         parent.load_state_dict(state["network"])
         self.task.data.load_state_dict(state["data"])
         network = self.task.place(network)

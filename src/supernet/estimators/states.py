@@ -24,8 +24,8 @@ class States(Protocol):
     def load(self, number: int) -> State:
         """The state of that number, which was kept."""
 
-    def drop_others(self, kept: Container[int]) -> None:
-        """Forget the states of all numbers but those."""
+    def drop(self, below: int, kept: Container[int]) -> None:
+        """Forget the states of all numbers ``below`` one, but those that are ``kept``."""
 
 
 class InMemory:
@@ -40,8 +40,8 @@ class InMemory:
     def load(self, number: int) -> State:
         return self._states[number]
 
-    def drop_others(self, kept: Container[int]) -> None:
-        self._states = {number: state for number, state in self._states.items() if number in kept}
+    def drop(self, below: int, kept: Container[int]) -> None:
+        self._states = {number: state for number, state in self._states.items() if number >= below or number in kept}
 
 
 class InFolder:
@@ -67,9 +67,9 @@ class InFolder:
             raise RunError(f"the weights in {self._path(number)}, {why}") from error
         return state
 
-    def drop_others(self, kept: Container[int]) -> None:
+    def drop(self, below: int, kept: Container[int]) -> None:
         for path in self.folder.glob("*.pt"):
-            if not path.stem.isdigit() or int(path.stem) not in kept:
+            if path.stem.isdigit() and int(path.stem) < below and int(path.stem) not in kept:
                 path.unlink(missing_ok=True)
 
     def _path(self, number: int) -> Path:

@@ -14,6 +14,7 @@ Metrics = Mapping[str, float]
 # (architecture, fidelity = 1.0) -> metrics. A function of the architecture alone will do for a searcher that asks for whole estimates.
 Estimate = Callable[..., Metrics]
 TRAINED = "trained"  # among metrics: of what was asked for, the share that an estimate took which ended before
+LOST = "lost_workers"  # among metrics: how many workers were lost before one could make the estimate
 
 
 class Handle(Protocol):
@@ -65,7 +66,7 @@ class Call:
         return self.call()
 
 
-def called(estimate: Estimate, architecture: Architecture, fidelity: float) -> Callable[[], Metrics]:
+def called(estimate: Estimate, architecture: Architecture, fidelity: float) -> Callable[..., Metrics]:
     """The call of an estimate, without a fidelity where it is whole; raises ``InputError`` where the estimate takes none."""
     if fidelity == 1:
         return partial(estimate, architecture)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from supernet.costs.objective import Objective
 from supernet.errors import InputError
-from supernet.explore.executor import TRAINED, Estimate, Executor, Handle, InProcess, Metrics
+from supernet.explore.executor import LOST, TRAINED, Estimate, Executor, Handle, InProcess, Metrics
 from supernet.explore.trial import Trial, front, ranked
 from supernet.searchers import Exhausted, Outcome, Searcher, share_of
 from supernet.space import Architecture, SearchSpace
@@ -197,12 +197,12 @@ class Exploration:
         scores = _finite(handle)
         if scores is None:
             return self._tell(pending, self._trial(pending, "failed", None))
-        share = scores.pop(TRAINED, 1.0)
+        share, lost = scores.pop(TRAINED, 1.0), int(scores.pop(LOST, 0))
         metrics = {**pending.costs, **scores}
         score = self.objective.score(metrics)
         if not self.objective.feasible(metrics):
-            return self._tell(pending, self._trial(pending, "infeasible", scores, share=share))
-        return self._tell(pending, self._trial(pending, "scored", scores, score, share))
+            return self._tell(pending, self._trial(pending, "infeasible", scores, share=share, lost=lost))
+        return self._tell(pending, self._trial(pending, "scored", scores, score, share, lost))
 
     def _trial(
         self,
@@ -211,13 +211,14 @@ class Exploration:
         scores: dict[str, float] | None,
         score: tuple[float, ...] | None = None,
         share: float = 1.0,
+        lost: int = 0,
     ) -> Trial:
-        """What became of what was pending; ``share``: how much of what was asked for was spent."""
+        """What became of what was pending; ``share``: how much of what was asked for was spent; ``lost``: workers that were lost."""
         at_once = len(self._pending) == 1 and pending.asked == self.asked
         wanted = pending.fidelity if share < 1 else None
         place = (pending.fidelity * share, None if at_once else self.asked, tuple(self._forgotten), wanted)
         number, seconds = len(self.trials) + 1, perf_counter() - pending.began
-        return Trial(number, pending.architecture, outcome, scores, pending.costs, score, seconds, *place)
+        return Trial(number, pending.architecture, outcome, scores, pending.costs, score, seconds, *place, lost)
 
     def _tell(self, pending: Pending, trial: Trial) -> Trial:
         """Tell the searcher, and remember."""

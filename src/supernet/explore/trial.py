@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from supernet.costs.objective import Objective, pareto_front
+from supernet.explore.executor import LOST
 from supernet.searchers.state import from_plain, plain
 from supernet.space import Architecture
 
@@ -22,7 +23,7 @@ class Trial:
     seconds: how long costs and estimate took, with the time that it waited for others.
     fidelity: the share of the estimate's full cost that was spent. wanted: the share that was asked for, of an estimate that ended before.
     asked: how many architectures the searcher had been asked for when it was told; None: it was told as soon as it had asked.
-    forgotten: after how many asks, since the trial before, what was known was forgotten.
+    forgotten: after how many asks, since the trial before, what was known was forgotten. lost: how many workers were lost with it.
     """
 
     number: int
@@ -36,6 +37,7 @@ class Trial:
     asked: int | None = None
     forgotten: tuple[int, ...] = ()
     wanted: float | None = None
+    lost: int = 0
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -50,7 +52,8 @@ class Trial:
         line |= {"wanted": self.wanted} if self.wanted is not None else {}
         line |= {"asked": self.asked} if self.asked is not None else {}
         line |= {"forgotten": list(self.forgotten)} if self.forgotten else {}
-        return line | ({"costs": self.costs} if self.costs else {}) | {"measured": {"seconds": self.seconds}}
+        line |= {"costs": self.costs} if self.costs else {}
+        return line | {"measured": {"seconds": self.seconds, **({LOST: self.lost} if self.lost else {})}}
 
     @classmethod
     def of_line(cls, line: Mapping[str, Any], objective: Objective) -> Trial:

@@ -1,113 +1,125 @@
-"""Estimates in processes of their own on this computer, by loky: a process that ends is replaced, and what it ran is run again."""
+"""Who makes the estimates of a search: this process, one at a time, or workers, several at the same time."""
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
-import threading
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import BrokenExecutor
-from typing import Any
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 
-from supernet.errors import RunError
-from supernet.explore.executor import Estimate, Handle, Metrics, called
+from supernet.costs.passes import Passes
+from supernet.explore.executor import LOST, Estimate, Executor, Handle, InProcess, Metrics, called
+from supernet.native.kernels import Kernels, use, used
 from supernet.space import Architecture
+from supernet.workers import Done, Workers
+from supernet.workers.here import Process
+from supernet.workers.packed import Packed
 
-RETRIES = 2  # of an estimate whose process ended
-_own: list[Estimate] = []  # of a worker
+Along = Callable[[Architecture], dict[str, Any]]  # further arguments of an estimate: what only the process that asks knows
+Begun = Callable[[Callable[..., Any], Path | None, str], AbstractContextManager[Workers]]  # of a function, a run's folder, what it does
 
 
-class Workers:
-    """Runs ``estimate`` in ``workers`` processes, to each of which it is sent once; use in a ``with``, which ends them.
+def nothing(architecture: Architecture) -> dict[str, Any]:
+    """No further arguments."""
+    return {}
 
-    Results are taken in the order in which they were asked for, so that they do not depend on which process is faster.
-    ``estimate`` must be a function of its arguments alone.
-    """
 
-    def __init__(self, estimate: Estimate, workers: int):
-        self.estimate, self.workers = estimate, workers
-        self.pool = self._begun()
+class Crew(Protocol):
+    """Who makes estimates."""
 
-    def __enter__(self) -> Workers:
-        return self
+    def making(
+        self, estimate: Estimate, passes: Passes, along: Along, folder: Path | None, what: str
+    ) -> AbstractContextManager[Callable[[Estimate], Executor]]:
+        """Meanwhile there is what makes the executor of a search whose estimates are ``estimate``.
 
-    def __exit__(self, *_: object) -> None:
-        self.pool.shutdown(wait=True, kill_workers=True)
+        passes: counts what is computed elsewhere. along: further arguments of an estimate that is made elsewhere. folder: of the run.
+        """
+
+
+class Alone:
+    """This process."""
+
+    def making(
+        self, estimate: Estimate, passes: Passes, along: Along, folder: Path | None, what: str
+    ) -> AbstractContextManager[Callable[[Estimate], Executor]]:
+        return nullcontext(InProcess)
+
+
+ALONE = Alone()
+
+
+@dataclass(frozen=True)
+class Several:
+    """Workers that ``begun`` gives, each of which is sent the estimate once. What they do depends on it and its arguments alone."""
+
+    begun: Begun
+
+    @contextmanager
+    def making(
+        self, estimate: Estimate, passes: Passes, along: Along, folder: Path | None, what: str
+    ) -> Iterator[Callable[[Estimate], Executor]]:
+        function = partial(computed, estimate, type(passes), used())
+        with self.begun(function, folder, what) as workers:
+            yield lambda _: Elsewhere(estimate, workers, passes, along)
+
+
+class Elsewhere:
+    """Has estimates made by workers. Results are taken in the order in which they were asked for, whichever is finished first."""
+
+    def __init__(self, estimate: Estimate, made: Workers, passes: Passes, along: Along = nothing):
+        self.estimate, self.made, self.passes, self.along, self.workers = estimate, made, passes, along, made.most
 
     def submit(self, architecture: Architecture, fidelity: float) -> Handle:
         """Begin an estimate; raises ``InputError`` for a part of one that takes an architecture alone."""
         called(self.estimate, architecture, fidelity)
-        return Sent(self, architecture, fidelity)
+        return Answer(self.made.submit(architecture, fidelity, self.along(architecture)), self.passes)
 
     def wait(self, handles: Sequence[Handle]) -> Handle:
         """The first, whose result is waited for."""
         return handles[0]
 
-    def replace(self, broken: Any) -> bool:
-        """Begin new processes where those of the pool ``broken`` have not been replaced yet; whether they were replaced now."""
-        if self.pool is not broken:
-            return False
-        print("warning: a worker has ended, killed or for want of memory; what it scored is scored again", file=sys.stderr)
-        self.pool = self._begun()
-        return True
 
-    def _begun(self) -> Any:
-        from joblib.externals.loky import ProcessPoolExecutor
+class Answer:
+    """What comes back from a worker."""
 
-        given = (self.estimate, torch.get_num_threads(), os.getpid())
-        return ProcessPoolExecutor(self.workers, initializer=begin, initargs=given, timeout=None)
-
-
-class Sent:
-    """An estimate that was sent to a process."""
-
-    def __init__(self, to: Workers, architecture: Architecture, fidelity: float):
-        self.to, self.architecture, self.fidelity = to, architecture, fidelity
-        self._send()
+    def __init__(self, future: Future[Done], passes: Passes):
+        self.future, self.passes = future, passes
 
     def result(self) -> Metrics:
-        """What the estimate gives; raises ``RunError`` where its process ended ``RETRIES`` times and once more."""
-        ended = 0
-        while ended <= RETRIES:
-            try:
-                found: Metrics = self.future.result()
-                return found
-            except BrokenExecutor:
-                ended += self.to.replace(self.pool)
-                self._send()
-        raise RunError(f"a worker ended {ended} times while architectures were scored: give fewer --workers, or more memory")
-
-    def _send(self) -> None:
-        self.pool = self.to.pool
-        try:
-            self.future = self.pool.submit(run_here, self.architecture, self.fidelity)
-        except BrokenExecutor:
-            self.to.replace(self.pool)
-            self.pool = self.to.pool
-            self.future = self.pool.submit(run_here, self.architecture, self.fidelity)
+        """What the estimate gives, with the number of workers that were lost; what was computed is counted here."""
+        done = self.future.result()
+        found: dict[str, float] | FloatingPointError = done.result[0]
+        self.passes.total += done.result[1]
+        if isinstance(found, FloatingPointError):
+            raise found
+        return found | ({LOST: done.lost} if done.lost else {})
 
 
-def begin(estimate: Estimate, threads: int, parent: int) -> None:
-    """What a worker does first: it computes as its parent would, leaves signals and words to that, and ends with it."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115  # for as long as the process is there
-    torch.set_num_threads(threads)
-    threading.Thread(target=end_with, args=(parent, os.getppid), daemon=True).start()
-    _own[:] = [estimate]
+def computed(
+    estimate: Estimate, counter: type[Passes], kernels: Kernels, architecture: Architecture, fidelity: float, along: dict[str, Any]
+) -> tuple[dict[str, float] | FloatingPointError, int]:
+    """What an estimate gives, or how it failed, and the multiply-adds that it took; a worker calls this."""
+    use(kernels)
+    passes = counter()
+    found: dict[str, float] | FloatingPointError
+    try:
+        with passes.counting():
+            found = dict(called(estimate, architecture, fidelity)(**along))
+    except FloatingPointError as error:
+        found = error
+    return found, passes.total
 
 
-def end_with(parent: int, present: Callable[[], int]) -> None:
-    """End this process when its parent is another one."""
-    while present() == parent:
-        time.sleep(0.5)
-    os._exit(1)
-
-
-def run_here(architecture: Architecture, fidelity: float) -> dict[str, float]:
-    """The estimate of an architecture, in a worker."""
-    return dict(called(_own[0], architecture, fidelity)())
+@contextmanager
+def processes(count: int, function: Callable[..., Any], folder: Path | None, what: str) -> Iterator[Workers]:
+    """So many processes on this computer, each with as many threads as this one."""
+    with tempfile.TemporaryDirectory(prefix="supernet-workers-") as shared:
+        packed, threads = Packed(function, Path(shared)), torch.get_num_threads()
+        with Workers(lambda: Process(packed, threads), count, what) as workers:
+            yield workers

@@ -9,13 +9,13 @@ from typing import Any
 
 from supernet.costs.limits import Limits
 from supernet.costs.passes import Passes, Uncounted
-from supernet.errors import InputError, without_effect
-from supernet.estimators import ESTIMATORS, Known
+from supernet.estimators import ESTIMATORS
 from supernet.estimators.curves import MedianStop
 from supernet.estimators.states import InFolder
 from supernet.estimators.tabular import Table
 from supernet.plan.bounds import bounds_of
 from supernet.plan.chosen import Chosen
+from supernet.plan.crew import crew_of
 from supernet.plan.goals import goals_of
 from supernet.plan.scoring import OnDataOf
 from supernet.plan.supernets import Trained, build_supernet
@@ -31,8 +31,6 @@ from supernet.ways.pace import Length
 
 def over_supernet(settings: Search, chosen: Chosen, trained: Trained, scorer: OnDataOf) -> OverSupernet:
     """Train a supernet on data."""
-    if settings.estimator.workers:
-        raise without_effect("--workers", "shared weights score architectures in this process, one at a time")
     limits, scratch = trained.limits, ESTIMATORS["scratch"]
     baseline = Baseline(settings.baseline.trials, lambda steps: scorer.by(scratch, epochs=1, steps=steps))
     watching = Watching(trained.space, trained.method.decides, settings.alarm, chosen.judge, settings.judge.every)
@@ -54,6 +52,7 @@ def over_supernet(settings: Search, chosen: Chosen, trained: Trained, scorer: On
         feasible=limits.check() if limits else None,
         baseline=baseline if settings.baseline.name else None,
         examples=settings.estimator.examples,
+        crew=crew_of(settings, trained.method.decides),
     )
 
 
@@ -62,7 +61,6 @@ def on_data(settings: Search, chosen: Chosen, scorer: OnDataOf, space: SearchSpa
     known, lineage = chosen.scored.known, Lineage(space, settings.estimator.living or LIVING)
     score = partial(scorer.by, known, lineage=lineage)
     score()
-    check_workers(settings, known)
     searcher = chosen.asking.on(space, limits.check() if limits else None)
 
     def kept_in(run: Path) -> dict[str, Any]:
@@ -81,32 +79,18 @@ def on_data(settings: Search, chosen: Chosen, scorer: OnDataOf, space: SearchSpa
         seed=settings.seed,
         limits=limits,
         passes=Passes() if known.inherits or settings.estimator.count else Uncounted(),
-        workers=settings.estimator.workers or 1,
+        crew=crew_of(settings, decides=False),
+        along=lambda architecture: {"origin": lineage.origin(architecture)} if known.inherits else {},
     )
-
-
-def check_workers(settings: Search, known: Known) -> None:
-    """Refuse several workers where estimates depend on what this process alone knows of others."""
-    asked = settings.estimator
-    alone = {
-        "weights that are inherited": known.inherits,
-        "estimator.stop": asked.stop is not None,
-        "estimator.count": asked.count,
-        "native kernels": settings.kernels == "native",
-    }
-    if (asked.workers or 1) > 1 and (why := next((what for what, there in alone.items() if there), None)):
-        raise InputError(f"--workers {asked.workers}: {why} would need all in one process: leave one of the two out")
 
 
 def on_table(settings: Search, chosen: Chosen, space: SearchSpace, table: Table, limits: Limits | None) -> OnTable:
     """Look architectures up; what the table tells is bound by its own numbers, ``limits`` are on other costs."""
-    if settings.estimator.workers:
-        raise without_effect("--workers", "architectures are looked up, which takes no time")
     if not table.shares:
         chosen.asking.check_parts(space, "table", "name a column of shorter trainings, such as --set table.cheaper.val12=0.06")
     told = {name: most for name, most in bounds_of(settings.limits).items() if name in table.priced}
     objective = replace(goals_of(settings.objective, chosen.scored, None), limits={**(limits.aims if limits else {}), **told})
-    way = OnTable(space, table, chosen.asking.on(space), objective, settings.trials, limits)
+    way = OnTable(space, table, chosen.asking.on(space), objective, settings.trials, limits, crew_of(settings, decides=False))
     known = [one for one in (table.check(told), limits.check() if limits else None) if one is not None]
     feasible = next((one for one in known if objective.feasible(way.costs(one))), None)
     return replace(way, searcher=chosen.asking.on(space, feasible))

@@ -7,6 +7,7 @@ from statistics import fmean, quantiles, stdev
 from typing import Any
 
 from supernet.costs.objective import pareto_front
+from supernet.explore.executor import LOST
 from supernet.metrics import LOSS, Score
 from supernet.report.chart import Point, Series, chart, constant, running_best, shares
 from supernet.report.record import Options, Record, kept, numbers, over_time
@@ -116,6 +117,8 @@ def trials(record: Record) -> Section | None:
         return None
     metric, scored = trial_scores(record, record.trials)
     text = [f"Trials: {outcomes(record.trials)}."]
+    lost = sum(int(numbers(line.get("measured")).get(LOST, 0)) for line in record.trials)
+    text += [f"Workers that were lost, and whose trials others made: {lost}."] if lost else []
     if not scored:
         return Section("Trials", text)
     larger, times, table = metric.larger, scale(metric, [v for _, v in scored]), _best(scored, metric)

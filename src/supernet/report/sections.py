@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any
 
 from supernet.decided import undecided
+from supernet.explore.executor import LOST
 from supernet.report.cell_drawing import depict, draw, draw_chain
 from supernet.report.record import Options, Record, kept, numbers, over_time
 from supernet.report.values import COSTS, architecture_text, called, count, flat, measured, plain, score, spoken
@@ -181,7 +182,7 @@ def measurements(record: Record) -> Section | None:
             values = [v for entry in entries for v in numbers({name: entry.get(name)}).values() if v == v]
             texts = [str(entry[name]) for entry in entries if entry.get(name) is not None]
             if values:
-                total = measured(name, sum(values)) if name == "seconds" else ""
+                total = measured(name, sum(values)) if name in ("seconds", LOST) else ""
                 rows.append([f"{spoken(name)} ({what})", measured(name, median(values)), measured(name, max(values)), total])
             elif texts:
                 rows.append([f"{spoken(name)} ({what})", texts[-1], "", ""])

@@ -22,6 +22,16 @@ class Birth(NamedTuple):
     fidelity: float = 1.0
 
 
+class Origin(NamedTuple):
+    """What becomes of an architecture that is to be estimated: its ``number``, the ``parent`` that it takes over from, with its number;
+    None: from none. ``kept``: the numbers of all that others take over from, or may, those that are being estimated among them.
+    """
+
+    number: int
+    parent: tuple[int, Architecture] | None
+    kept: frozenset[int]
+
+
 class Lineage:
     """The architectures of ``space`` that others take over from, at most ``most``: a new one replaces what served longest ago.
 
@@ -65,6 +75,14 @@ class Lineage:
     def birth(self, architecture: Architecture) -> Birth | None:
         """Of an architecture that was asked for and not told; None of any other."""
         return self._births.get(self.space.key(architecture))
+
+    def origin(self, architecture: Architecture) -> Origin | None:
+        """Of an architecture that was asked for and not told; None of any other."""
+        birth = self.birth(architecture)
+        if birth is None:
+            return None
+        parent = None if birth.parent is None else (birth.parent, self.living[birth.parent])
+        return Origin(birth.number, parent, frozenset(self.living) | {other.number for other in self._births.values()})
 
     def _serves(self, architecture: Architecture, parent: Architecture | None) -> int | None:
         """The number of the living one that ``architecture`` takes over from."""

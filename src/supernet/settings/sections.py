@@ -156,7 +156,7 @@ class Estimator(Section):
         default=None, description="trained networks kept for others to inherit from, a new one for what served longest ago; none: 32"
     )
     workers: Annotated[Count | None, Field(le=256), Flag("--workers")] = Field(
-        default=None, description="processes that train or score architectures on data at the same time; none: 1"
+        default=None, description="architectures that are scored at the same time, each by a process; none: 1"
     )
     count: bool = Field(
         default=False, description="count the multiply-adds of each trial on data; those with inherited weights always are"

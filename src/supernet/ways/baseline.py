@@ -15,6 +15,7 @@ from supernet.costs.objective import Objective
 from supernet.costs.passes import Passes
 from supernet.estimators.scratch import FromScratch
 from supernet.explore.loop import explore
+from supernet.explore.workers import ALONE, Crew
 from supernet.progress import within
 from supernet.randomness import drawing_apart
 from supernet.run import Run
@@ -95,11 +96,12 @@ def random_baseline(
     objective: Objective,
     costs: Costs | None,
     feasible: Architecture | None,
+    crew: Crew = ALONE,
 ) -> dict[str, Any]:
     """Search at random in the folder ``baseline`` of ``run``; the best, the budget, and ``found`` trained in the same way.
 
     ``make(steps)``: the estimator that trains each architecture so long. ``searched``: the multiply-adds of the search.
-    ``feasible``: an architecture that keeps the limits of ``objective``, where one is known.
+    ``feasible``: an architecture that keeps the limits of ``objective``, where one is known. ``crew``: who makes the estimates.
     """
 
     def searcher() -> Searcher:
@@ -115,7 +117,8 @@ def random_baseline(
         return (long if space.key(architecture) in longer else short)(architecture)
 
     with run.sub("baseline", {"method": "random", "seed": seed, **asdict(budget)}) as sub:
-        tried = try_architectures(space, searcher(), estimate, trials, objective, sub, costs=costs, what="random search", passes=passes)
+        how: dict[str, Any] = {"costs": costs, "what": "random search", "passes": passes, "crew": crew}
+        tried = try_architectures(space, searcher(), estimate, trials, objective, sub, **how)
         best = tried[0]
     with within("what was found, trained alike"):
         alike = short(found)

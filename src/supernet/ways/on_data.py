@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,7 @@ from supernet.costs.objective import Objective
 from supernet.costs.passes import Passes, Uncounted
 from supernet.estimators.scratch import FromScratch
 from supernet.explore.executor import Estimate
-from supernet.explore.workers import Workers
+from supernet.explore.workers import ALONE, Along, Crew, nothing
 from supernet.randomness import seed_everything
 from supernet.run import Run
 from supernet.searchers import Searcher
@@ -30,7 +29,8 @@ class OnData:
 
     ``estimate``: what scores an architecture, in so many steps where it trains, and may keep files in a folder. ``train``: one training,
     by which a budget in seconds is timed. ``objective``: with its limits; ``limits``: what architectures cost, where anything is bound or
-    priced. ``passes``: counts what the estimates compute, or nothing. ``workers``: processes that run estimates; 1: this one.
+    priced. ``passes``: counts what the estimates compute, or nothing. ``crew``: who makes the estimates; ``along``: what a worker is
+    sent with an architecture.
     """
 
     task: Kind
@@ -44,7 +44,8 @@ class OnData:
     seed: int
     limits: Limits | None = None
     passes: Passes = field(default_factory=Uncounted)
-    workers: int = 1
+    crew: Crew = ALONE
+    along: Along = nothing
 
     def find(self, run: Run) -> Found:
         """Search in a run; the best of the trials, and all of them."""
@@ -53,13 +54,9 @@ class OnData:
         steps = self.length.in_steps(lambda: self.train().begin(drawn), self.task, run)
         each = None if steps is None else max(steps // self.trials, 1)
         costs = self.limits.costs if self.limits else None
-        how: dict[str, Any] = {"costs": costs, "passes": self.passes}
+        how: dict[str, Any] = {"costs": costs, "passes": self.passes, "crew": self.crew, "along": self.along}
         estimate = self.estimate(each, run.folder)
-        with contextlib.ExitStack() as stack:
-            if self.workers > 1:
-                workers = stack.enter_context(Workers(estimate, self.workers))
-                how["executor"] = lambda _: workers
-            trials = try_architectures(self.space, self.searcher, estimate, self.trials, self.objective, run, **how)
+        trials = try_architectures(self.space, self.searcher, estimate, self.trials, self.objective, run, **how)
         found = best_of(trials, self.space, self.objective, self.searcher, self.task)
         found.multiply_adds = self.passes.total
         found.data = {"preprocessing": self.task.preprocessing, **self.task.about}

@@ -12,6 +12,7 @@ from supernet.costs.objective import Objective
 from supernet.decided import Verdict, by_difference
 from supernet.estimators.scratch import FromScratch
 from supernet.estimators.shared import SharedWeights
+from supernet.explore.workers import ALONE, Crew
 from supernet.layers.base import Supernet
 from supernet.randomness import seed_everything
 from supernet.run import Run
@@ -43,6 +44,7 @@ class OverSupernet:
     that which the method has of its own. ``watch``: what looks on.
     ``objective``: what that is after; None: the method has an opinion.
     ``examples``: of how many validation examples the scores are by which a searcher compares; None: all.
+    ``crew``: who makes the estimates, those of the baseline too.
     ``limits``: where anything is bound or priced; ``feasible``: an architecture that keeps them, where one is known.
     """
 
@@ -63,6 +65,7 @@ class OverSupernet:
     feasible: Architecture | None = None
     baseline: Baseline | None = None
     examples: int | None = None
+    crew: Crew = ALONE
 
     def find(self, run: Run) -> Found:
         """Search in a run; what was found, with its baseline."""
@@ -89,6 +92,7 @@ class OverSupernet:
             save_every=self.save_every,
             watch=self.watch(run, supernet),
             count=self.baseline is not None,
+            crew=self.crew,
         )
         assert found.supernet
         found.network = SharedWeights(found.supernet, task, batches=self.calibration).network(found.architecture)
@@ -113,6 +117,7 @@ class OverSupernet:
             objective=replace(default_objective(self.task), limits=limits.aims if limits else {}),
             costs=limits.costs if limits else None,
             feasible=self.feasible,
+            crew=self.crew,
         )
         found.decided |= against_random(found, self.task)
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 from supernet.errors import InputError, RunError
+from supernet.stopping import SIGNALS
+from supernet.workers import Gone
+
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # for what is not asked by its own settings
 
 
 class Children:
@@ -22,7 +27,7 @@ class Children:
         """Run ``supernet`` with ``words`` and return its standard output; what it says on standard error is added to the file ``log``.
 
         ``who``: what it is for, to begin a message with. Raises ``InputError`` for what the command calls a mistake of its user,
-        ``RunError`` where it failed or was ended by a signal.
+        ``RunError`` where it failed or was ended by a signal: ``Gone`` unless that was to stop it.
         """
         if self.stopped:
             raise RunError(f"{who}: not begun, because all were stopped")
@@ -30,8 +35,8 @@ class Children:
         with log.open("ab") as errors:
             command = [sys.executable, "-m", "supernet.child", *words]
             # A session of its own: Ctrl-C is for this process, which passes it on once.
-            pipe = subprocess.PIPE
-            with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=errors, text=True, start_new_session=True) as child:
+            pipe, env = subprocess.PIPE, os.environ | ONE_THREAD
+            with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=errors, text=True, env=env, start_new_session=True) as child:
                 self.running.add(child)
                 try:
                     assert child.stdout
@@ -62,7 +67,8 @@ class Children:
             raise InputError(f"{who}: {verb}: {last}")
         how = f"failed (exit code {code})" if code > 0 else f"was ended by {_name(-code)}"
         rest = f"; its log is {log}; the same command goes on from there" if self.kept else "; nothing is kept without --out"
-        raise RunError(f"{who}: {verb} {how}{': ' + last if last else ''}{rest}")
+        lost = code < 0 and -code not in SIGNALS
+        raise (Gone if lost else RunError)(f"{who}: {verb} {how}{': ' + last if last else ''}{rest}")
 
 
 def _name(number: int) -> str:

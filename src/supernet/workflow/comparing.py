@@ -10,7 +10,6 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable
-from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ import yaml
 from supernet.compare import compare
 from supernet.costs.limits import COSTS
 from supernet.decided import named, undecided
-from supernet.errors import RunError
 from supernet.files.whole import make_folder, write_whole
 from supernet.plan.compare import ComparePlan
 from supernet.plan.goals import led_by_first
@@ -29,21 +27,26 @@ from supernet.report.page import write_comparison
 from supernet.run import read_history
 from supernet.settings.given import Settings
 from supernet.stopping import Interrupted
-from supernet.study.crew import Crew, run_here, single_threaded
 from supernet.study.on_table import Study
 from supernet.tasks.kind import Kind
+from supernet.workers import Workers
+from supernet.workers.here import Process
+from supernet.workers.packed import Packed
+from supernet.workers.within import InTurn, Thread
 from supernet.workflow.children import Children
 from supernet.workflow.finishing import keeps_bounds
+
+COMPARING = "comparing"
 
 
 def compare_run(plan: ComparePlan, out: Path | None) -> dict[str, Any]:
     """Compare methods, random search among them; ``out``: the folder that keeps results, so that it can be resumed."""
-    with tempfile.TemporaryDirectory() as temporary, single_threaded(), Shown() as shown:
+    with tempfile.TemporaryDirectory() as temporary, Shown() as shown:
         folder = out or Path(temporary)
         kept = f"{out} holds what was done, and the same command goes on" if out else "nothing is kept without --out"
         how: dict[str, Any] = {
             "settings": {k: v for k, v in plan.config.items() if k not in ("seed", "workers", "threads")},
-            **{"space": plan.space, "budget": plan.budget, "workers": plan.workers},
+            **{"space": plan.space, "budget": plan.budget},
             **{"begin": shown.begin, "progress": shown.advance},
         }
         how |= _on_table(plan, plan.study) if plan.study else _on_data(plan, folder, Children(kept=out is not None))
@@ -51,8 +54,6 @@ def compare_run(plan: ComparePlan, out: Path | None) -> dict[str, Any]:
             result = compare(plan.resolved, how.pop("method"), range(plan.seeds), folder, **how)
         except KeyboardInterrupt:
             raise Interrupted(f"stopped; {kept}") from None
-        except BrokenProcessPool:
-            raise RunError(f"a process of the comparison was ended, by hand or for want of memory; {kept}") from None
         for name, found in result["methods"].items():
             if not found.get("holds", True):
                 print(f"warning: {name} misses a bound with some seed", file=sys.stderr)
@@ -79,7 +80,7 @@ class Shown:
 
     def begin(self, total: int, done: int) -> None:
         """So many runs, of which some are done."""
-        self.progress = Progress("comparing", total, done, unit="runs")
+        self.progress = Progress(COMPARING, total, done, unit="runs")
 
     def advance(self, name: str, seed: int) -> None:
         """One more is done."""
@@ -92,10 +93,15 @@ def _on_table(plan: ComparePlan, study: Study) -> dict[str, Any]:
     led = [said for name in plan.resolved for said in led_by_first(study.searcher(name), study.objective)]
     for remark in [*filter(None, [study.table.note]), *dict.fromkeys(led)]:
         print(f"note: {remark}", file=sys.stderr)
-    crew = Crew(study)
-    method = study.method if plan.workers == 1 else partial(partial, run_here)
+
+    def workers(run: Callable[..., Any]) -> Workers | InTurn:
+        if plan.workers == 1:
+            return InTurn(run)
+        packed = Packed(run)
+        return Workers(lambda: Process(packed, threads=1), plan.workers, COMPARING)
+
     facts = {**study.facts(list(plan.resolved)), **({"left_out": dict(plan.left_out)} if plan.left_out else {})}
-    return {"method": method, "facts": facts, "pool": crew.pool, "stop": crew.stop}
+    return {"method": study.method, "facts": facts, "workers": workers}
 
 
 def _on_data(plan: ComparePlan, folder: Path, children: Children) -> dict[str, Any]:
@@ -105,7 +111,11 @@ def _on_data(plan: ComparePlan, folder: Path, children: Children) -> dict[str, A
     asked["limits"] = {name: bound for name, bound in asked["limits"].items() if bound is not None}
     facts = {name: value for name, value in asked.items() if value}
     method = partial(_commands, plan, plan.kind, folder, children)
-    return {"method": method, "metric": plan.kind.judged_by(), "facts": facts, "stop": children.stop}
+
+    def workers(run: Callable[..., Any]) -> Workers:
+        return Workers(lambda: Thread(run, children.stop), plan.workers, COMPARING)
+
+    return {"method": method, "metric": plan.kind.judged_by(), "facts": facts, "workers": workers}
 
 
 def _commands(plan: ComparePlan, kind: type[Kind], folder: Path, children: Children, name: str) -> Callable[[int], dict[str, Any]]:

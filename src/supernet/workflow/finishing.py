@@ -10,6 +10,7 @@ from typing import Any
 from supernet.costs.limits import missed
 from supernet.decided import Verdict, by_ranking
 from supernet.estimators import ESTIMATORS
+from supernet.explore.executor import LOST
 from supernet.files.records import FORMAT
 from supernet.metrics import finite
 from supernet.naming.design import of_choices
@@ -76,7 +77,9 @@ def finish(plan: SearchPlan, run: Run, found: Found, seconds: float) -> dict[str
         result["baseline"] = finish_baseline(plan, run, found.baseline)
     result |= {"exported": written} if written else {}
     result |= write_front(plan, run, found)
-    took = {"seconds": seconds, "peak_memory_mb": peak_memory(plan.device)}
+    took: dict[str, Any] = {"seconds": seconds, "peak_memory_mb": peak_memory(plan.device)}
+    lost = sum(line["measured"].get(LOST, 0) for line in run.trials())
+    took |= {LOST: lost} if lost else {}
     return {**result, "out": str(run.folder), "measured": {**took, **measured}}
 
 
