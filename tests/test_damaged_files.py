@@ -21,10 +21,12 @@ from supernet.commands.stored import recipe_in
 from supernet.costs.latency.predictor import Predictor, fit_predictor
 from supernet.costs.latency.published import kind_of, lookup
 from supernet.costs.latency.table import LatencyTable
+from supernet.costs.objective import Objective
 from supernet.errors import InputError, RunError
 from supernet.estimators.tabular import Table
-from supernet.files.readers import read_text
-from supernet.files.records import read_architecture, read_pace, read_vocabulary, result_of
+from supernet.explore.trial import Trial
+from supernet.files.readers import json_of, read_text
+from supernet.files.records import check_trials, read_architecture, read_pace, read_vocabulary, result_of
 from supernet.modules.weights import warm_start
 from supernet.naming.lookup import design
 from supernet.run import read_config, read_history
@@ -134,6 +136,16 @@ def use_predictor(path: Path) -> None:
     Predictor.read(path).predict(space(), {"a": "x", "b": "z"})
 
 
+def use_trial(path: Path) -> None:
+    line = json_of(read_text(path), str(path))
+    check_trials([line], path)
+    Trial.of_line(line, Objective(maximise=("accuracy",)))
+
+
+TRIAL = {
+    **{"trial": 1, "architecture": {"a": "x", "b": ["y", 2]}, "scores": {"accuracy": 0.5}, "outcome": "scored", "costs": {"macs": 3.0}},
+    **{"fidelity": 0.5, "wanted": 1.0, "asked": 2, "forgotten": [1], "multiply_adds": 5, "measured": {"seconds": 0.1}},
+}
 READERS: dict[str, tuple[Callable[[Path], Any], Any]] = {
     "architecture.json": (lambda path: design(str(path)).describe(), RETRAINED),
     "architecture.json of a chain": (lambda path: design(str(path)).network(), CHAIN),
@@ -144,6 +156,7 @@ READERS: dict[str, tuple[Callable[[Path], Any], Any]] = {
         lambda path: result_of(read_text(path), str(path)),
         {"method": "random", "seed": 0, "evaluations": 3, "validation": 0.5, "test": 0.4, "measured": {"seconds": 1.0}},
     ),
+    "a trial of history.jsonl": (use_trial, TRIAL),
     "latency table": (use_table, table()),
     "latency predictor": (use_predictor, None),
     "published table": (lambda path: (kind_of(path), lookup(path)), {"expanded_conv-input:1x1x1-output:1x1x1": {"mean": 1.0}}),

@@ -18,6 +18,7 @@ from supernet.explore.exploration import Exploration
 from supernet.explore.loop import explore
 from supernet.explore.trial import Trial, front
 from supernet.explore.workers import ALONE, Along, Crew, nothing
+from supernet.files.records import check_trials
 from supernet.layers.base import Supernet
 from supernet.progress import Progress, within
 from supernet.run import Run
@@ -90,6 +91,8 @@ def try_architectures(
     """
     passes = passes or Uncounted()
     past = run.trials() if run else []
+    if run:
+        check_trials(past, run.folder / "history.jsonl")
     passes.total += sum(line.get("multiply_adds", 0) for line in past)
     counted = passes.total
     estimates = [line.get("fidelity", 1.0) for line in past if line["scores"] is not None or line["outcome"] == "failed"]

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,14 +47,23 @@ class Forks:
 
     def run(self, words: list[str], folder: Path, kill_after: float | None = None) -> Ended:
         """``supernet`` with ``words`` in ``folder``; killed with SIGKILL after so many seconds."""
+        return self.begin(words, folder, kill_after)()
+
+    def begin(self, words: list[str], folder: Path, kill_after: float | None = None) -> Callable[[], Ended]:
+        """Begin what ``run`` runs; what is given waits for its end, which is to come before anything else is begun here."""
         assert self._server.stdin and self._server.stdout
         output, said = (folder / f"{folder.name}.{name}" for name in ("out", "err"))
         for path in (output, said):  # also for one that is killed before it is anything
             path.write_text("")
         self._server.stdin.write(json.dumps({"words": words, "folder": str(folder), "kill_after": kill_after}) + "\n")
         self._server.stdin.flush()
-        answer = json.loads(self._server.stdout.readline())
-        return Ended(answer["code"], answer["seconds"], output.read_text(), said.read_text())
+        answers = self._server.stdout
+
+        def ended() -> Ended:
+            answer = json.loads(answers.readline())
+            return Ended(answer["code"], answer["seconds"], output.read_text(), said.read_text())
+
+        return ended
 
     def close(self) -> None:
         assert self._server.stdin

@@ -153,6 +153,7 @@ def cases() -> dict[str, Words]:
 TRAINED = search("one-shot", f"{BENCH} {IMAGES} --epochs 1 --trials 2".replace("--out run", "--out trained"))
 ON_TRAINED = {  # commands on a run that has ended
     "rank": "rank trained --table ../t.npz --samples 40 --json",
+    "specialise": "specialise trained --max-params 80000 --max-params 120000 --trials 10 --out run --json",
     "export": "export trained --format safetensors --out run --json",
 }
 CASES = {**cases(), **{name: text.split() for name, text in ON_TRAINED.items()}}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -81,6 +82,28 @@ class Result(Entry):
     at: dict[str, dict[str, Finite]] = {}
     curve: list[tuple[Finite, Finite, Finite]] = []
     front: list[tuple[Finite, Finite]] = []
+
+
+class Took(Entry):
+    """What was measured of a trial."""
+
+    seconds: Finite
+
+
+class Tried(Entry):
+    """A line of history.jsonl that is of a trial, see ``explore.trial.Trial``."""
+
+    trial: Count
+    architecture: dict[str, Option | list[Option]]
+    scores: dict[str, Finite | None] | None
+    outcome: Literal["scored", "infeasible", "failed"]
+    measured: Took
+    costs: dict[str, Finite | None] = {}
+    fidelity: Finite = 1.0
+    wanted: Finite | None = None
+    asked: int | None = None
+    forgotten: list[int] = []
+    multiply_adds: int = 0
 
 
 class KeptScore(Entry):
@@ -217,6 +240,12 @@ def result_of(text: str, where: str) -> dict[str, Any]:
     content: dict[str, Any] = json_of(text, where)
     typed(Result, content, where)
     return content
+
+
+def check_trials(lines: Iterable[Mapping[str, Any]], path: Path) -> None:
+    """Raise ``InputError`` for lines of the history in a file that are of trials and do not say what became of them."""
+    for number, line in enumerate(lines, start=1):
+        typed(Tried, line, f"{path}, line {number} of its trials")
 
 
 def read_front(path: Path) -> dict[str, Any]:

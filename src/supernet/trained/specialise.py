@@ -64,25 +64,34 @@ def specialise(
     feasible = [each.check() for each in every]
     space, goal = supernet.space, objective or default_objective(task)
     askers: list[Searcher] = [make_searcher(searcher, space, seed, budget=trials, **settings) for _ in every]
+    assured = [asker if known is None else Assured(asker, known) for asker, known in zip(askers, feasible, strict=True)]
     estimate = SharedWeights(supernet, task, batches=calibration, examples=examples)
     scored = Kept(estimate, kept)
-    tried: dict[str, Trial] = {}
-    for number, (each, known, asker) in enumerate(zip(every, feasible, askers, strict=True), start=1):
-        asker = asker if known is None else Assured(asker, known)
-        what = f"bound {number} of {len(every)}" if len(every) > 1 else "trying"
-        bounded = replace(goal, limits={**each.aims, **goal.limits})
-        for trial in try_architectures(space, asker, scored, trials, bounded, costs=each.costs, what=what):
-            key = space.key(trial.architecture)
-            tried[key] = max(tried.get(key, trial), trial, key=lambda each: each.fidelity)
-    found = [_best(list(tried.values()), each, goal, scored, asker) for each, asker in zip(every, askers, strict=True)]
-    keys = [space.key(each.architecture) for each in found]
-    said = [in_words(number, each) for number, each in enumerate(every, start=1)]
-    for number, (one, bound) in enumerate(zip(found, every, strict=True)):
-        alike = [other for other, key in enumerate(keys) if key == keys[number]]
-        one.decided |= named("random", _against_random(one, bound, scored, seed)) | named("bounds", by_bounds(number, alike, said))
-        assert one.network
-        one.scores = task.evaluate(one.network, estimate.stream)
+    try:
+        tried = _tried(scored, every, assured, goal, trials)
+        found = [_best(tried, each, goal, scored, asker) for each, asker in zip(every, askers, strict=True)]
+        keys = [space.key(each.architecture) for each in found]
+        said = [in_words(number, each) for number, each in enumerate(every, start=1)]
+        for number, (one, bound) in enumerate(zip(found, every, strict=True)):
+            alike = [other for other, key in enumerate(keys) if key == keys[number]]
+            one.decided |= named("random", _against_random(one, bound, scored, seed)) | named("bounds", by_bounds(number, alike, said))
+            assert one.network
+            one.scores = task.evaluate(one.network, estimate.stream)
+    finally:
+        scored.sync()
     return found
+
+
+def _tried(scored: Kept, every: Sequence[Limits], askers: Sequence[Searcher], objective: Objective, trials: int) -> list[Trial]:
+    """What was tried for any of ``every`` bounds by the searcher of each: an architecture once, by its largest fidelity."""
+    tried: dict[str, Trial] = {}
+    for number, (each, asker) in enumerate(zip(every, askers, strict=True), start=1):
+        what = f"bound {number} of {len(every)}" if len(every) > 1 else "trying"
+        bounded = replace(objective, limits={**each.aims, **objective.limits})
+        for trial in try_architectures(scored.space, asker, scored, trials, bounded, costs=each.costs, what=what):
+            key = scored.space.key(trial.architecture)
+            tried[key] = max(tried.get(key, trial), trial, key=lambda each: each.fidelity)
+    return list(tried.values())
 
 
 def in_words(number: int, limits: Limits) -> str:
