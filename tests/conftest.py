@@ -13,6 +13,8 @@ import pytest
 import torch
 
 import supernet
+from supernet.plan.retrain import RetrainPlan
+from supernet.plan.search import SearchPlan
 
 torch.set_num_threads(1)
 
@@ -29,6 +31,13 @@ def double() -> Iterator[None]:
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture
+def untold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dry run takes no steps to tell memory and time by; tests/workflow/test_ahead.py is of these."""
+    for kind in (SearchPlan, RetrainPlan):
+        monkeypatch.setattr(kind, "ahead", lambda self: None)
 
 
 @pytest.fixture

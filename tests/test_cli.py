@@ -247,6 +247,7 @@ def test_a_run_is_repeated_from_its_own_configuration(tmp_path: Path) -> None:
     assert first == second
 
 
+@pytest.mark.usefixtures("untold")
 def test_a_dry_run_checks_and_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     plan = document("search", "darts", "--space", "darts", "--epochs", 7, "--dry-run")
@@ -254,6 +255,7 @@ def test_a_dry_run_checks_and_writes_nothing(tmp_path: Path, monkeypatch: pytest
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.usefixtures("untold")
 def test_mixed_precision_is_one_flag_of_every_training() -> None:
     words = {"search": ("search", "darts", "--space", "darts"), "retrain": ("retrain", "darts-v2", "--channels", 4, "--cells", 3)}
     words["compare"] = ("compare", "darts", "--space", "darts", "--budget", "1epochs")

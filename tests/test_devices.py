@@ -12,9 +12,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from supernet import OneOf, Supernet, Task
+from supernet.memory import peak_memory
 from supernet.mixture import one_hot
 from supernet.randomness import drawing_apart, random_states, set_random_states
-from supernet.train import peak_memory
 
 
 class WithoutFloat64(TorchDispatchMode):

@@ -8,7 +8,7 @@ import signal
 import sys
 from typing import Any
 
-from supernet.errors import InputError, RunError
+from supernet.errors import OUT_OF_MEMORY, SMALLER, InputError, RunError, out_of_memory
 from supernet.launched import one_voice
 from supernet.stopping import AtOnce, starting
 
@@ -60,6 +60,11 @@ def main() -> None:
         sys.exit(2)
     except RunError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        print(f"error: {OUT_OF_MEMORY}: {SMALLER}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)

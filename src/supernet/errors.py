@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -16,6 +17,29 @@ class RunError(RuntimeError):
 
 class Lost(RunError):
     """Another rank of the same training has ended."""
+
+
+NO_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "bad_alloc", "bad allocation")  # in what PyTorch says
+
+
+OUT_OF_MEMORY = "out of memory"
+SMALLER = "a smaller --batch-size needs less"
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error, or one that it was raised from, is that there is no memory left."""
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(said in str(error).lower() for said in NO_MEMORY)):
+        return True
+    before = error.__cause__ or error.__context__
+    return before is not None and out_of_memory(before)
+
+
+def let_go(error: BaseException) -> None:
+    """Give up what the functions that an error ended were holding."""
+    traceback.clear_frames(error.__traceback__)
+    before = error.__cause__ or error.__context__
+    if before is not None:
+        let_go(before)
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from itertools import repeat
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,7 @@ from supernet.ranks import ALONE, Ranks
 from supernet.settings.given import keywords
 from supernet.tree import mapped, tensors
 
+Self = TypeVar("Self", bound="Task")
 Loss = Callable[[Any, Any], Tensor]
 OTHER = "a batch is (*inputs, targets), not a {}: else override {} of Task"
 
@@ -256,6 +257,12 @@ class Task:
         """This task, evaluated on the first batches of every stream alone, ``batches(n)`` of the n that this one is evaluated on."""
         part = copy.copy(self)
         part.data, part._examples = self.data.beginning(batches), {}
+        return part
+
+    def of_size(self: Self, examples: int) -> Self:
+        """This task, trained on the first ``examples`` of each batch, or on whole batches that cannot be cut, see ``first``."""
+        part = copy.copy(self)
+        part.data = self.data.cut(partial(first, examples=examples, dimension=self.batch_dimension))
         return part
 
     def examples(self, stream: str = "validation") -> int:

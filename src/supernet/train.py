@@ -16,6 +16,7 @@ from torch import Tensor
 from supernet.costs.passes import Passes, Uncounted
 from supernet.data.streams import Data
 from supernet.errors import InputError, RunError
+from supernet.memory import peak_memory
 from supernet.progress import Progress
 from supernet.ranks import ALONE, Ranks
 from supernet.run import Run
@@ -187,17 +188,3 @@ def said(line: dict[str, Any]) -> str:
     if "genotype" in line:
         parts.append(line["genotype"])
     return "  ".join(parts)
-
-
-def peak_memory(device: torch.device | str = "cpu") -> float:
-    """The largest memory that this process has held, in MB: on ``device`` where that keeps count, else of the computer."""
-    kind = torch.device(device)
-    counted = None if kind.type in ("cpu", "meta") else getattr(torch.get_device_module(kind), "max_memory_allocated", None)
-    if counted is not None:
-        return float(counted(kind)) / 2**20
-    try:
-        import resource
-    except ImportError:  # Windows
-        return float("nan")
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20

@@ -14,6 +14,7 @@ import numpy
 import pytest
 from PIL import Image
 
+from supernet import memory
 from supernet.data import arrays, images, text
 from supernet.errors import InputError
 from supernet.estimators.tabular import Table
@@ -81,12 +82,12 @@ def test_pictures_that_do_not_fit_are_refused(tmp_path: Path, small_memory: None
 
 
 def test_memory_is_that_of_a_container_where_it_has_less(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = arrays.memory()
+    whole = memory.memory()
     (tmp_path / "max").write_text("4096\n")
-    monkeypatch.setattr(arrays, "LIMITS", (str(tmp_path / "max"), str(tmp_path / "none")))
-    assert whole > 2**28 and arrays.memory() == 4096
+    monkeypatch.setattr(memory, "LIMITS", (str(tmp_path / "max"), str(tmp_path / "none")))
+    assert whole > 2**28 and memory.memory() == 4096
     (tmp_path / "max").write_text("max\n")
-    assert arrays.memory() >= whole
+    assert memory.memory() >= whole
 
 
 @pytest.mark.parametrize(

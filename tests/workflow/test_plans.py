@@ -27,6 +27,9 @@ CELLS += ("--set", "supernet.nodes=1", "--set", "network.cells=3")
 TEXT = ("--space", "darts-rnn", "--limit-data", 4000, "--batch-size", 4, "--set", "supernet.hidden=8", "--set", "network.hidden=8")
 
 
+pytestmark = pytest.mark.usefixtures("untold")
+
+
 def plan(*words: object) -> Any:
     return document(*words, "--dry-run")
 

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
 import typer
 import yaml
@@ -16,9 +16,17 @@ from supernet.errors import without_effect
 from supernet.settings.flags import Flag, Section
 from supernet.settings.given import Model, Settings, settled
 
+if TYPE_CHECKING:  # it imports PyTorch
+    from supernet.ways.ahead import Ahead
+
 
 class Promised(Protocol):
-    """A plan: ``document``, what a dry run prints of it; ``config``, what config.yaml of its run holds; ``remarks``, said before it."""
+    """A plan: ``document``, what a dry run prints of it; ``config``, what config.yaml of its run holds; ``remarks``, said before it.
+
+    ``ahead()``: what its training takes, by a few steps of it; None where nothing is trained.
+    """
+
+    def ahead(self) -> Ahead | None: ...
 
     @property
     def config(self) -> Settings: ...
@@ -67,7 +75,8 @@ class Planned(Settable):
         default=None, description="settings from a YAML file, such as a run's config.yaml"
     )
     dry_run: Annotated[bool, Flag("--dry-run")] = Field(
-        default=False, description="check everything and print all settings with their values; do nothing"
+        default=False,
+        description="check everything and print all settings with their values, and what memory and time a training takes; write nothing",
     )
 
     def settled(self, model: type[Model], recipe: Settings | None = None, config: Path | None = None) -> Model:
@@ -97,6 +106,7 @@ class Resumable(Planned):
         """What ``run`` makes of a ``plan`` in a folder, or what ``--dry-run`` prints of it; neither begins where it could not write."""
         from supernet.ranks import here
         from supernet.run import check_folder, check_writable
+        from supernet.ways.ahead import advised
 
         with here().folder(folder) as own:
             check_folder(own, {}, self.resume)
@@ -104,7 +114,10 @@ class Resumable(Planned):
             for remark in made.remarks:
                 print(f"note: {remark}", file=sys.stderr)
             if not self.dry_run:
-                return run(made, own, self.resume)
+                return advised(lambda: run(made, own, self.resume), made.ahead)
             check_folder(own, made.config, self.resume)
             check_writable(own)
-            return made.document
+            told = made.ahead()
+            if told and told.short:
+                print(f"note: {told.short}", file=sys.stderr)
+            return {**made.document, **({"measured": told.measured} if told else {})}

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import gzip
-import os
 import zipfile
 import zlib
 from collections.abc import Collection
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,20 +14,9 @@ from numpy.typing import NDArray
 
 from supernet.errors import InputError
 from supernet.files.readers import check_ordinary
+from supernet.memory import memory
 
 GIGABYTE = 2**30
-LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # of a container on Linux
-
-
-def memory() -> int:
-    """The bytes that may be in memory here: those of the machine, or of the container; 64 GB where neither says."""
-    found = [64 * GIGABYTE]
-    with suppress(AttributeError, OSError, ValueError):
-        found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    for limit in LIMITS:
-        with suppress(OSError, ValueError):
-            found.append(int(Path(limit).read_text()))
-    return min(found)
 
 
 def check_fits(size: int, where: str | Path) -> None:

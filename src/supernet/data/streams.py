@@ -101,6 +101,12 @@ class Data:
         part._until = lambda count: batches(before(count) or count)
         return part
 
+    def cut(self, part: Callable[[Any], Any]) -> Data:
+        """The same streams, which go on together; of batches that are trained on ``next`` gives a ``part``."""
+        made, share = copy.copy(self), self._share
+        made._share = lambda batch: part(share(batch))
+        return made
+
     def smallest(self, name: str) -> int | None:
         """The examples in the smallest batch of a pass; None where that is known by going through it alone."""
         loader = self._loader(name)

@@ -75,6 +75,11 @@ class TextStream:
         self._before: Any = None  # the hidden state that was loaded
         self._last: Chunk | None = None
 
+    def of_size(self, batch: int) -> TextStream:
+        """The same text from its start, as so many strands, or as now where these are fewer."""
+        how: dict[str, Any] = {"training": self.training, "evaluation_batch": self.evaluation_batch}
+        return TextStream(self.tokens, min(batch, self.batch), self.steps, lengths=self.lengths, seed=self.seed, **how)
+
     def __len__(self) -> int:
         """Chunks a pass, as many as there are on average."""
         full = FULL * self.steps + (1 - FULL) * (self.steps / 2 if self.lengths == "normal" else self.steps // 2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 from torch import nn
 
 from supernet.errors import InputError
+from supernet.memory import memory
 
 
 def sketched(what: str, build: Callable[[], nn.Module]) -> Any:
@@ -27,13 +27,12 @@ def sketched(what: str, build: Callable[[], nn.Module]) -> Any:
 def fitting(what: str, build: Callable[[], nn.Module]) -> Any:
     """As ``sketched``; also raises ``InputError`` where this machine's memory does not hold the weights."""
     network = sketched(what, build)
-    size = sum(t.numel() * t.element_size() for t in [*network.parameters(), *network.buffers()])
-    if size > memory():
+    if (size := megabytes(network)) > memory() / 2**20:
         held = f"{memory() / 2**30:,.0f} GB of memory"
-        raise InputError(f"{what} has {size / 2**30:,.0f} GB of weights, and this machine {held}: make it smaller")
+        raise InputError(f"{what} has {size / 1024:,.0f} GB of weights, and this machine {held}: make it smaller")
     return network
 
 
-def memory() -> int:
-    """Bytes of this machine's memory."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+def megabytes(network: nn.Module) -> float:
+    """How much a network's weights and buffers are, in MB."""
+    return round(sum(t.numel() * t.element_size() for t in [*network.parameters(), *network.buffers()]) / 2**20, 3)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from supernet.errors import InputError
-from supernet.modules.sketch import fitting
+from supernet.modules.sketch import fitting, megabytes, sketched
 from supernet.modules.weights import read
 from supernet.naming.design import Design
 from supernet.naming.lookup import design
@@ -19,6 +19,7 @@ from supernet.ops import AuxiliaryHead, DropPath
 from supernet.plan.recipe import recipe_of
 from supernet.plan.resolved import config_of, use_machine, weights_of
 from supernet.plan.supernets import check_initial
+from supernet.randomness import seed_everything
 from supernet.settings.commands import Retrain
 from supernet.settings.given import NOT_FOR_USERS, Settings, accepted, defaults
 from supernet.spaces import space as space_named
@@ -26,6 +27,7 @@ from supernet.strategies.retrain import Retrain as Retraining
 from supernet.strategies.weights import Weights
 from supernet.task import usable
 from supernet.tasks.kind import Kind
+from supernet.ways.ahead import Ahead, Batches, ahead
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,20 @@ class RetrainPlan:
     def document(self) -> dict[str, Any]:
         """What ``--dry-run`` prints: all settings with their values, the network and its costs, the number of examples."""
         described = self.there.describe(self.sizes)
-        return {"settings": self.config, **{k: described[k] for k in ("params", "macs", "genotype")}, "examples": self.task.counts}
+        size = {"network_mb": megabytes(sketched("the network", self._network))}
+        return {"settings": self.config, **{k: described[k] for k in ("params", "macs", "genotype")}, **size, "examples": self.task.counts}
+
+    def ahead(self) -> Ahead:
+        """What the training takes."""
+
+        def begin(task: Kind) -> Retraining:
+            seed_everything(self.seed)
+            return replace(self, task=task).strategy(task.place(self._network()))
+
+        return ahead(begin, self.task, Batches(self.config["data"]["batch_size"], self.task.counts["training"]))
+
+    def _network(self) -> nn.Module:
+        return self.there.network(self.sizes)
 
     @property
     def remarks(self) -> Sequence[str]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from supernet.errors import InputError
 from supernet.layers.base import Supernet
+from supernet.modules.sketch import megabytes
 from supernet.plan.bounds import Bounded, bounded, bounds_of, untold
 from supernet.plan.chosen import choose
 from supernet.plan.goals import led_by_first
@@ -23,6 +24,7 @@ from supernet.settings.given import Settings
 from supernet.settings.sections import Scoring
 from supernet.spaces.record import Space
 from supernet.tasks.kind import Kind
+from supernet.ways.ahead import Ahead, Batches
 from supernet.ways.on_data import OnData
 from supernet.ways.on_table import OnTable
 from supernet.ways.over_supernet import OverSupernet
@@ -55,8 +57,13 @@ class SearchPlan:
     @property
     def document(self) -> dict[str, Any]:
         """What ``--dry-run`` prints: all settings with their values, and the sizes of what would be searched."""
-        sizes = {"supernet_params": sum(p.numel() for p in self.supernet.parameters()), "size": self.supernet.space.size()}
+        sizes = {"supernet_params": sum(p.numel() for p in self.supernet.parameters()), "supernet_mb": megabytes(self.supernet)}
+        sizes["size"] = self.supernet.space.size()
         return {"settings": self.config, **sizes, **({"examples": self.task.counts} if self.task else {})}
+
+    def ahead(self) -> Ahead | None:
+        """What the training takes, of the supernet or of an architecture; None where nothing is trained."""
+        return self.way.ahead(Batches(self.data["batch_size"], self.task.counts["training"])) if self.task else None
 
     @property
     def over_supernet(self) -> OverSupernet:

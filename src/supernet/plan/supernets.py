@@ -67,21 +67,21 @@ class Trained:
     limits: Limits | None
     price: PriceSettings
 
-    def on(self, supernet: Supernet) -> SupernetStrategy:
-        """The strategy that trains a supernet; prices adapt, so each has its own."""
+    def on(self, supernet: Supernet, task: Kind) -> SupernetStrategy:
+        """The strategy that trains a supernet on a task; prices adapt, so each has its own."""
         own: dict[str, Any] = dict(self.settings)
         if self.space.builds_again(self.method.needs):
             own["build"] = lambda **more: self.space.supernet(**{**self.sizes, **more})
         if self.limits and self.method.decides:
             own |= self.limits.for_gradient(self.method.pricing, self.price.model_dump())
-        made: SupernetStrategy = self.task.paced(self.method(supernet, self.task, seed=self.seed, weights=self.weights, **own))
+        made: SupernetStrategy = task.paced(self.method(supernet, task, seed=self.seed, weights=self.weights, **own))
         return made
 
     def tried(self, supernet: Supernet) -> SupernetStrategy:
         """It on a supernet without storage, so that it refuses what it would refuse. The streams of the task are as they were."""
         start = self.task.data.state_dict()
         self._check_stages()
-        strategy = self.on(supernet)
+        strategy = self.on(supernet, self.task)
         self.task.data.load_state_dict(start)
         return strategy
 

@@ -22,6 +22,7 @@ from supernet.plan.supernets import Trained, build_supernet
 from supernet.plan.watching import Watching
 from supernet.searchers.lineage import LIVING, Followed, Lineage
 from supernet.settings.commands import Search
+from supernet.settings.given import keywords
 from supernet.space import SearchSpace
 from supernet.ways.on_data import OnData
 from supernet.ways.on_table import OnTable
@@ -72,7 +73,7 @@ def on_data(settings: Search, chosen: Chosen, scorer: OnDataOf, space: SearchSpa
         space,
         searcher=Followed(searcher, lineage) if known.inherits else searcher,
         estimate=lambda steps, run: score(epochs=settings.estimator.epochs, steps=steps, **kept_in(run)),
-        train=lambda: scorer.by(ESTIMATORS["scratch"], epochs=1),
+        train=lambda task: replace(scorer, task=task).by(ESTIMATORS["scratch"], epochs=1),
         objective=replace(goals_of(settings.objective, chosen.scored, scorer.task), limits=limits.aims if limits else {}),
         length=length_of(settings),
         trials=settings.trials,
@@ -81,6 +82,8 @@ def on_data(settings: Search, chosen: Chosen, scorer: OnDataOf, space: SearchSpa
         passes=Passes() if known.inherits or settings.estimator.count else Uncounted(),
         crew=crew_of(settings, decides=False),
         along=lambda architecture: {"origin": lineage.origin(architecture)} if known.inherits else {},
+        at_once=settings.estimator.workers or 1,
+        trains="steps" in keywords(known.load()),
     )
 
 

@@ -5,6 +5,7 @@ Regularised as in Merity et al. 2018, section 4.7, https://arxiv.org/abs/1708.02
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from supernet.data import text
+from supernet.data.streams import Data
 from supernet.data.text import Text
 from supernet.data.text_streams import Chunk, TextStream
 from supernet.errors import InputError, without_effect
@@ -177,6 +179,13 @@ class LanguageModelling(Kind):
     def size(self, batch: Chunk) -> int:
         """How many tokens a chunk predicts."""
         return batch.targets.numel()
+
+    def of_size(self, examples: int) -> LanguageModelling:
+        """This task, trained on so many strands."""
+        part = copy.copy(self)
+        part.streams = {name: stream.of_size(examples) for name, stream in self.streams.items()}
+        part.data = Data(0, part.prepare, part.share, **part.streams)
+        return part
 
     def sizes_ahead(self) -> Iterator[int]:
         """The steps of each chunk of training to come."""

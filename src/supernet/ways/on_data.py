@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -20,6 +20,7 @@ from supernet.searchers import Searcher
 from supernet.space import SearchSpace
 from supernet.tasks.kind import Kind
 from supernet.trying import Found, best_of, try_architectures
+from supernet.ways.ahead import Ahead, Batches, ahead
 from supernet.ways.pace import Length
 
 
@@ -27,17 +28,17 @@ from supernet.ways.pace import Length
 class OnData:
     """Ask a searcher, score what it asks for, tell it.
 
-    ``estimate``: what scores an architecture, in so many steps where it trains, and may keep files in a folder. ``train``: one training,
-    by which a budget in seconds is timed. ``objective``: with its limits; ``limits``: what architectures cost, where anything is bound or
-    priced. ``passes``: counts what the estimates compute, or nothing. ``crew``: who makes the estimates; ``along``: what a worker is
-    sent with an architecture.
+    ``estimate``: what scores an architecture, in so many steps where it trains, as ``trains`` says, and may keep files in a folder.
+    ``train``: one training on a task, by which a budget in seconds is timed. ``objective``: with its limits; ``limits``: what
+    architectures cost, where anything is bound or priced. ``passes``: counts what the estimates compute, or nothing. ``crew``: who makes
+    the estimates; ``along``: what a worker is sent with an architecture; ``at_once``: estimates that share this computer's memory.
     """
 
     task: Kind
     space: SearchSpace
     searcher: Searcher
     estimate: Callable[[int | None, Path], Estimate]
-    train: Callable[[], FromScratch]
+    train: Callable[[Kind], FromScratch]
     objective: Objective
     length: Length
     trials: int
@@ -46,12 +47,21 @@ class OnData:
     passes: Passes = field(default_factory=Uncounted)
     crew: Crew = ALONE
     along: Along = nothing
+    at_once: int = 1
+    trains: bool = True
+
+    def ahead(self, batches: Batches) -> Ahead | None:
+        """What the training of one architecture takes, drawn at random; None where none is trained."""
+        if not self.trains:
+            return None
+        drawn = self.space.sample(Random(self.seed))
+        return ahead(lambda task: self.train(task).begin(drawn), self.task, replace(batches, processes=self.at_once))
 
     def find(self, run: Run) -> Found:
         """Search in a run; the best of the trials, and all of them."""
         seed_everything(self.seed)
         drawn = self.space.sample(Random(self.seed))
-        steps = self.length.in_steps(lambda: self.train().begin(drawn), self.task, run)
+        steps = self.length.in_steps(lambda: self.train(self.task).begin(drawn), self.task, run)
         each = None if steps is None else max(steps // self.trials, 1)
         costs = self.limits.costs if self.limits else None
         how: dict[str, Any] = {"costs": costs, "passes": self.passes, "crew": self.crew, "along": self.along}

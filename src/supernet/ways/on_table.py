@@ -14,6 +14,7 @@ from supernet.run import Run
 from supernet.searchers import Searcher
 from supernet.space import Architecture, SearchSpace
 from supernet.trying import Found, best_of, try_architectures
+from supernet.ways.ahead import Batches
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,9 @@ class OnTable:
     trials: int
     limits: Limits | None = None
     crew: Crew = ALONE
+
+    def ahead(self, batches: Batches) -> None:
+        """Nothing is trained."""
 
     def find(self, run: Run) -> Found:
         """Search in a run; the best of the trials, and all of them."""

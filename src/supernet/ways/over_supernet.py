@@ -23,6 +23,7 @@ from supernet.space import Architecture, SearchSpace
 from supernet.task import Task
 from supernet.tasks.kind import Kind
 from supernet.trying import Found, default_objective
+from supernet.ways.ahead import Ahead, Batches, ahead
 from supernet.ways.baseline import random_baseline
 from supernet.ways.pace import Length
 
@@ -39,10 +40,10 @@ class Baseline:
 class OverSupernet:
     """Train a supernet by a method, and ask the method or a searcher.
 
-    ``build``: makes the supernet, which was seeded; ``sizes``: what it is built with. ``strategy``: the method on a supernet; prices adapt,
-    so each call makes one of its own. ``searcher``: what tries architectures where the method has no opinion; ``searched_by``: the name of
-    that which the method has of its own. ``watch``: what looks on.
-    ``objective``: what that is after; None: the method has an opinion.
+    ``build``: makes the supernet, which was seeded; ``sizes``: what it is built with. ``strategy``: the method on a supernet and a task;
+    prices adapt, so each call makes one of its own. ``searcher``: what tries architectures where the method has no opinion;
+    ``searched_by``: the name of that which the method has of its own. ``watch``: what looks on.
+    ``objective``: what the searcher is after; None: the method has an opinion.
     ``examples``: of how many validation examples the scores are by which a searcher compares; None: all.
     ``crew``: who makes the estimates, those of the baseline too.
     ``limits``: where anything is bound or priced; ``feasible``: an architecture that keeps them, where one is known.
@@ -51,7 +52,7 @@ class OverSupernet:
     task: Kind
     build: Callable[[], Supernet]
     sizes: Settings
-    strategy: Callable[[Supernet], Any]
+    strategy: Callable[[Supernet, Kind], Any]
     searcher: Callable[[SearchSpace], Searcher]
     searched_by: str
     length: Length
@@ -67,15 +68,25 @@ class OverSupernet:
     examples: int | None = None
     crew: Crew = ALONE
 
+    def ahead(self, batches: Batches) -> Ahead:
+        """What the training of the supernet takes."""
+
+        def begin(task: Kind) -> Any:
+            supernet = self.build()
+            task.place(supernet)
+            return self.strategy(supernet, task)
+
+        return ahead(begin, self.task, batches)
+
     def find(self, run: Run) -> Found:
         """Search in a run; what was found, with its baseline."""
         task, start = self.task, self.task.data.state_dict()
         task.keep(run)
         supernet = self.build()
         task.place(supernet)
-        steps = self.length.in_steps(lambda: self.strategy(deepcopy(supernet)), task, run)
+        steps = self.length.in_steps(lambda: self.strategy(deepcopy(supernet), task), task, run)
         seed_everything(self.seed)
-        strategy = self.strategy(supernet)
+        strategy = self.strategy(supernet, task)
         found = search(
             supernet,
             task,

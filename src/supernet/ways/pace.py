@@ -45,7 +45,7 @@ def steps_for(seconds: float, make: Callable[[], Any], task: Task, run: Run) -> 
         strategy.epoch(epoch, EPOCHS, {})
         if epoch == 0:
             strategy.step(task.data)  # the first step of all is slower
-        taken.append(_timed(strategy, task))
+        taken.append(timed(strategy, task))
     task.data.load_state_dict(before)
     steps = max(round(seconds * EPOCHS / sum(taken)), 1)
     steps = task.ranks.told(steps)
@@ -53,7 +53,8 @@ def steps_for(seconds: float, make: Callable[[], Any], task: Task, run: Run) -> 
     return steps
 
 
-def _timed(strategy: Any, task: Task) -> float:
+def timed(strategy: Any, task: Task) -> float:
+    """The seconds of one step, its result waited for."""
     began = time.perf_counter()
     for value in strategy.step(task.data).values():
         float(value)  # waits for the device

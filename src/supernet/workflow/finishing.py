@@ -12,13 +12,13 @@ from supernet.decided import Verdict, by_ranking
 from supernet.estimators import ESTIMATORS
 from supernet.explore.executor import LOST
 from supernet.files.records import FORMAT
+from supernet.memory import peak_memory
 from supernet.metrics import finite
 from supernet.naming.design import of_choices
 from supernet.plan.search import SearchPlan
 from supernet.run import Run
 from supernet.searchers.state import plain
 from supernet.settings.given import Settings, json_ready
-from supernet.train import peak_memory
 from supernet.trying import Found
 from supernet.workflow.fronts import write_front
 from supernet.workflow.measuring import exported, holds_weights, measured_latency, milliseconds_by_part

@@ -12,6 +12,7 @@ from torch import nn
 
 from supernet.derive import recalibrate
 from supernet.files.records import FORMAT
+from supernet.memory import peak_memory
 from supernet.metrics import finite
 from supernet.modules.weights import fill, warm_start
 from supernet.naming.design import Design
@@ -22,7 +23,7 @@ from supernet.run import Run
 from supernet.searchers.state import plain
 from supernet.settings.given import Settings, json_ready
 from supernet.tasks.kind import Companion, Kind
-from supernet.train import fit, peak_memory
+from supernet.train import fit
 
 PARTS = ("validation", "test")
 CALIBRATION = 20  # batches for the batch norms of shared weights, as a search takes by default

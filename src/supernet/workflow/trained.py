@@ -65,7 +65,7 @@ def trained_run(folder: Path, plan: SearchPlan) -> Iterator[TrainedRun]:
         way.task.check_kept(folder)
         supernet = way.build()
         way.task.place(supernet)
-        strategy = way.strategy(supernet)
+        strategy = way.strategy(supernet, way.task)
         load_strategy(strategy, state, folder)
         yield TrainedRun(folder, plan, strategy.supernet, way.task, {**way.sizes, **strategy.built}, way.calibration, way.examples)
     finally:
