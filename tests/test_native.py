@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils import cpp_extension
 
 from command_line import called
 from supernet import InputError, OneOf, Supernet, Task
@@ -195,3 +196,26 @@ def test_a_machine_that_cannot_compile_is_told_what_is_missing(monkeypatch: pyte
     assert err == "error: the native kernels cannot be compiled: ninja is missing: pip install supernet[native]; or take kernels=torch\n"
     assert not (tmp_path / "run").exists()
     assert kernels.used() == "torch"
+
+
+def test_kernels_that_a_crash_cut_short_are_compiled_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    compiled: list[Path] = []
+
+    def load(name: str, sources: Any, build_directory: str, **how: Any) -> None:
+        compiled.append(Path(build_directory))
+        assert not any(compiled[-1].iterdir())
+        (compiled[-1] / f"{name}.so").write_bytes(b"kernels")
+
+    monkeypatch.setattr(cpp_extension, "load", load)
+    monkeypatch.setattr(build, "missing", lambda: None)
+    monkeypatch.setattr(build, "_folder_of_ninja", lambda: tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    made = build.library()
+    assert build.library() == made and len(compiled) == 1
+    for left in (b"kern", b"kernelz", b""):
+        made.write_bytes(left)
+        assert build.library() == made and made.read_bytes() == b"kernels"
+    made.with_suffix(".sha256").unlink()
+    (made.parent / "lock").touch()  # as PyTorch's compiling leaves it where it is killed, and would wait for
+    build.library()
+    assert len(compiled) == 5 and not (made.parent / "lock").exists()

@@ -1,8 +1,9 @@
-"""What tests of faults have in common: processes to fork from, and a benchmark table."""
+"""What tests of faults have in common: processes to fork from, counts of how faults ended, and a benchmark table."""
 
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,15 @@ def forks() -> Iterator[tuple[Forks, Forks]]:
     yield both
     for one in both:
         one.close()
+
+
+@pytest.fixture(scope="session")
+def counts(request: pytest.FixtureRequest) -> Iterator[Counter[tuple[str, str]]]:
+    """How often each kind of fault ended how; printed at the end."""
+    found: Counter[tuple[str, str]] = Counter()
+    yield found
+    with request.config.pluginmanager.get_plugin("capturemanager").global_and_fixture_disabled():
+        print("\n" + "\n".join(f"{fault:24} {end:26} {count:4}" for (fault, end), count in sorted(found.items())), flush=True)
 
 
 @pytest.fixture(scope="session")

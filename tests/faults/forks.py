@@ -45,17 +45,17 @@ class Forks:
             [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True
         )
 
-    def run(self, words: list[str], folder: Path, kill_after: float | None = None) -> Ended:
-        """``supernet`` with ``words`` in ``folder``; killed with SIGKILL after so many seconds."""
-        return self.begin(words, folder, kill_after)()
+    def run(self, words: list[str], folder: Path, kill_after: float | None = None, by: int = signal.SIGKILL) -> Ended:
+        """``supernet`` with ``words`` in ``folder``; killed ``by`` a signal after so many seconds."""
+        return self.begin(words, folder, kill_after, by)()
 
-    def begin(self, words: list[str], folder: Path, kill_after: float | None = None) -> Callable[[], Ended]:
+    def begin(self, words: list[str], folder: Path, kill_after: float | None = None, by: int = signal.SIGKILL) -> Callable[[], Ended]:
         """Begin what ``run`` runs; what is given waits for its end, which is to come before anything else is begun here."""
         assert self._server.stdin and self._server.stdout
         output, said = (folder / f"{folder.name}.{name}" for name in ("out", "err"))
         for path in (output, said):  # also for one that is killed before it is anything
             path.write_text("")
-        self._server.stdin.write(json.dumps({"words": words, "folder": str(folder), "kill_after": kill_after}) + "\n")
+        self._server.stdin.write(json.dumps({"words": words, "folder": str(folder), "kill_after": kill_after, "by": int(by)}) + "\n")
         self._server.stdin.flush()
         answers = self._server.stdout
 
@@ -80,7 +80,7 @@ def serve() -> None:
         child = os.fork()
         if not child:
             command(request["words"], Path(request["folder"]))
-        code = wait(child, None if request["kill_after"] is None else began + request["kill_after"])
+        code = wait(child, None if request["kill_after"] is None else began + request["kill_after"], request["by"])
         print(json.dumps({"code": code, "seconds": time.monotonic() - began}), flush=True)
 
 
@@ -129,14 +129,14 @@ def command(words: list[str], folder: Path) -> None:
         os._exit(code)
 
 
-def wait(child: int, kill_at: float | None) -> int:
-    """The exit code of a process, or less the number of the signal that ended it; it is killed at a time of the monotonic clock."""
+def wait(child: int, kill_at: float | None, by: int) -> int:
+    """The exit code of a process, or less the number of the signal that ended it; it is sent one at a time of the monotonic clock."""
     while True:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
             return os.waitstatus_to_exitcode(status)
         if kill_at is not None and time.monotonic() >= kill_at:
-            os.kill(child, signal.SIGKILL)
+            os.kill(child, by)
             kill_at = None
         time.sleep(0.002)
 

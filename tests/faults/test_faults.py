@@ -41,15 +41,6 @@ Wholes = Callable[[str], tuple[Path, Ended]]
 
 
 @pytest.fixture(scope="module")
-def counts(request: pytest.FixtureRequest) -> Iterator[Counts]:
-    """How often each kind of fault ended how; printed at the end."""
-    found: Counts = Counter()
-    yield found
-    with request.config.pluginmanager.get_plugin("capturemanager").global_and_fixture_disabled():
-        print("\n" + "\n".join(f"{fault:24} {end:26} {count:4}" for (fault, end), count in sorted(found.items())), flush=True)
-
-
-@pytest.fixture(scope="module")
 def whole(forks: tuple[Forks, Forks], place: Path) -> Wholes:
     """Name -> the folder of a run that nothing happened to, and how it ended."""
     known: dict[str, tuple[Path, Ended]] = {}

@@ -58,11 +58,17 @@ class Trial:
     @classmethod
     def of_line(cls, line: Mapping[str, Any], objective: Objective) -> Trial:
         """The trial that gave ``line``, in a search for ``objective``."""
-        scores, outcome = line["scores"], line["outcome"]
-        costs = {name: math.nan if cost is None else cost for name, cost in line.get("costs", {}).items()}  # JSON has no NaN
-        score = objective.score({**costs, **scores}) if outcome == "scored" else None
+        outcome = line["outcome"]
+        scores = None if line["scores"] is None else _numbers(line["scores"])
+        costs = _numbers(line.get("costs", {}))
+        score = objective.score({**costs, **(scores or {})}) if outcome == "scored" else None
         known = (line["trial"], from_plain(line["architecture"]), outcome, scores, costs, score, line["measured"]["seconds"])
         return cls(*known, line.get("fidelity", 1.0), line.get("asked"), tuple(line.get("forgotten", ())), line.get("wanted"))
+
+
+def _numbers(values: Mapping[str, float | None]) -> dict[str, float]:
+    """Values as they were before JSON, which has no NaN."""
+    return {name: math.nan if value is None else value for name, value in values.items()}
 
 
 def ranked(trials: Iterable[Trial]) -> list[Trial]:

@@ -10,8 +10,10 @@ from hashlib import sha256
 from pathlib import Path
 
 import torch
+from filelock import FileLock
 
 from supernet.errors import InputError
+from supernet.files.whole import sync, write_whole
 
 FOLDER = Path(__file__).parent
 SOURCES = ("depthwise.cpp", "mix.cpp")
@@ -29,30 +31,51 @@ def missing() -> str | None:
 
 
 def library() -> Path:
-    """The compiled kernels; compiles them, with a line on standard error, where they are not there.
+    """The compiled kernels; compiles them, with a line on standard error, where they are not there whole.
 
     Raises ``InputError`` where they cannot be compiled, and says why.
     """
     folder = _cache() / _version()
     made = folder / f"{NAME}.so"
-    if made.exists():
-        return made
-    if (lack := missing()) is not None:
-        raise InputError(f"the native kernels cannot be compiled: {lack}; or take kernels=torch")
-    from torch.utils.cpp_extension import load  # slow to import
-
-    print("compiling the native kernels for this processor, once: about a minute", file=sys.stderr)
-    path = os.environ.get("PATH", "")
-    os.environ["PATH"] = os.pathsep.join([path, str(_folder_of_ninja())])  # a virtual environment that is not activated has it elsewhere
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        sources = [str(FOLDER / name) for name in SOURCES]
-        load(NAME, sources, extra_cflags=list(FLAGS), build_directory=str(folder), is_python_module=False)
+        if not _whole(made):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(folder.with_suffix(".lock")):  # of the system, which gives it up for a process that was killed
+                if not _whole(made):
+                    _compile(made)
     except (OSError, RuntimeError) as error:
         raise InputError(f"the native kernels cannot be compiled: {str(error).splitlines()[0]}; or take kernels=torch") from error
+    return made
+
+
+def _compile(made: Path) -> None:
+    """Compile the kernels into a folder of their own, from nothing: what is there may be what a crash left. Raises ``InputError``."""
+    if (lack := missing()) is not None:
+        raise InputError(f"the native kernels cannot be compiled: {lack}; or take kernels=torch")
+    from torch.utils import cpp_extension  # slow to import
+
+    print("compiling the native kernels for this processor, once: about a minute", file=sys.stderr)
+    path, folder = os.environ.get("PATH", ""), made.parent
+    os.environ["PATH"] = os.pathsep.join([path, str(_folder_of_ninja())])  # a virtual environment that is not activated has it elsewhere
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        sources = [str(FOLDER / name) for name in SOURCES]
+        cpp_extension.load(NAME, sources, extra_cflags=list(FLAGS), build_directory=str(folder), is_python_module=False)
+        sync(made)
+        write_whole(_digest_of(made), sha256(made.read_bytes()).hexdigest())
     finally:
         os.environ["PATH"] = path
-    return made
+
+
+def _whole(made: Path) -> bool:
+    """Whether the kernels are there as they were compiled: a loss of power may have cut them short, and they would crash this process."""
+    digest = _digest_of(made)
+    return made.exists() and digest.exists() and digest.read_bytes() == sha256(made.read_bytes()).hexdigest().encode()
+
+
+def _digest_of(made: Path) -> Path:
+    return made.with_suffix(".sha256")
 
 
 def _version() -> str:
@@ -71,7 +94,7 @@ def _processor() -> str:
 
 
 def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "supernet" / "native"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "supernet" / "kernels"
 
 
 def _folder_of_ninja() -> Path | None:
