@@ -9,8 +9,8 @@ measured one after another, each of all methods, so that a table of all exists e
 ``step``: the median time of a step in single precision and, of CUDA, the peak memory of the device meanwhile (of the CPU:
 benchmarks/step.py). ``correct``: by how much what a step leaves behind differs from a plain step on the CPU, as a share of the largest
 number of the same tensor, or of 1: both in double precision, to 1e-8; on a device without it both in single precision, to 1e-2. What is
-drawn meanwhile is drawn on the CPU. ``plain``: nothing is shared between edges, and nothing is in channels_last. ``bfloat16``: mixed
-precision. The demo runs on the device too, with an epoch a training.
+drawn meanwhile is drawn on the CPU. ``plain``: nothing is shared between edges, and nothing is in channels_last. ``bfloat16``, ``float16``:
+mixed precision. The demo runs on the device too, with an epoch a training.
 
 An error stands in the place of its number; all are listed below the table, and the exit code is then 1.
 """
@@ -47,7 +47,12 @@ from supernet.tree import tensors
 
 IMAGES = {"shape": (3, 32, 32), "classes": 10, "stem": "cifar"}
 DEMO = Path(__file__).parents[1] / "examples" / "demo.py"
-TIMED: dict[str, dict[str, Any]] = {"step": {}, "plain": {"plain": True}, "bfloat16": {"autocast": torch.bfloat16}}
+TIMED: dict[str, dict[str, Any]] = {
+    "step": {},
+    "plain": {"plain": True},
+    "bfloat16": {"autocast": torch.bfloat16},
+    "float16": {"autocast": torch.float16},
+}
 COLUMNS = ["step", "correct", *list(TIMED)[1:]]
 Measured = dict[str, Any]
 

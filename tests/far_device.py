@@ -88,12 +88,12 @@ def _there(held: Tensor) -> Far:
 
 
 def _moved(name: str, args: Any, kwargs: Any, given: list[Tensor], to: torch.device) -> list[str]:
-    """What is waited for when values are moved: nothing, where they come from the CPU and nobody asks whether they have arrived."""
+    """What is waited for when values are moved: nothing, where nobody asks whether they have arrived."""
     between = {type(x) is Far for x in given} | ({to == FAR} if name == "_to_copy" else set())
     if len(between) == 1:
         return []
     if to != FAR if name == "_to_copy" else type(tree_leaves(args[0])[0]) is not Far:
-        return ["values moved to the CPU"]
+        return [] if kwargs.get("non_blocking") else ["values moved to the CPU"]
     waits = not (kwargs.get("non_blocking") or (name != "_to_copy" and args[2:] and args[2]))
     return ["values moved from the CPU without non_blocking"] if waits else []
 

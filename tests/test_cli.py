@@ -261,8 +261,8 @@ def test_mixed_precision_is_one_flag_of_every_training() -> None:
     words["compare"] = ("compare", "darts", "--space", "darts", "--budget", "1epochs")
     for command, given in words.items():
         assert document(*given, "--autocast", "bfloat16", "--dry-run")["settings"]["autocast"] == "bfloat16", command
-        code, _, err = called(*given, "--autocast", "float16", "--dry-run")
-        assert code == 2 and err == "error: autocast must be 'bfloat16'; got 'float16'\n", command
+        code, _, err = called(*given, "--autocast", "float8", "--dry-run")
+        assert code == 2 and err == "error: autocast must be 'bfloat16' or 'float16'; got 'float8'\n", command
 
 
 def test_lists_name_everything_and_whom_to_cite() -> None:

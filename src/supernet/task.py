@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from itertools import repeat
 from typing import Any, TypeVar
@@ -37,13 +38,14 @@ class Task:
     never reads ``test``. ``loss(outputs, targets)`` -> scalar. ``metrics``: name -> function of (outputs, targets) -> the
     mean over the batch (a Python number too), larger is better; or a ``Metric``, which says more. By the first of them architectures
     are judged; without any, by the loss. Accuracy where none are given, the loss is cross-entropy and batches are of that kind.
-    ``autocast``: a dtype for mixed precision, such as ``torch.bfloat16``. Images (4-d tensors) run in channels_last.
+    ``autocast``: a dtype for mixed precision, ``torch.bfloat16`` or ``torch.float16``, for which whoever trains scales losses.
+    Images (4-d tensors) run in channels_last.
     For other batches (any tree of tensors: dicts, lists, dataclasses; or what moves by a ``to`` of its own) override ``predict`` and
     ``loss``, and ``targets`` where there are metrics. ``size`` counts the examples of a batch for means over a pass.
     ``batch_dimension``: where examples are counted in every tensor of a batch: 0, 1 for text (T, B), None where there is no such
     dimension, as in graphs. A few examples are cut out of a batch there, if all its tensors are equally long in it.
     ``ranks``: those that train together, each on its part of every training batch; a pass is evaluated by all of them, a batch each.
-    Raises ``InputError`` where the device does not exist here, and for an argument that there is not.
+    Raises ``InputError`` where the device or such a precision of it does not exist here, and for an argument that there is not.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Task:
     ):
         refuse_unknown("argument of Task", other, keywords(Task))
         self.criterion, self.autocast, self.device = loss, autocast, usable(device)
+        check_precision(self.device, autocast)
         plain = loss.func if isinstance(loss, partial) else loss
         self.classifies = plain is F.cross_entropy or isinstance(plain, nn.CrossEntropyLoss)
         self.batch_dimension, self.ranks = batch_dimension, ranks
@@ -161,6 +164,15 @@ class Task:
     def precision(self) -> AbstractContextManager[Any]:
         """In what precision the network runs meanwhile: mixed, where ``autocast`` asks for it."""
         return nullcontext() if self.autocast is None else torch.autocast(self.device.type, self.autocast)
+
+    @contextmanager
+    def single_precision(self) -> Iterator[None]:
+        """Nothing runs in mixed precision meanwhile: second derivatives would be noise in it, and may overflow."""
+        before, self.autocast = self.autocast, None
+        try:
+            yield
+        finally:
+            self.autocast = before
 
     def loss(self, outputs: Any, batch: Any) -> Tensor:
         """The mean loss over one batch: (); raises ``InputError`` with what was given where it cannot be taken."""
@@ -299,6 +311,19 @@ class _Given(Exception):
 
 def _given(*inputs: Any, **named: Any) -> Any:
     raise _Given(inputs, named)
+
+
+def check_precision(device: torch.device, autocast: torch.dtype | None) -> None:
+    """Refuse mixed precision that the device does not have."""
+    if autocast is None:
+        return
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # by which torch says that it goes on in single precision
+            torch.autocast(device.type, autocast)
+    except (RuntimeError, UserWarning) as error:
+        name = str(autocast).removeprefix("torch.")
+        raise InputError(f"{device} has no mixed precision in {name} with torch {torch.__version__}: leave autocast out") from error
 
 
 def usable(device: str | torch.device) -> torch.device:

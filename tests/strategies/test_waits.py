@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -33,7 +34,7 @@ WAITS = {
 
 def far_made(name: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Task]:
     """A method as the contract makes it, on the far device."""
-    monkeypatch.setattr(test_contract, "Task", partial(Task, device=FAR))
+    monkeypatch.setattr(test_contract, "Task", partial(test_contract.Task, device=FAR))
     monkeypatch.setattr(test_contract, "cells", placed(test_contract.cells))
     monkeypatch.setattr(test_contract, "Supernet", placed(Supernet))
     return test_contract.made(name)
@@ -66,16 +67,33 @@ def test_a_step_waits_for_the_device_once_or_as_often_as_is_said(name: str, monk
         assert len(waits) == WAITS.get(name, 1), "\n".join(waits)
 
 
+@pytest.mark.parametrize("name", ["darts", "darts-2nd", "gdas", "single-path", "sdarts-adv", "one-shot"])
+def test_scaled_losses_make_a_step_wait_no_oftener(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain_precision(monkeypatch)
+    with FarDevice() as device:
+        monkeypatch.setattr(test_contract, "Task", partial(Task, autocast=torch.float16))
+        strategy, task = far_made(name, monkeypatch)
+        strategy.epoch(5, 6, {})
+        waits = waits_of_a_step(strategy, task.data, device)
+        assert strategy.weights.scaling.on and len(waits) == WAITS.get(name, 1), "\n".join(waits)
+
+
 @pytest.mark.parametrize("space", ["nasbench201", "darts-rnn", "lstm"])
 def test_a_step_of_retraining_never_waits(space: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain_precision(monkeypatch)
     monkeypatch.setattr(test_retraining_contract, "Task", partial(Task, device=FAR))
     monkeypatch.setattr(test_retraining_contract, "LanguageModelling", partial(test_retraining_contract.LanguageModelling, device=FAR))
     monkeypatch.setattr(test_retraining_contract, "network", placed(test_retraining_contract.network))
     with FarDevice() as device:
         strategy, task, _ = test_retraining_contract.made(space)
-        task.autocast = None
         strategy.epoch(0, 3, {})
         assert not (waits := waits_of_a_step(strategy, task.data, device)), "\n".join(waits)
+
+
+def plain_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The far device runs in single precision whatever is asked for: PyTorch knows no mixed one of it."""
+    monkeypatch.setattr("supernet.task.check_precision", lambda device, autocast: None)
+    monkeypatch.setattr(Task, "precision", lambda task: nullcontext())
 
 
 def planted(x: Tensor) -> dict[str, Callable[[], Any]]:

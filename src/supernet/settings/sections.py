@@ -61,8 +61,8 @@ class Machine(Section):
     seed: Annotated[Seed, Flag("--seed")] = Field(default=0, description="fixes everything that is random")
     device: Annotated[Device, Flag("--device")] = Field(default="cpu", description="where it runs: cpu, cuda, cuda:1, mps")
     threads: Annotated[Threads | None, Flag("--threads")] = Field(default=None, description="CPU threads; none: as they are")
-    autocast: Annotated[Literal["bfloat16"] | None, Flag("--autocast")] = Field(
-        default=None, description="mixed precision: bfloat16; none: float32"
+    autocast: Annotated[Literal["bfloat16", "float16"] | None, Flag("--autocast")] = Field(
+        default=None, description="mixed precision: bfloat16, or float16, whose losses are scaled; none: float32"
     )
     batch_norms: Annotated[Literal["synchronised"] | None, Flag("--batch-norms")] = Field(
         default=None, description="of several ranks: synchronised, over the whole batch; none: each rank over its own part"

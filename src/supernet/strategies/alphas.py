@@ -10,21 +10,30 @@ from torch import Tensor, nn
 
 from supernet.ranks import ALONE, Ranks
 from supernet.strategies.learning import Learning
+from supernet.strategies.scaling import Scaling
 
 
 class Alphas(dict[str, nn.Parameter]):
-    """Choice name -> its alphas: (options,), on the CPU. ``learning`` makes their optimiser and says how they are clipped."""
+    """Choice name -> its alphas: (options,), on the CPU.
 
-    def __init__(self, parameters: Mapping[str, nn.Parameter], learning: Learning):
+    ``learning`` makes their optimiser and says how they are clipped; ``scaling``: of their loss.
+    """
+
+    def __init__(self, parameters: Mapping[str, nn.Parameter], learning: Learning, scaling: Scaling):
         super().__init__(parameters)
         self.optimiser = learning.optimiser(list(self.values()))
-        self.clip = learning.clip
+        self.clip, self.scaling = learning.clip, scaling
 
     def apply(self, grads: Sequence[Tensor | None], ranks: Ranks = ALONE) -> None:
-        """One step by given gradients, averaged over the ranks and clipped; alphas that took no part in the loss (None) stay."""
+        """One step by given gradients, averaged over the ranks and clipped; alphas that took no part in the loss (None) stay.
+
+        All of them stay where a gradient overflowed, as can be in float16.
+        """
         for p, g in zip(self.values(), grads, strict=True):
             p.grad = g
         ranks.mean([p.grad for p in self.values() if p.grad is not None])
+        if not self.scaling.whole([p.grad for p in self.values()]):
+            return
         if self.clip is not None:
             nn.utils.clip_grad_norm_(self.values(), self.clip)
         self.optimiser.step()

@@ -26,7 +26,7 @@ def largest_eigenvalue(strategy: Any, batch: Any = None, iterations: int = 20) -
         batch = next(iter(task.data.each(strategy.learning.turns.stream)))
     state = strategy.rng.get_state()
     try:
-        with kept_buffers(supernet), drawing_apart(strategy.device), torch.enable_grad():
+        with kept_buffers(supernet), drawing_apart(strategy.device), task.single_precision(), torch.enable_grad():
             loss = strategy.objective(batch, strategy.mixture(strategy.relax))
             slopes = flat(torch.autograd.grad(loss, alphas, create_graph=True, allow_unused=True), alphas)
 

@@ -70,8 +70,8 @@ class DARTS(Gradient):
         """d L_val(w - lr dL_train(w, alpha)/dw, alpha) / d alpha, by autograd through the step."""
         loss = self.objective(train, self.mixture(self.relax))
         ranks = self.task.ranks
-        grads = [ranks.sum(g) / ranks.count for g in gradients(loss, list(self._named().values()), create_graph=True)]
-        return gradients(self._loss_at(self._ahead(grads), validation), list(self.alphas.values()))
+        grads = [ranks.sum(g) / ranks.count for g in self._gradients(loss, list(self._named().values()), create_graph=True)]
+        return self._gradients(self._loss_at(self._ahead(grads), validation), list(self.alphas.values()))
 
     def _finite_difference(self, train: Any, validation: Any) -> Sequence[Tensor]:
         """The slope at the weights one step ahead, less the step's own dependence on the alphas (eq. 7 and 8)."""
@@ -82,7 +82,7 @@ class DARTS(Gradient):
         """dL_train/dw at the present weights."""
         with torch.no_grad():
             mixture = self.mixture(self.relax)
-        grads = list(gradients(self.objective(train, mixture), list(self._named().values())))
+        grads = list(self._gradients(self.objective(train, mixture), list(self._named().values())))
         self.task.ranks.mean(grads)
         return grads
 
@@ -102,7 +102,7 @@ class DARTS(Gradient):
     def _slopes_at(self, weights: dict[str, Tensor], validation: Any) -> tuple[Sequence[Tensor], list[Tensor]]:
         """The gradient of the validation loss at ``weights``, by the alphas and by the weights."""
         free = {n: w.detach().requires_grad_() for n, w in weights.items()}
-        grads = gradients(self._loss_at(free, validation), [*self.alphas.values(), *free.values()])
+        grads = self._gradients(self._loss_at(free, validation), [*self.alphas.values(), *free.values()])
         dw = list(grads[len(self.alphas) :])
         self.task.ranks.mean(dw)  # the product is linear in dw, the size of its difference is not
         return grads[: len(self.alphas)], dw
@@ -117,11 +117,15 @@ class DARTS(Gradient):
             with torch.no_grad():
                 torch._foreach_copy_(weights, before)
                 torch._foreach_add_(weights, list(torch._foreach_mul(dw, sign * size)))
-            slopes.append(gradients(self.objective(train, self.mixture(self.relax)), list(self.alphas.values())))
+            slopes.append(self._gradients(self.objective(train, self.mixture(self.relax)), list(self.alphas.values())))
         with torch.no_grad():
             torch._foreach_copy_(weights, before)
         width = 2 * size.cpu()
         return [(plus - minus) / width for plus, minus in zip(*slopes, strict=True)]
+
+    def _gradients(self, loss: Tensor, of: Sequence[Tensor], create_graph: bool = False) -> Sequence[Tensor]:
+        """The gradient of a loss by each tensor; zeros by those that take no part in it."""
+        return self.weights.scaling.gradients(loss, of, create_graph=create_graph, allow_unused=True, materialize_grads=True)
 
     def _loss_at(self, weights: dict[str, Tensor], batch: Any) -> Tensor:
         mixture = self.blended(self.relax)
@@ -131,11 +135,6 @@ class DARTS(Gradient):
     def _named(self) -> dict[str, Tensor]:
         """The weights that are trained, by name."""
         return {n: p for n, p in self.supernet.named_parameters() if p.requires_grad}
-
-
-def gradients(loss: Tensor, of: Sequence[Tensor], create_graph: bool = False) -> Sequence[Tensor]:
-    """The gradient of a loss by each tensor; zeros by those that take no part in it."""
-    return torch.autograd.grad(loss, of, create_graph=create_graph, allow_unused=True, materialize_grads=True)
 
 
 def norm(tensors: Sequence[Tensor]) -> Tensor:

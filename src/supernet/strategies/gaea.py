@@ -26,7 +26,7 @@ LEAST = 1e-5  # a share, as in the code: one of 0 would never grow again
 
 def shares(alphas: Tensor, rng: Generator) -> Mix:
     """Every option, by its share."""
-    return Mix(alphas, all_options(alphas))
+    return Mix(alphas.clone(), all_options(alphas))  # which asks no gradient of the alphas where a step on the weights draws it
 
 
 class ExponentiatedGradient(torch.optim.Optimizer):

@@ -100,7 +100,7 @@ class Gradient(SupernetStrategy):
         if sizes and self.by_blends:
             raise InputError(f"the sizes of {sizes[0]!r} cannot be blended: take a method that draws architectures, such as one-shot")
         self.supernet = supernet
-        self.weights = self.make_weights(supernet)
+        self.weights = self.make_weights(supernet).scaled_for(self.task)
         like = next(supernet.parameters())
         self.device = like.device
         counts = {name: count for name, choice in supernet.space.items() if (count := self.logits(choice))}
@@ -110,7 +110,7 @@ class Gradient(SupernetStrategy):
                 "use pc-darts, which has alphas for inputs too, or one-shot"
             )
         first = {name: (1e-3 * torch.randn(count, generator=self.rng)).to(like.dtype) for name, count in counts.items()}
-        self.alphas = Alphas({name: nn.Parameter(logits) for name, logits in first.items()}, self.learning)
+        self.alphas = Alphas({name: nn.Parameter(logits) for name, logits in first.items()}, self.learning, self.weights.scaling)
 
     # The seams that a method overrides: what one choice's blend is made of, one step on the alphas, the blend of a weight step.
 
@@ -130,7 +130,7 @@ class Gradient(SupernetStrategy):
     def slopes(self, mixture: Mixture, batch: Any) -> list[Tensor | None]:
         """The gradient by the alphas of what they descend, on one batch under a blend; None of those that take no part."""
         loss = self.descended(self.objective(batch, self.moved(mixture)), mixture)
-        return list(torch.autograd.grad(loss, list(self.alphas.values()), allow_unused=True))
+        return list(self.weights.scaling.gradients(loss, list(self.alphas.values()), allow_unused=True))
 
     def weight_mixture(self, batch: Any) -> Mixture:
         """The blend under which the weights learn a step, ``batch`` being its first; asks no gradient of the alphas."""

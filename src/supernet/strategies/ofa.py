@@ -101,7 +101,7 @@ class OFA(OneShot):
         if now > was:
             sort_channels(self.supernet, *self.example, apart=was - 1)
         self.phase = phase
-        self.weights = self._weights(self.supernet)
+        self.weights = self._weights(self.supernet).scaled_for(self.task)
 
     def facts(self) -> dict[str, Any]:
         return {**super().facts(), "phase": self.phases[self.phase].name}
@@ -111,7 +111,7 @@ class OFA(OneShot):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.phase = state["phase"]
-        self.weights = self._weights(self.supernet)
+        self.weights = self._weights(self.supernet).scaled_for(self.task)
         if state["teacher"] is not None:
             self.teacher = self.teacher or deepcopy(self.supernet)
             self.teacher.load_state_dict(state["teacher"])

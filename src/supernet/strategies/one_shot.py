@@ -64,7 +64,8 @@ class OneShot(SupernetStrategy):
     ):
         self.supernet, self.task, self.objective = supernet, task, objective
         self.lessons, self.rng, self.progress = lessons_of(lessons, supernet, task), Random(seed), 0.0
-        self.weights = weights(supernet) if callable(weights) else self.trainer(supernet, **over(self.recipe, weights))
+        made = weights(supernet) if callable(weights) else self.trainer(supernet, **over(self.recipe, weights))
+        self.weights = made.scaled_for(task)
 
     @property
     def batches(self) -> int:

@@ -39,7 +39,7 @@ class Retrain:
         weights: Callable[[nn.Module], Weights] | None = None,
     ):
         self.model, self.task, self.auxiliary, self.drop_path = model, task, auxiliary, drop_path
-        self.weights, self.routes = (weights or partial(Weights, lr_min=0.0))(model), Routes(model)
+        self.weights, self.routes = (weights or partial(Weights, lr_min=0.0))(model).scaled_for(task), Routes(model)
         self.done, self.of = 0, 1
 
     def step(self, data: Data) -> dict[str, Tensor]:

@@ -81,7 +81,7 @@ class SDARTS(Gradient):
                 moved = {n: w.detach().requires_grad_() for n, w in moved.items()}
                 with torch.enable_grad():
                     loss = self.objective(batch, self._with(mixture, moved))
-                slopes = torch.autograd.grad(loss, list(moved.values()), allow_unused=True)
+                slopes = self.weights.scaling.gradients(loss, list(moved.values()), allow_unused=True)
                 for (n, w), slope in zip(list(moved.items()), slopes, strict=True):
                     if slope is not None:
                         step = w.detach() + 2 * radius / self.ascents * slope.sign() - centre[n]

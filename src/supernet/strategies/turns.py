@@ -7,7 +7,6 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Protocol
 
-import torch
 from torch import Tensor
 
 from supernet.data.streams import Data
@@ -76,4 +75,5 @@ class Together:
         total = strategy.descended(loss, mixture) if strategy.alphas_learn else loss
         if not total.requires_grad:  # a path that is frozen
             return [None] * len(learnt), measured
-        return torch.autograd.grad(total / batches, learnt, allow_unused=True, retain_graph=batches > 1), measured
+        grads = strategy.weights.scaling.gradients(total / batches, learnt, allow_unused=True, retain_graph=batches > 1)
+        return grads, measured

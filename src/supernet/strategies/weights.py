@@ -14,6 +14,8 @@ from supernet.errors import InputError, refuse_unknown, without_effect
 from supernet.ranks import ALONE, Ranks
 from supernet.settings.given import keywords
 from supernet.settings.quantities import Amount, Count, Part, Positive, Rate, RateOrNone
+from supernet.strategies.scaling import Scaling
+from supernet.task import Task
 
 Schedule = Callable[[float], float]  # progress in [0, 1) -> factor of the learning rate
 
@@ -79,10 +81,15 @@ class Weights:
             )
         else:
             self.optimiser = optimiser(self.parameters)
-        self.clip, self.accumulate = clip, accumulate
+        self.clip, self.accumulate, self.scaling = clip, accumulate, Scaling()
         self.full = [float(g["lr"]) for g in self.optimiser.param_groups]
         last = how["lr_min"] / (how["lr"] if lr_min is None else self.full[0])  # of an optimiser of one's own: the usual share
         self.schedule = schedule or partial(cosine, 1.0, last)
+
+    def scaled_for(self, task: Task) -> Weights:
+        """These, by losses that are scaled where the task's precision asks for it."""
+        self.scaling = Scaling(task.autocast, task.device)
+        return self
 
     @property
     def lr(self) -> float:
@@ -102,7 +109,8 @@ class Weights:
         self.optimiser.zero_grad()
         for loss in losses:
             if loss.requires_grad:
-                (loss / self.accumulate).backward()  # type: ignore[no-untyped-call]
+                self.scaling.scaled(loss / self.accumulate).backward()  # type: ignore[no-untyped-call]
+        self.scaling.unscale([p.grad for p in self.parameters if p.grad is not None])
         self.update(ranks)
 
     def apply(self, grads: Sequence[Tensor | None], ranks: Ranks = ALONE) -> None:
@@ -114,17 +122,21 @@ class Weights:
     def update(self, ranks: Ranks = ALONE) -> None:
         """Average the gradients that exist and the batch statistics over the ranks, clip, step."""
         have = [p for p in self.parameters if p.grad is not None]
-        ranks.mean([p.grad for p in have if p.grad is not None])
+        gradients = [p.grad for p in have if p.grad is not None]
+        ranks.mean(gradients)
         ranks.settle(self.model)
+        self.scaling.settle(gradients)
         if self.clip is not None:
             nn.utils.clip_grad_norm_(have, self.clip)
         self.optimiser.step()
 
     def state_dict(self) -> dict[str, Any]:
-        return self.optimiser.state_dict()
+        scaling = self.scaling.state_dict()
+        return {**self.optimiser.state_dict(), **({"scaling": scaling} if scaling else {})}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.optimiser.load_state_dict(state)
+        self.scaling.load_state_dict(state.get("scaling", {}))
 
 
 def matrices_decay(model: nn.Module, **settings: Any) -> Weights:

@@ -125,7 +125,7 @@ def arguments(machine: Machine) -> Settings:
 
 def dtype_of(name: str | None) -> torch.dtype | None:
     """The dtype of mixed precision; raises ``InputError`` for another name."""
-    able = {"bfloat16": torch.bfloat16}  # float16 would need its losses scaled
+    able = {"bfloat16": torch.bfloat16, "float16": torch.float16}
     if name is None:
         return None
     if name not in able:
