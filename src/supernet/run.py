@@ -29,7 +29,8 @@ from supernet.modules.weights import pack
 from supernet.randomness import random_states, set_random_states
 from supernet.stopping import AtOnce, Interrupted
 
-MAY_CHANGE = ("device", "save_every", "threads", "estimator.workers")  # on resumption: all other settings decide what the result is
+WHERE = ("estimator.workers", "estimator.ray", "estimator.slurm")
+MAY_CHANGE = ("device", "save_every", "threads", *WHERE)  # on resumption: all other settings decide what the result is
 CHECKPOINT, BEFORE = "checkpoint.pt", "checkpoint.before.pt"
 RESUME, REPEAT = "go on with --resume (resume=True)", "the same command goes on"
 

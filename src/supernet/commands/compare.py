@@ -52,7 +52,8 @@ COMMAND = Command(
     "supernet compare evolution,local --space nasbench201 --table nb201.npz --budget 300evals --seeds 10",
     Compare,
     without=(
-        *("method", "epochs", "steps", "seed", "estimator.workers", "batch_norms"),  # which the comparison decides
+        *("method", "epochs", "steps", "seed", "batch_norms"),  # which the comparison decides
+        *("estimator.workers", "estimator.ray", "estimator.slurm"),
         *("searcher.name", "estimator.name", "baseline.name", "judge.file"),
     ),
     holds=holds,

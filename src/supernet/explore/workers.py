@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -19,7 +18,7 @@ from supernet.native.kernels import Kernels, use, used
 from supernet.space import Architecture
 from supernet.workers import Done, Workers
 from supernet.workers.here import Process
-from supernet.workers.packed import Packed
+from supernet.workers.packed import Packed, place
 
 Along = Callable[[Architecture], dict[str, Any]]  # further arguments of an estimate: what only the process that asks knows
 Begun = Callable[[Callable[..., Any], Path | None, str], AbstractContextManager[Workers]]  # of a function, a run's folder, what it does
@@ -119,7 +118,7 @@ def computed(
 @contextmanager
 def processes(count: int, function: Callable[..., Any], folder: Path | None, what: str) -> Iterator[Workers]:
     """So many processes on this computer, each with as many threads as this one."""
-    with tempfile.TemporaryDirectory(prefix="supernet-workers-") as shared:
-        packed, threads = Packed(function, Path(shared)), torch.get_num_threads()
+    with place(folder) as shared:
+        packed, threads = Packed(function, shared), torch.get_num_threads()
         with Workers(lambda: Process(packed, threads), count, what) as workers:
             yield workers

@@ -66,7 +66,7 @@ def on_data(settings: Search, chosen: Chosen, scorer: OnDataOf, space: SearchSpa
 
     def kept_in(run: Path) -> dict[str, Any]:
         stop = {"stop": MedianStop(scorer.task.judged, run / "curves.jsonl")} if settings.estimator.stop else {}
-        return {"states": InFolder(run / "inherited"), **stop}
+        return {"states": InFolder(run.absolute() / "inherited"), **stop}
 
     return OnData(
         scorer.task,

@@ -158,6 +158,13 @@ class Estimator(Section):
     workers: Annotated[Count | None, Field(le=256), Flag("--workers")] = Field(
         default=None, description="architectures that are scored at the same time, each by a process; none: 1"
     )
+    ray: Annotated[Text | None, Flag("--ray", "ADDRESS")] = Field(
+        default=None, description="the Ray cluster that scores architectures, workers at a time; local: one that is begun here"
+    )
+    slurm: Annotated[Text | None, Flag("--slurm", "PARAMETERS")] = Field(
+        default=None,
+        description="jobs that score architectures, workers at a time: slurm_partition=gpu,timeout_min=60; local: without SLURM",
+    )
     count: bool = Field(
         default=False, description="count the multiply-adds of each trial on data; those with inherited weights always are"
     )

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import pickle
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,6 +41,21 @@ class Packed:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return pickle.loads, (self.content,)
+
+
+@contextmanager
+def place(folder: Path | None) -> Iterator[Path]:
+    """A folder for what is sent, gone afterwards: ``workers`` in that of a run, so that one that was killed leaves nothing; None: apart."""
+    if folder is None:
+        with tempfile.TemporaryDirectory(prefix="supernet-workers-") as apart:
+            yield Path(apart)
+        return
+    own = folder.absolute() / "workers"
+    shutil.rmtree(own, ignore_errors=True)
+    try:
+        yield own
+    finally:
+        shutil.rmtree(own, ignore_errors=True)
 
 
 def written(folder: Path, storage: Any) -> tuple[Any, ...]:
