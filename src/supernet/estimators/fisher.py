@@ -53,4 +53,4 @@ def information(layer: nn.Module, outputs: Tensor, slope: Tensor) -> float:
     product = (outputs * slope).movedim(-1, 1) if isinstance(layer, nn.Linear) else outputs * slope
     channels = product.flatten(2).sum(2) if product.dim() > 2 else product  # (N, C)
     assert isinstance(layer.weight, Tensor)
-    return float(channels.double().pow(2).mean(0).sum()) / 2 * layer.weight[0].numel()
+    return float(channels.cpu().double().pow(2).mean(0).sum()) / 2 * layer.weight[0].numel()
