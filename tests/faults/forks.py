@@ -6,6 +6,7 @@ with a line; ``Forks`` is the other end of it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -45,17 +46,23 @@ class Forks:
             [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True
         )
 
-    def run(self, words: list[str], folder: Path, kill_after: float | None = None, by: int = signal.SIGKILL) -> Ended:
-        """``supernet`` with ``words`` in ``folder``; killed ``by`` a signal after so many seconds."""
-        return self.begin(words, folder, kill_after, by)()
+    def run(self, words: list[str], folder: Path, kill_after: float | None = None, by: int = signal.SIGKILL, part: str = "") -> Ended:
+        """``supernet`` with ``words`` in ``folder``; killed ``by`` a signal after so many seconds.
 
-    def begin(self, words: list[str], folder: Path, kill_after: float | None = None, by: int = signal.SIGKILL) -> Callable[[], Ended]:
+        ``part``: not itself is killed then, but one of the processes that it began whose command line holds this; as soon as there is one.
+        """
+        return self.begin(words, folder, kill_after, by, part)()
+
+    def begin(
+        self, words: list[str], folder: Path, kill_after: float | None = None, by: int = signal.SIGKILL, part: str = ""
+    ) -> Callable[[], Ended]:
         """Begin what ``run`` runs; what is given waits for its end, which is to come before anything else is begun here."""
         assert self._server.stdin and self._server.stdout
         output, said = (folder / f"{folder.name}.{name}" for name in ("out", "err"))
         for path in (output, said):  # also for one that is killed before it is anything
             path.write_text("")
-        self._server.stdin.write(json.dumps({"words": words, "folder": str(folder), "kill_after": kill_after, "by": int(by)}) + "\n")
+        request = {"words": words, "folder": str(folder), "kill_after": kill_after, "by": int(by), "part": part}
+        self._server.stdin.write(json.dumps(request) + "\n")
         self._server.stdin.flush()
         answers = self._server.stdout
 
@@ -80,7 +87,7 @@ def serve() -> None:
         child = os.fork()
         if not child:
             command(request["words"], Path(request["folder"]))
-        code = wait(child, None if request["kill_after"] is None else began + request["kill_after"], request["by"])
+        code = wait(child, None if request["kill_after"] is None else began + request["kill_after"], request["by"], request["part"])
         print(json.dumps({"code": code, "seconds": time.monotonic() - began}), flush=True)
 
 
@@ -129,16 +136,29 @@ def command(words: list[str], folder: Path) -> None:
         os._exit(code)
 
 
-def wait(child: int, kill_at: float | None, by: int) -> int:
-    """The exit code of a process, or less the number of the signal that ended it; it is sent one at a time of the monotonic clock."""
+def wait(child: int, kill_at: float | None, by: int, part: str) -> int:
+    """The exit code of a process, or less the number of the signal that ended it.
+
+    At a time of the monotonic clock it is sent one, or a ``part`` of it, see ``Forks.run``.
+    """
     while True:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
             return os.waitstatus_to_exitcode(status)
-        if kill_at is not None and time.monotonic() >= kill_at:
-            os.kill(child, by)
+        if kill_at is not None and time.monotonic() >= kill_at and (victim := found(child, part) if part else child):
+            os.kill(victim, by)
             kill_at = None
         time.sleep(0.002)
+
+
+def found(leader: int, part: str) -> int | None:
+    """The last process of a session whose command line holds ``part``, but not the one that leads it; None where there is none."""
+    for path in sorted(Path("/proc").glob("[0-9]*/stat"), key=lambda path: -int(path.parent.name)):
+        with contextlib.suppress(OSError):
+            session = int(path.read_text().rpartition(")")[2].split()[3])
+            if session == leader != int(path.parent.name) and part in path.with_name("cmdline").read_text():
+                return int(path.parent.name)
+    return None
 
 
 if __name__ == "__main__":

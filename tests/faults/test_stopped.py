@@ -1,5 +1,7 @@
 """Every command that takes long is stopped by SIGTERM and by SIGINT at random moments: one line says so, and it goes on to the same end.
 
+A search by workers loses one of them, and ends as if it had not.
+
 ``SUPERNET_FAULTS`` (3) moments for each command and signal, drawn from ``SUPERNET_KILLS_SEED`` (0).
 """
 
@@ -14,7 +16,7 @@ import pytest
 from forks import Ended, Forks
 from same import differences
 from test_faults import FAULTS, LOST, RIGHT, SAME
-from test_kills import CASES, ON_TRAINED, SEED, begun, killed_to_the_end, trained_once
+from test_kills import BENCH, CASES, IMAGES, ON_TRAINED, SEED, begun, killed_to_the_end, search, trained_once
 
 NAMES = (
     *("search darts", "search one-shot, then evolution", "search evolution on a table", "search random from scratch"),
@@ -54,4 +56,20 @@ def test_stopped_it_says_so_in_one_line_and_goes_on_to_the_same_end(
             end = RIGHT
         differs = differences(whole, folder, expected, ended)
         counts[kind, LOST if differs else end] += 1
+        assert not differs
+
+
+@pytest.mark.parametrize("name", ["random", "evolution"])
+def test_a_search_that_loses_a_worker_ends_as_if_it_had_not(
+    name: str, forks: tuple[Forks, Forks], tmp_path: Path, counts: Counter[tuple[str, str]]
+) -> None:
+    words, rng = search(name, f"{BENCH} {IMAGES} --trials 8 --workers 2"), Random(f"{SEED} workers {name}")
+    whole = begun(tmp_path / "whole", None)
+    expected = forks[0].run(words, whole)
+    assert expected.code == 0, expected.said
+    for number in range(FAULTS):
+        folder = begun(tmp_path / f"{number}", None)
+        ended = forks[1].run(words, folder, rng.uniform(START, expected.seconds), part="popen_loky")
+        differs = set(differences(whole, folder, expected, ended)) - {"run/report.html"}  # which says that one was lost
+        counts["killed worker", LOST if differs else RIGHT] += 1
         assert not differs

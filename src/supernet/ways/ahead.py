@@ -16,8 +16,8 @@ from supernet.task import Task
 from supernet.ways.pace import timed
 
 EPOCHS = 2  # of a training in miniature, so that a warm-up counts, and what comes after it
-FEWEST = 2  # examples that a batch norm can learn from
-SECONDS = 0.3  # that a step of the larger size may take
+FEWEST, MORE = 2, 8  # examples that a batch norm can learn from; so many more that the line is not drawn by what else a process holds
+SECONDS = 0.3  # that a step of a still larger size may take
 SHARE = 0.9  # of the memory, which a step may hold: the line is not exact, and others want some too
 
 R = TypeVar("R")
@@ -62,11 +62,14 @@ class Ahead:
     @property
     def short(self) -> str:
         """What to do where memory does not hold these batches; empty where it does."""
-        if self.size <= self.fits:
-            return ""
+        return self.advice if self.fits < self.size else ""
+
+    @property
+    def advice(self) -> str:
+        """What to do where these batches were more than memory holds, whatever the line says."""
+        fits = min(self.fits, self.size // 2) if self.fits >= self.size else self.fits
         held = f"batches of {self.size} take about {self.megabytes / 1024:,.1f} GB, and there are {self.room / 1024:,.1f} GB"
-        smaller = f"--batch-size {self.fits} fits" if self.fits else "make the network smaller, such as by --channels or --cells"
-        return f"{held}: {smaller}"
+        return f"{held}: {f'--batch-size {fits} fits' if fits else 'make the network smaller, such as by --channels or --cells'}"
 
 
 @dataclass(frozen=True)
@@ -85,9 +88,10 @@ def ahead(begin: Callable[[T], Any], task: T, batches: Batches) -> Ahead:
     most = max(batches.most // ranks.count, 1)
     own = min(max(batches.size // ranks.count, 1), most)
     before, held = task.data.state_dict(), room(task.device) / (batches.processes if task.device.type == "cpu" else 1)
+    took(begin, task, min(FEWEST, most))  # the first steps of all are slower
     small = took(begin, task, min(FEWEST, most))
     able = FEWEST * min(SECONDS / small.seconds, held / 2 / small.megabytes)
-    large = took(begin, task, min(max(own, 2 * FEWEST), most, ranks.told(max(int(able), 2 * FEWEST))))
+    large = took(begin, task, min(max(own, MORE), most, ranks.told(max(int(able), MORE))))
     task.data.load_state_dict(before)
     between = max(large.examples - small.examples, 1)
     each, longer = (max(b - a, 0.0) / between for a, b in ((small.megabytes, large.megabytes), (small.seconds, large.seconds)))
@@ -99,15 +103,13 @@ def ahead(begin: Callable[[T], Any], task: T, batches: Batches) -> Ahead:
 
 
 def took(begin: Callable[[T], Any], task: T, examples: int) -> Took:
-    """What the first steps on so many examples take, the first of all and one of each of ``EPOCHS``."""
+    """What the first steps on so many examples take, one of each of ``EPOCHS``."""
     forget_peak(task.device)
     few = task.of_size(examples)
     strategy, seconds = begin(few), 0.0
     for epoch in range(EPOCHS):
         strategy.epoch(epoch, EPOCHS, {})
         with strategy.training():
-            if epoch == 0:
-                strategy.step(few.data)  # the first step of all is slower
             seconds += timed(strategy, few)
     return Took(examples, peak_memory(task.device), seconds / EPOCHS, strategy.steps(task.data))
 
@@ -127,7 +129,7 @@ def _advice(told: Callable[[], Ahead | None]) -> str:
     if not launched():  # where others would have to take the same steps
         try:
             found = told()
-            return (found and found.short) or SMALLER
+            return found.advice if found else SMALLER
         except (InputError, MemoryError, RuntimeError) as error:
             if not out_of_memory(error):
                 raise
