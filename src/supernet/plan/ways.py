@@ -82,7 +82,7 @@ def on_data(settings: Search, chosen: Chosen, scorer: OnDataOf, space: SearchSpa
         passes=Passes() if known.inherits or settings.estimator.count else Uncounted(),
         crew=crew_of(settings, decides=False),
         along=lambda architecture: {"origin": lineage.origin(architecture)} if known.inherits else {},
-        at_once=settings.estimator.workers or 1,
+        at_once=1 if settings.estimator.ray or settings.estimator.slurm else settings.estimator.workers or 1,
         trains="steps" in keywords(known.load()),
     )
 
