@@ -234,7 +234,8 @@ def test_every_command_has_help_with_an_example() -> None:
 def test_json_is_all_there_is_on_standard_output(cli: Cli, tmp_path: Path) -> None:
     done = cli("search", "darts", *CELLS, "--batch-size", 500, "--epochs", 1, "--out", "r", "--json")
     assert done.returncode == 0, done.stderr
-    json.loads(done.stdout)
+    runs_on = "cpu, 1 thread, kernels of PyTorch"
+    assert f"note: runs on {runs_on}" in done.stderr and json.loads(done.stdout)["measured"]["computing"].startswith(runs_on)
     assert "note: digits has no test split" in done.stderr and "note: the batch size 500 is above the" in done.stderr
     code, _, said = called("search", "darts", *CELLS, "--epochs", 1, "--out", tmp_path / "r")
     assert code == 2 and "already holds a run" in said and "Traceback" not in said

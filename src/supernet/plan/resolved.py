@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from pydantic import BaseModel
 from supernet.costs.limits import Limits
 from supernet.errors import InputError
 from supernet.native import kernels
+from supernet.native.kernels import used
 from supernet.plan.chosen import Chosen
 from supernet.plan.scoring import Asking
 from supernet.searchers import searcher_class
@@ -42,6 +44,16 @@ def use_machine(settings: Machine) -> int:
         raise InputError("native kernels normalise by what one rank has: leave --batch-norms or --kernels out")
     kernels.use(settings.kernels)
     return use_threads(settings.threads)
+
+
+def computing(config: Mapping[str, Any]) -> str:
+    """What computes, for people: the device, by which kernels, in which precision; ``config``: of a run that uses its machine."""
+    device = torch.device(config["device"])
+    name = f" ({torch.get_device_module(device).get_device_name(device)})" if device.type in ("cuda", "xpu") else ""
+    threads = f", {config['threads']} thread{'' if config['threads'] == 1 else 's'}" if device.type == "cpu" else ""
+    kernels = f"{'native kernels and those' if used() == 'native' else 'kernels'} of PyTorch {torch.__version__}"
+    precision = f"mixed precision ({config['autocast']})" if config["autocast"] else "single precision"
+    return f"{device}{name}{threads}, {kernels}, {precision}"
 
 
 def config_of(settings: BaseModel, decided: Settings, values: Settings) -> Settings:

@@ -17,7 +17,7 @@ from supernet.naming.design import Design
 from supernet.naming.lookup import design
 from supernet.ops import AuxiliaryHead, DropPath
 from supernet.plan.recipe import recipe_of
-from supernet.plan.resolved import config_of, use_machine, weights_of
+from supernet.plan.resolved import computing, config_of, use_machine, weights_of
 from supernet.plan.supernets import check_initial
 from supernet.randomness import seed_everything
 from supernet.settings.commands import Retrain
@@ -82,7 +82,7 @@ class RetrainPlan:
     @property
     def remarks(self) -> Sequence[str]:
         """What is said before the retraining begins."""
-        return self.task.before_training
+        return [f"runs on {computing(self.config)}", *self.task.before_training]
 
 
 def plan_retrain(settings: Retrain) -> RetrainPlan:

@@ -15,7 +15,7 @@ from supernet.modules.sketch import megabytes
 from supernet.plan.bounds import Bounded, bounded, bounds_of, untold
 from supernet.plan.chosen import choose
 from supernet.plan.goals import led_by_first
-from supernet.plan.resolved import config_of, resolved, use_machine
+from supernet.plan.resolved import computing, config_of, resolved, use_machine
 from supernet.plan.scoring import OnDataOf
 from supernet.plan.supernets import Trained, check_initial, check_network, network_sizes, sizes_of, sketch
 from supernet.plan.ways import on_data, on_table, over_supernet
@@ -82,7 +82,8 @@ class SearchPlan:
     @property
     def remarks(self) -> Sequence[str]:
         """What is said before the search begins."""
-        return [*(self.task.before_training if self.task else ()), *led_by_first(self.searcher, self.way.objective)]
+        trains = [f"runs on {computing(self.config)}", *self.task.before_training] if self.task else []
+        return [*trains, *led_by_first(self.searcher, self.way.objective)]
 
 
 def plan_search(settings: Search) -> SearchPlan:

@@ -15,6 +15,7 @@ from supernet.files.records import FORMAT
 from supernet.memory import peak_memory
 from supernet.metrics import finite
 from supernet.naming.design import of_choices
+from supernet.plan.resolved import computing
 from supernet.plan.search import SearchPlan
 from supernet.run import Run
 from supernet.searchers.state import plain
@@ -78,6 +79,7 @@ def finish(plan: SearchPlan, run: Run, found: Found, seconds: float) -> dict[str
     result |= {"exported": written} if written else {}
     result |= write_front(plan, run, found)
     took: dict[str, Any] = {"seconds": seconds, "peak_memory_mb": peak_memory(plan.device)}
+    took |= {"computing": computing(plan.config)} if plan.task else {}
     lost = sum(line["measured"].get(LOST, 0) for line in run.trials())
     took |= {LOST: lost} if lost else {}
     return {**result, "out": str(run.folder), "measured": {**took, **measured}}

@@ -16,6 +16,7 @@ from supernet.memory import peak_memory
 from supernet.metrics import finite
 from supernet.modules.weights import fill, warm_start
 from supernet.naming.design import Design
+from supernet.plan.resolved import computing
 from supernet.plan.retrain import RetrainPlan
 from supernet.randomness import seed_everything
 from supernet.report.page import write_report
@@ -75,7 +76,7 @@ def retrain_run(plan: RetrainPlan, out: Path, resume: bool = False) -> dict[str,
         }
         run.write_json("architecture.json", stored)
         write_report(run.folder)
-    measured = {"seconds": time.monotonic() - began, "peak_memory_mb": peak_memory(plan.device)}
+    measured = {"seconds": time.monotonic() - began, "peak_memory_mb": peak_memory(plan.device), "computing": computing(plan.config)}
     found = {k: stored[k] for k in ("choices", "genotype")} | {k: described[k] for k in ("params", "macs")}
     shared = {"shared": before} if before else {}
     return {**found, **scores, **shared, **beside, "out": str(out), "measured": measured}
