@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from supernet import OneOf, Supernet, Task
-from supernet.memory import peak_memory
+from supernet.memory import peak_memory, room
 from supernet.mixture import one_hot
 from supernet.randomness import drawing_apart, random_states, set_random_states
 
@@ -51,6 +51,12 @@ def test_peak_memory_is_that_of_the_device_or_of_the_computer_where_it_keeps_no_
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: asked.append(device) or 3 * 2**20)
     assert peak_memory("cuda:1") == 3 and asked == [torch.device("cuda:1")]
     assert peak_memory("mps") == peak_memory("cpu")
+
+
+def test_what_a_process_may_hold_on_a_device_is_what_it_has_there_and_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (5 * 2**20, 9 * 2**20))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 2 * 2**20)
+    assert room("cuda:1") == 7 and 10 < peak_memory() < room() == pytest.approx(room("mps"), rel=0.1)
 
 
 @pytest.mark.parametrize("device", ["cuda:1", "mps", "xpu"])

@@ -55,17 +55,17 @@ def main() -> None:
     try:
         with one_voice(next((word for word in sys.argv[1:] if not word.startswith("-")), "")):
             app()
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
     except RunError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
-    except (MemoryError, RuntimeError) as error:
-        if not out_of_memory(error):
+    except (InputError, MemoryError, RuntimeError) as error:
+        if out_of_memory(error):
+            print(f"error: {OUT_OF_MEMORY}: {SMALLER}", file=sys.stderr)
+            sys.exit(1)
+        if not isinstance(error, InputError):
             raise
-        print(f"error: {OUT_OF_MEMORY}: {SMALLER}", file=sys.stderr)
-        sys.exit(1)
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         sys.exit(130)

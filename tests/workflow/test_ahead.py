@@ -127,3 +127,13 @@ def test_memory_that_ends_beneath_another_error_is_known() -> None:
         assert out_of_memory(error)
     assert out_of_memory(MemoryError()) and out_of_memory(RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"))
     assert not out_of_memory(RuntimeError("shapes differ")) and not out_of_memory(InputError("out of memory"))
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError(CPU)])
+def test_every_command_that_is_out_of_memory_ends_in_one_line(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*given: Any) -> Any:
+        raise InputError("the network cannot be built") from error
+
+    monkeypatch.setattr("supernet.naming.supernets.describe_space", fails)
+    code, out, said = called("describe", "--space", "nasbench201")
+    assert (code, out, said) == (1, "", "error: out of memory: a smaller --batch-size needs less\n")
