@@ -19,13 +19,16 @@ from torch.nn import functional as F
 from supernet import OneOf, Supernet
 from supernet.data.augment import Augment
 from supernet.data.batches import Batches
+from supernet.data.text_streams import TextStream
 from supernet.errors import Lost
 from supernet.ranks import ALONE, Ranks, Together
 from supernet.run import Run
+from supernet.spaces import recurrent
 from supernet.stopping import Interrupted
 from supernet.strategies import strategy
 from supernet.strategies.retrain import Retrain
 from supernet.task import Task
+from supernet.tasks.language import LanguageModelling
 from supernet.train import fit
 
 Result = dict[str, Tensor]
@@ -106,6 +109,32 @@ def on_ranks(count: int, folder: Path, work: Callable[[Ranks], Any], synchronise
 def plain(found: Result) -> dict[str, Any]:
     """Tensors as lists, which go from one process to another without files."""
     return {name: value.flatten().tolist() for name, value in found.items()}
+
+
+NO_DROPOUT = dict.fromkeys(("input_dropout", "cell_input_dropout", "hidden_dropout", "output_dropout"), 0.0)
+
+
+def read(ranks: Ranks, method: str) -> dict[str, Any]:
+    """Some steps of a search among recurrent cells on a text."""
+    torch.manual_seed(3)
+    tokens = torch.randint(7, (150,), generator=torch.Generator().manual_seed(5))
+    parts = [TextStream(tokens, 4, 6, lengths=how, seed=1, ranks=ranks, training=how != "fixed") for how in ("halved", "fixed")]
+    task = LanguageModelling(*parts, ranks=ranks)
+    net = recurrent.supernet(tokens=7, hidden=6, nodes=2, **NO_DROPOUT).double()
+    made_by = strategy(method).load("darts-rnn")(net, task, seed=7)
+    history = fit(made_by, task.data, 1, steps=4, ranks=ranks, evaluate=lambda: {"validation": made_by.evaluate()})
+    hidden = task.data.state_dict()["train"]["hidden"]
+    return {**plain({**net.state_dict(), "hidden": hidden}), "loss": [history[-1]["loss"], history[-1]["validation"]["loss"]]}
+
+
+@pytest.mark.parametrize("method", ["darts", pytest.param("darts-2nd", marks=pytest.mark.slow)])
+def test_two_ranks_on_halves_of_the_strands_of_a_text_train_as_one_on_all(tmp_path: Path, method: str) -> None:
+    """Chunks go on from the hidden state of their own strands; the state of the data has that of all."""
+    whole = read(ALONE, method)
+    first, second = on_ranks(2, tmp_path, lambda ranks: read(ranks, method))
+    assert first == second and len(first["hidden"]) == 4 * 6
+    for name, value in whole.items():
+        assert first[name] == pytest.approx(value, rel=0, abs=1e-10), name
 
 
 CASES: list[tuple[str, dict[str, Any]]] = [("darts", {}), ("spos", {})]

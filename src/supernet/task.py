@@ -247,6 +247,11 @@ class Task:
         """What every metric gathers of one batch."""
         return {name: m.taken(name, outputs, self.targets(batch), self.device) for name, m in self.metrics.items()}
 
+    @property
+    def evaluating(self) -> Ranks:
+        """Those that share the batches of a pass that is evaluated."""
+        return self.ranks
+
     def evaluate(self, model: nn.Module, stream: str = "validation", mixture: Mixture | None = None) -> dict[str, float]:
         """Loss and metrics over one pass of a stream, in evaluation mode; of a supernet under ``mixture``."""
         return self.measured(model, stream, mixture).scores()
@@ -257,10 +262,10 @@ class Task:
         network = model if mixture is None else partial(model, mixture)
         own: list[tuple[int, Tensor, dict[str, Any]]] = []
         with evaluating(model):
-            for batch in self.data.each(stream, self.ranks.number, self.ranks.count):
+            for batch in self.data.each(stream, self.evaluating.number, self.evaluating.count):
                 outputs = self.predict(network, batch)
                 own.append((self.size(batch), self.loss(outputs, batch).detach(), self._taken(outputs, batch)))
-        held = self.ranks.in_turn(own)
+        held = self.evaluating.in_turn(own)
         self._examples[stream] = sum(size for size, _, _ in held)
         gathered = {name: [taken[name] for _, _, taken in held] for name in self.metrics}
         return Pass(self.metrics, [loss for _, loss, _ in held], gathered, [size for size, _, _ in held])

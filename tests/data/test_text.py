@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -12,6 +12,7 @@ from supernet.data.streams import Data
 from supernet.data.text import END, LEVELS, OTHER, SETS, Text, is_text, load
 from supernet.data.text_streams import Chunk, TextStream
 from supernet.errors import InputError
+from supernet.ranks import Alone
 from supernet.settings.sections import TextData
 
 LINES = {"train": " the cat sat \n\n the dog ran \n", "valid": " the cat ran \n", "test": " a <unk> sat \n"}
@@ -197,3 +198,26 @@ def test_streams_refuse_what_cannot_be_read() -> None:
         TextStream(torch.arange(12), 0)
     with pytest.raises(InputError, match="cannot go on at step 90"):
         TextStream(torch.arange(12), 1).load_state_dict({"turn": 0, "index": 3, "at": 90, "hidden": None})
+
+
+class Second(Alone):
+    """The second of two ranks, as far as a stream asks."""
+
+    number, count = 1, 2
+
+    def in_turn(self, own: list[Any]) -> list[Any]:
+        return [own[0] - 10, own[0]]
+
+
+def test_a_rank_reads_its_strands_and_goes_on_from_a_state_of_all() -> None:
+    whole, part = TextStream(torch.arange(80), 4, 6), TextStream(torch.arange(80), 4, 6, ranks=Second())
+    for stream in (whole, part):
+        stream.load_state_dict({"turn": 0, "index": 1, "at": 6, "hidden": (torch.arange(4.0)[:, None],)})
+    every, own = next(iter(whole)), next(iter(part))
+    assert torch.equal(own.tokens, every.tokens[:, 2:]) and torch.equal(own.targets, every.targets[:, 2:])
+    assert torch.equal(own.hidden[0], every.hidden[0][2:])
+    own.after = (torch.tensor([[12.0], [13.0]]),)
+    assert part.state_dict()["hidden"][0].flatten().tolist() == [2.0, 3.0, 12.0, 13.0]
+    assert next(iter(part.in_order())).tokens.shape == (6, 4)
+    with pytest.raises(InputError, match="strands are shared by all 2 ranks equally: give --batch-size a multiple of that; got 3"):
+        TextStream(torch.arange(80), 3, 6, ranks=Second())

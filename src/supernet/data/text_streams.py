@@ -13,9 +13,12 @@ from torch import Tensor
 
 from supernet.data.batches import seeded
 from supernet.errors import InputError, unknown
+from supernet.ranks import ALONE, Ranks
+from supernet.tree import mapped
 
 LENGTHS = ("fixed", "halved", "normal")
 FULL = 0.95  # how often a chunk is of the full length, else of about half
+STRANDS = -2  # where a hidden state has them: (..., B, hidden)
 SPREAD, SHORTEST, LONGEST_EXTRA = 5, 5, 20  # of normal lengths
 
 
@@ -47,8 +50,10 @@ class TextStream:
     https://arxiv.org/abs/1708.02182). Lengths are a function of the seed, the pass and the chunk.
     evaluation_batch: strands in ``in_order``, which always has fixed lengths; None: ``batch``.
     training: whether the loss of its chunks is regularised.
+    ranks: those that train together: a chunk has the strands of this rank alone, and a hidden state of these; the state holds that of all,
+    so that it is to be asked for by all ranks. ``in_order`` has all strands on each.
 
-    Raises InputError for a text too short for its strands.
+    Raises InputError for a text too short for its strands, and for strands that ranks cannot share equally.
     """
 
     def __init__(
@@ -61,6 +66,7 @@ class TextStream:
         seed: int = 0,
         training: bool = True,
         evaluation_batch: int | None = None,
+        ranks: Ranks = ALONE,
     ):
         if lengths not in LENGTHS:
             raise unknown("lengths", lengths, LENGTHS)
@@ -68,6 +74,9 @@ class TextStream:
             raise InputError(f"a chunk needs at least 1 strand of 1 step; got {batch} of {steps}")
         if len(tokens) < 2 * batch:
             raise InputError(f"{len(tokens)} tokens are too few for {batch} strands: a smaller batch size, or more text")
+        if batch % ranks.count:
+            raise InputError(f"strands are shared by all {ranks.count} ranks equally: give --batch-size a multiple of that; got {batch}")
+        self.ranks, self.own = ranks, batch // ranks.count
         self.tokens, self.batch, self.steps, self.lengths, self.seed = tokens, batch, steps, lengths, seed
         self.training, self.evaluation_batch = training, evaluation_batch
         self.strands = tokens[: len(tokens) // batch * batch].view(batch, -1).t().contiguous()  # (N / batch, batch)
@@ -89,7 +98,8 @@ class TextStream:
         turn = self.turn
         while self.turn == turn:
             start, end = self.at, min(self.at + self.length(), len(self.strands) - 1)
-            chunk = Chunk(self.strands[start:end], self.strands[start + 1 : end + 1], self._hidden(), self.training)
+            strands = self._part(self.strands, 1)
+            chunk = Chunk(strands[start:end], strands[start + 1 : end + 1], self._hidden(), self.training)
             self._last, self._before = chunk, None
             more = end < len(self.strands) - 1
             self.turn, self.index, self.at = (turn, self.index + 1, end) if more else (turn + 1, 0, 0)
@@ -129,11 +139,22 @@ class TextStream:
 
     def state_dict(self) -> dict[str, Any]:
         """The pass, the chunk and the place that come next, and the hidden state there."""
-        return {"turn": self.turn, "index": self.index, "at": self.at, "hidden": self._hidden()}
+        return {"turn": self.turn, "index": self.index, "at": self.at, "hidden": self._of_all(self._hidden())}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where ``state`` was taken; raises InputError where the text is too short for it."""
         if not 0 <= state["at"] < len(self.strands) - 1:
             raise InputError(f"cannot go on at step {state['at']} of {len(self.strands)}; the text or the batch size has changed")
         self.turn, self.index, self.at = state["turn"], state["index"], state["at"]
-        self._before, self._last = state["hidden"], None
+        hidden = mapped(lambda x: self._part(x, STRANDS) if isinstance(x, Tensor) else x, state["hidden"])
+        self._before, self._last = hidden, None
+
+    def _part(self, x: Tensor, dimension: int) -> Tensor:
+        """What this rank has of all strands."""
+        return x if self.ranks.count == 1 else x.narrow(dimension, self.ranks.number * self.own, self.own)
+
+    def _of_all(self, hidden: Any) -> Any:
+        """The hidden state of all strands, of that of this rank's."""
+        if self.ranks.count == 1:
+            return hidden
+        return mapped(lambda x: torch.cat(self.ranks.in_turn([x]), STRANDS) if isinstance(x, Tensor) else x, hidden)

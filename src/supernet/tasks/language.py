@@ -83,13 +83,11 @@ class LanguageModelling(Kind):
         seed: int = 0,
         ranks: Ranks = ALONE,
     ):
-        if ranks.count > 1:
-            raise InputError("a recurrent network carries its state from chunk to chunk, and is trained by one rank: leave torchrun out")
         self.slowness, self.activation = slowness, activation
         given = {"train": train, "validation": validation, "test": test}
         self.streams: dict[str, TextStream] = {name: stream for name, stream in given.items() if stream is not None}
         self.vocabulary: tuple[str, ...] = ()  # what the tokens stand for, where a text was read
-        how: dict[str, Any] = {"device": device, "autocast": autocast, "seed": seed}
+        how: dict[str, Any] = {"device": device, "autocast": autocast, "seed": seed, "ranks": ranks}
         super().__init__(train, validation, test, loss=F.cross_entropy, metrics=self.scored, **how)
 
     @classmethod
@@ -103,12 +101,14 @@ class LanguageModelling(Kind):
         evaluation_batch: int = 10,
         testing: bool = False,
         seed: int = 0,
+        ranks: Ranks = ALONE,
         **settings: Any,
     ) -> LanguageModelling:
         """The task of a text: chunks of ``batch`` strands by ``steps``; the test split only where ``testing``."""
-        train = TextStream(text.train, batch, steps, lengths=lengths, seed=seed)
-        rest = [TextStream(part, batch, steps, training=False, evaluation_batch=evaluation_batch) for part in (text.validation, text.test)]
-        made = cls(train, rest[0], rest[1] if testing else None, seed=seed, **settings)
+        train = TextStream(text.train, batch, steps, lengths=lengths, seed=seed, ranks=ranks)
+        how: dict[str, Any] = {"training": False, "evaluation_batch": evaluation_batch, "ranks": ranks}
+        rest = [TextStream(part, batch, steps, **how) for part in (text.validation, text.test)]
+        made = cls(train, rest[0], rest[1] if testing else None, seed=seed, ranks=ranks, **settings)
         made.vocabulary = text.vocabulary
         made.sizes = {"tokens": len(text.vocabulary)}
         made.about = {"level": text.level, "tokens": len(text.vocabulary)}
@@ -191,6 +191,15 @@ class LanguageModelling(Kind):
         """The steps of each chunk of training to come."""
         return self.streams["train"].lengths_ahead()
 
+    def share(self, batch: Chunk) -> Chunk:
+        """A chunk has the strands of this rank alone."""
+        return batch
+
+    @property
+    def evaluating(self) -> Ranks:
+        """Each rank evaluates a pass by itself, since a chunk goes on from the one before."""
+        return ALONE
+
     def prepare(self, batch: Chunk) -> Chunk:
         """The same chunk, on the device."""
         batch.tokens, batch.targets, batch.hidden = (moved(x, self.device) for x in (batch.tokens, batch.targets, batch.hidden))
@@ -198,7 +207,7 @@ class LanguageModelling(Kind):
 
     def predict(self, network: Callable[..., Any], batch: Chunk) -> Prediction:
         """Run the network from the chunk's hidden state; where it ends is where the next chunk starts."""
-        with self.precision():
+        with self.ranks.norms(), self.precision():
             reading = network(batch.tokens, batch.hidden)
         batch.after = moved(reading.hidden, None)
         return Prediction(reading.logits.float() if self.autocast else reading.logits, reading.outputs, reading.dropped)
