@@ -6,11 +6,11 @@
 Each method trains a supernet on random images: of the space that is named as the method is, else of the first that takes it. Columns are
 measured one after another, each of all methods, so that a table of all exists early; what --minutes do not suffice for is said so.
 
-``step``: the median time of a step in single precision and, of CUDA, the peak memory of the device meanwhile (of the CPU:
-benchmarks/step.py). ``correct``: by how much what a step leaves behind differs from a plain step on the CPU, as a share of the largest
-number of the same tensor, or of 1: both in double precision, to 1e-8; on a device without it both in single precision, to 1e-2. What is
-drawn meanwhile is drawn on the CPU. ``plain``: nothing is shared between edges, and nothing is in channels_last. ``bfloat16``, ``float16``:
-mixed precision. The demo runs on the device too, with an epoch a training.
+``step``: the median time of a step in single precision and the peak memory of the device meanwhile (of the CPU: all that this process
+holds; see benchmarks/step.py). ``correct``: by how much what a step leaves behind differs from a plain step on the CPU, as a share of the
+largest number of the same tensor, or of 1: both in double precision, to 1e-8; on a device without it both in single precision, to 1e-2.
+What is drawn meanwhile is drawn on the CPU. ``plain``: nothing is shared between edges, and nothing is in channels_last. ``bfloat16``,
+``float16``: mixed precision. The demo runs on the device too, with an epoch a training.
 
 An error stands in the place of its number; all are listed below the table, and the exit code is then 1.
 """
@@ -18,7 +18,6 @@ An error stands in the place of its number; all are listed below the table, and 
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import statistics
 import subprocess
@@ -37,12 +36,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from supernet import InputError, Task
+from supernet.memory import forget_peak, peak_memory
 from supernet.plan.supernets import sizes_of
 from supernet.randomness import seed_everything
 from supernet.spaces import SPACES
 from supernet.spaces import space as space_named
 from supernet.strategies import STRATEGIES
-from supernet.train import peak_memory
 from supernet.tree import tensors
 
 IMAGES = {"shape": (3, 32, 32), "classes": 10, "stem": "cifar"}
@@ -98,19 +97,16 @@ def _on(name: str, method: str, given: argparse.Namespace, device: str, images: 
 
 
 def timed(method: str, given: argparse.Namespace, **kind: Any) -> Measured:
-    """Seconds of a step, median of rounds after one that is not counted, and MB at the peak where the device counts them."""
+    """Seconds of a step, median of rounds after one that is not counted, and MB at the peak, of the CPU those of this whole process."""
     strategy, spent = made(method, given, given.device, given.batch_size, **kind), []
-    counted = given.device.startswith("cuda")
-    gc.collect()
-    if counted:
-        torch.cuda.reset_peak_memory_stats(given.device)
+    forget_peak(given.device)
     with strategy.training():
         for _ in range(given.rounds + 1):
             began = time.perf_counter()
             strategy.step(strategy.task.data)
             finish(given.device)
             spent.append(time.perf_counter() - began)
-    return {"seconds": statistics.median(spent[1:]), **({"mb": peak_memory(given.device)} if counted else {})}
+    return {"seconds": statistics.median(spent[1:]), "mb": peak_memory(given.device)}
 
 
 def finish(device: str) -> None:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from supernet.data.batches import pinned
 from supernet.data.streams import Data
 from supernet.errors import InputError, refuse_unknown
 from supernet.first_batch import check_labels, check_loss, first, inside
@@ -301,6 +302,7 @@ class Task:
         return next(iter(self.data.each("validation" if self.data.has("validation") else "train")))
 
     def _moved(self, x: Tensor) -> Tensor:
+        x = pinned(x, self.device)
         if x.dim() == 4:
             return x.to(self.device, non_blocking=True, memory_format=torch.channels_last)
         return x.to(self.device, non_blocking=True)

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as some
 from torch import Tensor
 
+from far_device import FAR, FarDevice
 from supernet.data.augment import Augment
-from supernet.data.batches import KNOWN, Batches, mean_std
+from supernet.data.batches import KNOWN, Batches, mean_std, pinned
 from supernet.errors import InputError
 
 Batch = tuple[Tensor, Tensor]
@@ -55,6 +56,25 @@ def test_a_pass_has_as_many_batches_as_its_length_and_no_image_twice(n: int, siz
         assert len(labels) == len(batches) >= 1 and len(set(flat)) == len(flat)
         assert all(len(y) == size for y in labels[:-1]) and len(labels[-1]) <= size
         assert len(flat) == (max(n // size * size, min(n, size)) if train and drop_last else n)
+
+
+def test_what_fits_is_held_on_the_device_and_gives_the_same_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    batches = made()
+    held = sum(tensor.numel() * tensor.element_size() for tensor in (batches.x, batches.y))
+    for capacity, there in ((8 * held, FAR), (8 * held - 8, torch.device("cpu"))):
+        monkeypatch.setattr("supernet.data.batches.capacity", lambda device, capacity=capacity: capacity)
+        with FarDevice():
+            near = made().near(FAR)
+            assert {near.x.device, near.y.device, next(iter(near))[0].device} == {there}
+            moved = [(x.cpu(), y.cpu()) for x, y in made().near(FAR)]
+        assert same(moved, list(made()))
+
+
+def test_batches_for_cuda_alone_are_pinned_on_their_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Tensor, "pin_memory", lambda x: x + 1)
+    x = torch.zeros(2)
+    assert pinned(x, torch.device("cuda", 0)).tolist() == [1, 1]
+    assert pinned(x, torch.device("mps")) is x and pinned(x, torch.device("cpu")) is x
 
 
 def test_evaluation_is_in_order_whole_and_unchanged() -> None:

@@ -12,6 +12,7 @@ from torch import Generator, Tensor
 from supernet.data.augment import Augment
 from supernet.errors import InputError
 
+SHARE = 1 / 8
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]  # mean and standard deviation of each channel
 
 KNOWN: dict[str, Statistics] = {  # of the whole training split; bytes count as 0 to 1
@@ -45,6 +46,17 @@ def seeded(*numbers: int) -> Generator:
     """A CPU generator that is a function of whole numbers and of nothing else."""
     mixed = numpy.random.SeedSequence([number % 2**64 for number in numbers]).generate_state(1, numpy.uint64)
     return torch.Generator().manual_seed(int(mixed[0]))
+
+
+def capacity(device: torch.device | str) -> int:
+    """The bytes that a device of CUDA has in all, so that what fits does so whenever a run goes on; 0 of others."""
+    kind = torch.device(device)
+    return torch.cuda.get_device_properties(kind).total_memory if kind.type == "cuda" else 0
+
+
+def pinned(x: Tensor, device: torch.device) -> Tensor:
+    """``x``, on its way to a device of CUDA in memory from which it is copied while the host goes on; elsewhere as it is."""
+    return x.pin_memory() if device.type == "cuda" and x.device.type == "cpu" else x
 
 
 class Batches:
@@ -126,6 +138,11 @@ class Batches:
             kept = len(self) * self.size
             other.x, other.y = self.x[:kept], self.y[:kept]
         return other
+
+    def near(self, device: torch.device | str) -> Batches:
+        """The same batches, held on ``device`` where they take no more than ``SHARE`` of its memory, else where they are."""
+        size = sum(tensor.numel() * tensor.element_size() for tensor in (self.x, self.y))
+        return self.to(device) if size <= SHARE * capacity(device) else self
 
     def to(self, device: torch.device | str) -> Batches:
         """The same batches, at the same place, with the tensors on ``device``."""

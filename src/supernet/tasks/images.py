@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -19,6 +18,7 @@ from supernet.metrics import Metric
 from supernet.ranks import ALONE, Ranks
 from supernet.settings.given import Settings
 from supernet.settings.sections import Machine
+from supernet.task import usable
 from supernet.tasks.kind import Kind, arguments, say
 
 
@@ -46,10 +46,14 @@ class Images(Kind):
         testing: bool = False,
     ):
         check_shared(settings["batch_size"], ranks)
+        there = usable(device)
         augment = augmentation(found, settings)
         kept, held = split(self.strata(found.y_train), settings["validation"], settings["limit"], seed)
         mean, std = KNOWN.get(found.name) or mean_std(found.x_train[kept])
-        make = partial(self.batches, size=settings["batch_size"], mean=mean, std=std)
+
+        def make(x: Tensor, y: Tensor, **how: Any) -> Batches:
+            return self.batches(x, y, settings["batch_size"], mean=mean, std=std, **how).near(there)
+
         self.sizes = {"classes": len(found.classes), "shape": found.shape}
         self.about = {"classes": list(found.classes)}
         self.preprocessing = preprocessing(found, mean, std)
