@@ -82,7 +82,7 @@ def test_a_worker_that_is_lost_is_replaced_and_the_history_says_so(capsys: pytes
     with Workers(begin, 1, "trying") as workers:
         lines = trials(workers)
     assert [line["measured"].get("lost_workers") for line in lines] == [2] + [None] * 11
-    assert len(begun) == 3
+    assert len(begun) == 1  # a thread is its own replacement
     section = search_sections.trials(Record(Path(), trials=lines))
     assert section and "Workers that were lost, and whose trials others made: 2." in section.text
     said = capsys.readouterr().err.splitlines()

@@ -118,6 +118,9 @@ def cases() -> dict[str, Words]:
     for name in ("evolution", "random"):
         how = f"--space mobile-small {SMALL['mobile-small']} --estimator inherited --set estimator.living=3 {IMAGES} --trials 8"
         found[f"search {name} from inherited weights"] = search(name, how)
+        found[f"search {name} from inherited weights, by two workers"] = search(name, f"{how} --workers 2")
+    found["search evolution from scratch, by two workers"] = search("evolution", f"{BENCH} {IMAGES} --trials 5 --workers 2")
+    found["search one-shot, then evolution by two workers"] = search("one-shot", f"{BENCH} {IMAGES} --epochs 2 --trials 12 --workers 2")
     for name in SEARCHERS:
         found[f"search {name} from scratch"] = search(name, f"{BENCH} {IMAGES} --trials 5")
         found[f"search one-shot, then {name}"] = search("one-shot", f"{BENCH} {IMAGES} --epochs 2 --searcher {name} --trials 12")

@@ -23,6 +23,8 @@ from supernet.run import Run
 from supernet.settings.commands import Compare
 from supernet.settings.given import settled
 from supernet.stopping import Interrupted
+from supernet.workers import Workers
+from supernet.workers.within import Thread
 from supernet.workflow.children import Children
 from supernet.workflow.comparing import compare_run
 
@@ -77,6 +79,28 @@ def test_what_a_command_says_is_said_again_and_a_mistake_stays_a_mistake(tmp_pat
     with pytest.raises(RunError, match=r"search failed \(exit code 1\); its log is"):
         Children().run(["search"], tmp_path / "log", "darts with seed 0")
     assert (tmp_path / "log").read_text() == "warning: x\nerror: no such data\n"
+
+
+def test_one_that_was_killed_is_begun_again_by_its_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flag, log, children = tmp_path / "killed", tmp_path / "log", Children()
+    instead(monkeypatch, tmp_path, f"test -e {flag} && echo found && exit; touch {flag}; kill -9 $$")
+
+    def search(who: str) -> str:
+        return children.run(["search"], log, who)
+
+    with Workers(lambda: Thread(search, children.stop), 1, "comparing") as workers:
+        assert workers.submit("darts with seed 0").result() == ("found\n", 1)
+    assert "darts with seed 0: search was ended by SIGKILL" in capsys.readouterr().err
+
+
+def test_one_that_a_person_stopped_is_not_begun_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    instead(monkeypatch, tmp_path, "kill -15 $$")
+    children = Children()
+    said = r"^darts: search was ended by SIGTERM; its log"
+    with Workers(lambda: Thread(children.run, children.stop), 1, "comparing") as workers, pytest.raises(RunError, match=said):
+        workers.submit(["search"], tmp_path / "log", "darts").result()
 
 
 def test_stopped_all_end_and_no_other_is_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

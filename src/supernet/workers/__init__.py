@@ -30,6 +30,9 @@ class Worker(Protocol):
     def run(self, *arguments: Any) -> Any:
         """What the function gives for them, or raises; ``Gone`` where the worker has ended."""
 
+    def replaced(self) -> Worker:
+        """What takes the place of this one, with which a call was lost."""
+
     def end(self) -> None:
         """End at once, whatever runs; another thread calls this."""
 
@@ -94,9 +97,12 @@ class Workers:
         try:
             yield worker
         except LOST:
-            with self._lock:
-                self._alive.remove(worker)
-            worker.end()
+            if not self._ended:
+                fresh = worker.replaced()
+                with self._lock:
+                    self._alive.remove(worker)
+                    self._alive.append(fresh)
+                self._idle.append(fresh)
             raise
         except BaseException:
             self._idle.append(worker)

@@ -25,6 +25,7 @@ class Process:
     def __init__(self, function: Packed, threads: int):
         from joblib.externals.loky import ProcessPoolExecutor
 
+        self.function, self.threads = function, threads
         given = {"initializer": begin, "initargs": (function, threads, os.getpid()), "env": {"OMP_NUM_THREADS": str(threads)}}
         self.pool = ProcessPoolExecutor(1, timeout=None, **given)
 
@@ -36,6 +37,11 @@ class Process:
             return self.pool.submit(run_here, *arguments).result()
         except (BrokenExecutor, ShutdownExecutorError) as error:
             raise Gone("a worker process has ended, killed or for want of memory") from error
+
+    def replaced(self) -> Process:
+        """Another process."""
+        self.end()
+        return Process(self.function, self.threads)
 
     def end(self) -> None:
         self.pool.shutdown(wait=True, kill_workers=True)

@@ -83,6 +83,10 @@ class Job:
             raise raised
         return found
 
+    def replaced(self) -> Job:
+        """This one: the next call is a job of its own."""
+        return self
+
     def end(self) -> None:
         if self.running is not None:
             self.running.cancel(check=False)
