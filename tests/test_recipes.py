@@ -15,13 +15,12 @@ from supernet.strategies import STRATEGIES
 
 
 @pytest.mark.parametrize("space", [name for name in SPACES if "short" in space_named(name).recipes])
-@pytest.mark.parametrize("method", STRATEGIES)
-def test_the_short_recipe_of_every_method_is_accepted(method: str, space: str) -> None:
-    settings = settled(Search, flags={"method": method, "space": space}, recipe=recipe("short", method, space))
-    choose(settings)
-    assert settings.data.limit == (300_000 if "language" in space_named(space).tasks else 5000)
-    if space in CELLS:
-        assert settings.supernet["channels"] < 16
+def test_the_short_recipe_of_every_method_is_accepted(space: str) -> None:
+    for method in STRATEGIES:
+        settings = settled(Search, flags={"method": method, "space": space}, recipe=recipe("short", method, space))
+        choose(settings)
+        assert settings.data.limit == (300_000 if "language" in space_named(space).tasks else 5000)
+        assert space not in CELLS or settings.supernet["channels"] < 16
 
 
 @pytest.mark.parametrize("method", PAPER)

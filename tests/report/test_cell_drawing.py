@@ -1,5 +1,6 @@
 import math
 import re
+from functools import cache
 from itertools import pairwise
 from random import Random
 from xml.etree import ElementTree
@@ -51,8 +52,9 @@ def graphs() -> list[Graph]:
     return [FIXED_REDUCTION] + [cell_graph(*cell) for cell in cells + [random_cell(seed) for seed in range(40)]]
 
 
-GRAPHS = graphs()
-LAYOUTS = [(graph, graph.layout()) for graph in GRAPHS]
+@cache
+def layouts() -> list[tuple[Graph, Layout]]:
+    return [(graph, graph.layout()) for graph in graphs()]
 
 
 def along(layout: Layout, link: int) -> list[tuple[float, float]]:
@@ -71,7 +73,7 @@ def inside(point: tuple[float, float], box: Box) -> bool:
 
 
 def test_labels_overlap_neither_each_other_nor_nodes():
-    for graph, layout in LAYOUTS:
+    for graph, layout in layouts():
         boxes = [*(b for b in layout.labels if b), *layout.nodes.values()]
         assert sum(b is not None for b in layout.labels) == sum(bool(op) for _, _, op in graph.edges)
         for i, a in enumerate(boxes):
@@ -79,7 +81,7 @@ def test_labels_overlap_neither_each_other_nor_nodes():
 
 
 def test_every_label_lies_on_its_own_edge_and_no_edge_runs_through_another_label_or_node():
-    for graph, layout in LAYOUTS:
+    for graph, layout in layouts():
         for link, (source, target, _) in enumerate(graph.edges):
             points, own = along(layout, link), layout.labels[link]
             assert own is None or any(inside(p, own) for p in points)
@@ -89,7 +91,7 @@ def test_every_label_lies_on_its_own_edge_and_no_edge_runs_through_another_label
 
 
 def test_edges_lead_from_left_to_right_from_the_source_to_the_target():
-    for graph, layout in LAYOUTS:
+    for graph, layout in layouts():
         for path, (source, target, _) in zip(layout.paths, graph.edges, strict=True):
             assert all(a[0] <= b[0] for a, b in pairwise(path))
             start, end = layout.nodes[source], layout.nodes[target]
@@ -98,7 +100,7 @@ def test_edges_lead_from_left_to_right_from_the_source_to_the_target():
 
 
 def test_everything_stands_inside_the_picture():
-    for _, layout in LAYOUTS:
+    for _, layout in layouts():
         for box in (*layout.nodes.values(), *(b for b in layout.labels if b)):
             assert box.x >= -1e-6 and box.y >= -1e-6
             assert box.x + box.width <= layout.width + 1e-6 and box.y + box.height <= layout.height + 1e-6
