@@ -18,6 +18,7 @@ SPACES = {  # name -> module:record
     "spos-bits": "supernet.spaces.spos_bits:SPOS_BITS",
     "spos-channels": "supernet.spaces.spos_channels:SPOS_CHANNELS",
     "fairnas": "supernet.spaces.fairnas:FAIRNAS",
+    "fashion-bench": "supernet.spaces.fashion_bench:FASHION_BENCH",
     "mobile-small": "supernet.spaces.mobile_small:MOBILE_SMALL",
     "mlp": "supernet.spaces.mlp:MLP",
     "ofa-mobilenetv3": "supernet.spaces.ofa_mobilenetv3:OFA_MOBILENETV3",
