@@ -71,8 +71,8 @@ def saved(strategy: Gradient, step: Callable[[], Any]) -> int:
 
     def pack(tensor: Tensor) -> Tensor:
         if (place := tensor.untyped_storage().data_ptr()) not in own:
-            held[place] = tensor  # held, so that its place is not used again
-        return tensor
+            held[place] = tensor.detach()  # held, so that its place is not used again
+        return tensor.detach()  # an output that its own graph held would stay for ever
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         step()

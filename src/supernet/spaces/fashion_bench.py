@@ -175,4 +175,5 @@ FASHION_BENCH = Space(
     parse=parse,
     notation=notation,
     recognises=lambda text: headed(text) == NAME,
+    recipes={"short": {}},
 )
