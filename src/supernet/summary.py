@@ -25,7 +25,8 @@ def summary(results: Mapping[str, Sequence[Result]], larger: bool = True) -> dic
     """Mean and deviation of each method, and its paired difference from "random"; results of all methods in the same order of seeds.
 
     ``larger``: whether larger scores are better. Where results say what was known "at" several numbers of estimates, so does each entry:
-    see ``known_at``. ``model``: of searchers that follow one, how it ranked what it had not seen, in the end, and the share of times that
+    see ``known_at``. Where a table judges what was found on data, random search counts by what it had found when it had cost as
+    much. ``model``: of searchers that follow one, how it ranked what it had not seen, in the end, and the share of times that
     it was not followed.
     """
     methods: dict[str, Any] = {}
@@ -47,13 +48,16 @@ def summary(results: Mapping[str, Sequence[Result]], larger: bool = True) -> dic
             if all(measure in line["measured"] for line in lines):
                 entry["measured"][measure] = what([line["measured"][measure] for line in lines])
         if name != "random":
+            bases = [_beside(line, base) for line, base in zip(lines, results["random"], strict=True)]
             entry["over_random"] = {
-                score: interval([line[score] - base[score] for line, base in zip(lines, results["random"], strict=True)])
+                score: interval([line[score] - base[score] for line, base in zip(lines, bases, strict=True)])
                 for score in SCORES
-                if score in entry and all(score in line for line in results["random"])
+                if score in entry and all(score in base for base in bases)
             }
             over = entry["over_random"].items()
             entry["decided"] = {score: by_seeds(**paired, seeds=len(lines), larger=larger) for score, paired in over}
+        if all("judge" in line for line in lines):
+            entry["judge"] = _judged(lines, results["random"])
         if all("at" in line for line in lines):
             known = [[line["at"] for line in each] for each in (lines, results["random"])]
             entry["at"] = {at: known_at(*([line[at] for line in each] for each in known)) for at in known[0][0]}
@@ -76,6 +80,23 @@ def known_at(lines: Sequence[Result], random: Sequence[Result]) -> dict[str, Any
     found["over_random"] = {score: interval(differences) for score, differences in ahead.items()}
     found["beats_random"] = {score: fmean(difference > 0 for difference in differences) for score, differences in ahead.items()}
     return found
+
+
+def _beside(line: Result, base: Result) -> Mapping[str, Any]:
+    """What random search with the same seed had found: at the end, or, where costs are counted, when it had cost as much."""
+    if "trace" not in base:
+        return base
+    able = [point for point in base["trace"] if point[0] <= line["judge"]["multiply_adds"]] or base["trace"][:1]  # one trial at least
+    return dict(zip(SCORES, able[-1][1:], strict=True))
+
+
+def _judged(lines: Sequence[Result], random: Sequence[Result]) -> dict[str, Any]:
+    """What a judge says of a method, with 95 % intervals; ``beyond_random``: in how many seeds random search ended at less cost."""
+    names = [name for name in lines[0]["judge"] if all(name in line["judge"] for line in lines)]
+    values = {name: [line["judge"][name] for line in lines] for name in names}
+    costs = zip(values["multiply_adds"], random, strict=True)
+    beyond = sum(cost > base["judge"]["multiply_adds"] for cost, base in costs)
+    return {**{name: {**_spread(each), **interval(each)} for name, each in values.items()}, "beyond_random": beyond}
 
 
 def _spread(values: Sequence[float]) -> dict[str, float]:

@@ -54,7 +54,7 @@ COMMAND = Command(
     without=(
         *("method", "epochs", "steps", "seed", "batch_norms"),  # which the comparison decides
         *("estimator.workers", "estimator.ray", "estimator.slurm"),
-        *("searcher.name", "estimator.name", "baseline.name", "judge.file"),
+        *("searcher.name", "estimator.name", "baseline.name"),
     ),
     holds=holds,
 )

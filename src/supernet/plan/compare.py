@@ -7,16 +7,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from supernet.costs.objective import Objective
 from supernet.errors import InputError, unknown, without_effect
+from supernet.estimators.tabular import Table
+from supernet.plan.bounds import bounds_of
 from supernet.plan.resolved import use_machine
 from supernet.plan.search import SearchPlan, plan_search
 from supernet.plan.study import ALL, expanded, plan_study
 from supernet.searchers import SEARCHERS
-from supernet.settings.commands import Compare, Retrain, Search
+from supernet.settings.commands import Compare, Final, Retrain, Search
 from supernet.settings.given import NOT_FOR_USERS, Settings, accepted, checked, overlaid
 from supernet.settings.sections import Machine
 from supernet.strategies import STRATEGIES
 from supernet.strategies.weights import Weights
+from supernet.study.judged import Judged
 from supernet.study.on_table import Study
 from supernet.tasks.kind import Kind
 
@@ -28,19 +32,21 @@ UNITS = {"evals": "trials", "epochs": "epochs", "steps": "steps", "s": "seconds"
 class Compared:
     """A method of a comparison. ``search``, ``final``: the settings of its search and of the training of what that finds, but for the seed.
 
-    ``tried``: how many architectures are scored to choose one.
+    ``tried``: how many architectures are scored to choose one. ``objective``: of trials that train no supernet; None: it trains one.
     """
 
     search: Settings
     final: Settings
     tried: int
+    objective: Objective | None = None
 
 
 @dataclass(frozen=True)
 class ComparePlan:
     """Methods, ``seeds`` of each, on data of a ``kind`` of task, or as a ``study`` on a table.
 
-    ``resolved``: method -> the settings of its search with all their values. ``methods``: what each does on data. ``left_out``: method ->
+    ``resolved``: method -> the settings of its search with all their values. ``methods``: what each does on data. ``judge``: what looks up
+    what they found, in the place of a training. ``left_out``: method ->
     why it does not fit the table. ``budget``: as it was given. ``config``: the settings that all methods share.
     """
 
@@ -53,6 +59,7 @@ class ComparePlan:
     kind: type[Kind] | None = None
     methods: Mapping[str, Compared] = field(default_factory=dict)
     study: Study | None = None
+    judge: Judged | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -92,7 +99,8 @@ def plan_compare(settings: Compare, names: list[str], budget: str, seeds: int) -
     for name, search in searches.items():
         plan = plan_search(search)  # one at a time, since each holds its data
         methods[name], resolved[name] = compared(search, plan, settings, threads), plan.config["resolved"]
-    return ComparePlan(plan.space.name, resolved, budget, seeds, settings.workers, config, plan.kind, methods)
+    judge = judge_in(settings, plan) if settings.judge.file else None
+    return ComparePlan(plan.space.name, resolved, budget, seeds, settings.workers, config, plan.kind, methods, judge=judge)
 
 
 def search_of(settings: Compare, name: str, unit: str, amount: int) -> Search:
@@ -101,7 +109,20 @@ def search_of(settings: Compare, name: str, unit: str, amount: int) -> Search:
     own = settings.model_dump(include=set(Search.model_fields)) | {"command": "search", "method": method, UNITS[unit]: amount}
     if unit == "epochs" and method in SEARCHERS:
         own["estimator"]["epochs"] = max(amount // settings.trials, 1)
+    if settings.judge.file:
+        own["estimator"]["count"] = True
+        own["judge"] |= {"file": None} if method in SEARCHERS else {}  # which is looked up at the end, as it trains no supernet
     return checked(Search, overlaid(own, settings.methods.get(name, {})))
+
+
+def judge_in(settings: Compare, plan: SearchPlan) -> Judged:
+    """The table that judges what is found, within the bounds; raises ``InputError`` where it does not fit."""
+    given, space = settings.judge, plan.supernet.space
+    columns = given.model_dump(include={"search", "report", "dataset"}, exclude_none=True)
+    try:
+        return Judged(Table.read(str(given.file), space=space, **columns), bounds_of(settings.limits))
+    except InputError as error:
+        raise InputError(f"--judge {given.file}: {error}") from error
 
 
 def method_of(settings: Compare, name: str) -> str:
@@ -132,6 +153,10 @@ def check_compare(settings: Compare, wanted: list[str], every: bool, unit: str, 
             raise without_effect("--at", "on data methods are compared at their end")
         if settings.space is None:
             raise InputError("no search space: give --space (supernet list spaces)")
+        if settings.judge.file and settings.final != Final():
+            raise without_effect("final", "what was found is looked up in the table of --judge, and not trained")
+    elif settings.judge.file:
+        raise without_effect("--judge", "on a table results are looked up there")
     elif settings.limits.latency_table:
         raise without_effect("--latency-table", "on a table latencies are its own, or of --set table.latency=FILE")
     methods = {name: method_of(settings, name) for name in wanted}
@@ -165,4 +190,5 @@ def compared(search: Search, plan: SearchPlan, settings: Compare, threads: int) 
     sizes = plan.space.network.taken(search.supernet)
     final |= {"threads": own["threads"], "data": plan.data, "network": {**sizes, **search.network}}
     final |= {"task": plan.kind.name, "beside": False, "retrain": dict(plan.kind.short)}
-    return Compared(own, final, search.trials if search.method in SEARCHERS else 1)
+    alone = search.method in SEARCHERS
+    return Compared(own, final, search.trials if alone else 1, plan.way.objective if alone else None)

@@ -54,6 +54,7 @@ def over_supernet(settings: Search, chosen: Chosen, trained: Trained, scorer: On
         baseline=baseline if settings.baseline.name else None,
         examples=settings.estimator.examples,
         crew=crew_of(settings, trained.method.decides),
+        count=settings.estimator.count,
     )
 
 

@@ -11,6 +11,7 @@ from supernet.errors import InputError
 from supernet.metrics import Score
 from supernet.report import comparison_costs
 from supernet.report.chart import Series, chart
+from supernet.report.judged import judged
 from supernet.report.record import Line, numbers
 from supernet.report.sections import Pictures, Section, Table
 from supernet.report.study import study
@@ -35,15 +36,15 @@ def comparison_sections(result: Mapping[str, Any], results: Sequence[Line] = ())
         facts.append(("Metric", f"{called(metric)}, {'larger' if metric.larger else 'smaller'} is better"))
     facts += comparison_costs.asked(result)
     several = numbers(result).get("seeds", FEWEST) >= FEWEST
-    known = [s for s in SCORES if any("mean" in numbers(m.get(s)) for m in methods.values())]
-    scales = {s: scale(metric, [v for m in methods.values() for k, v in numbers(m.get(s)).items() if k == "mean"]) for s in known}
+    shown = [s for s in SCORES if any("mean" in numbers(m.get(s)) for m in methods.values())]
+    scales = {s: scale(metric, [v for m in methods.values() for k, v in numbers(m.get(s)).items() if k == "mean"]) for s in shown}
     pictures = []
-    for s in known:
+    for s in shown:
         pictures.append(_by_method(methods, results, replace(metric, name=s), scales[s], several))
         pictures += _against_cost(methods, results, replace(metric, name=s), scales[s], several)
     costs, drawn = comparison_costs.costs(result, several), Section("Pictures", pictures=[Pictures(pictures)])
-    judged = [*study(result, results), *_decided(methods), *_models(methods)]
-    return title, [_table(methods, metric, scales, facts, several), *costs, *judged, drawn]
+    known = [*study(result, results), *judged(result, results), *_decided(methods), *_models(methods)]
+    return title, [_table(methods, metric, scales, facts, several), *costs, *known, drawn]
 
 
 def _decided(methods: Mapping[str, Any]) -> list[Section]:

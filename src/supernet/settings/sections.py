@@ -166,7 +166,7 @@ class Estimator(Section):
         description="jobs that score architectures, workers at a time: slurm_partition=gpu,timeout_min=60; local: without SLURM",
     )
     count: bool = Field(
-        default=False, description="count the multiply-adds of each trial on data; those with inherited weights always are"
+        default=False, description="count the multiply-adds of the search on data; with inherited weights or a baseline they always are"
     )
     calibration: CountOrNone = Field(
         default=20,

@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from supernet.errors import InputError
-from supernet.estimators.ranking import drawn, kendall
+from supernet.estimators.ranking import drawn, kendall, spearman
 from supernet.estimators.shared import SharedWeights
 from supernet.estimators.tabular import Table
 from supernet.layers.base import Supernet
@@ -39,12 +39,12 @@ class Judge:
         self.known = [self._true(arch) for arch in self.samples]
 
     def score(self, supernet: Supernet, task: Task, derived: Architecture | None = None) -> dict[str, Any]:
-        """What a history line records: "true" {"validation", "test"} of what would be derived now, "tau", "samples", "random".
+        """What a history line records: "true" {"validation", "test"} of what would be derived now, "tau", "spearman", "samples", "random".
 
         ``derived``: what would be derived now; None where the method has no architecture of its own: then it is the sampled one that the
-        shared weights rank first, recorded as "architecture". "tau": Kendall's tau (b) between the ranking by shared weights and the
-        table's search column, from -1 to 1; None where either ranks nothing. "random": the mean of the samples in the table. Scores
-        are in the table's units.
+        shared weights rank first, recorded as "architecture". "tau", "spearman": Kendall's tau (b) and Spearman's correlation of the
+        ranking by shared weights and the table's search column, from -1 to 1; None where either ranks nothing. "random": the mean of the
+        samples in the table. Scores are in the table's units.
         """
         space = supernet.space
         able = [i for i, arch in enumerate(self.samples) if all(space[name].legal(taken) for name, taken in arch.items())]
@@ -54,6 +54,7 @@ class Judge:
             own = self._shared(supernet, task, [self.samples[i] for i in able])
             known = [self.known[i] for i in able]
             found["tau"] = kendall(own, [k["validation"] for k in known])
+            found["spearman"] = spearman(own, [k["validation"] for k in known])
             found["samples"] = len(able)
             found["random"] = {name: fmean(k[name] for k in known) for name in ("validation", "test")}
         if derived is not None:

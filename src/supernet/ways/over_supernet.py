@@ -46,6 +46,7 @@ class OverSupernet:
     ``objective``: what the searcher is after; None: the method has an opinion.
     ``examples``: of how many validation examples the scores are by which a searcher compares; None: all.
     ``crew``: who makes the estimates, those of the baseline too.
+    ``count``: whether multiply-adds are counted, as they are beside a baseline.
     ``limits``: where anything is bound or priced; ``feasible``: an architecture that keeps them, where one is known.
     """
 
@@ -67,6 +68,7 @@ class OverSupernet:
     baseline: Baseline | None = None
     examples: int | None = None
     crew: Crew = ALONE
+    count: bool = False
 
     def ahead(self, batches: Batches) -> Ahead:
         """What the training of the supernet takes."""
@@ -102,7 +104,7 @@ class OverSupernet:
             examples=self.examples,
             save_every=self.save_every,
             watch=self.watch(run, supernet),
-            count=self.baseline is not None,
+            count=self.count or self.baseline is not None,
             crew=self.crew,
         )
         assert found.supernet

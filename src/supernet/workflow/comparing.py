@@ -115,7 +115,10 @@ def _on_data(plan: ComparePlan, folder: Path, children: Children) -> dict[str, A
     def workers(run: Callable[..., Any]) -> Workers:
         return Workers(lambda: Thread(run, children.stop), plan.workers, COMPARING)
 
-    return {"method": method, "metric": plan.kind.judged_by(), "facts": facts, "workers": workers}
+    if plan.judge:
+        facts |= {"judge": {"best": plan.judge.best, "networks": len(plan.judge.tests)}}
+    how = {} if plan.judge else {"metric": plan.kind.judged_by()}  # a table has units of its own
+    return {"method": method, "facts": facts, "workers": workers, **how}
 
 
 def _commands(plan: ComparePlan, kind: type[Kind], folder: Path, children: Children, name: str) -> Callable[[int], dict[str, Any]]:
@@ -125,6 +128,12 @@ def _commands(plan: ComparePlan, kind: type[Kind], folder: Path, children: Child
         place = folder / f"{name}-{seed}"
         command = partial(_command, children, f"{name} with seed {seed}")
         searched = command("search", method.search["method"], {**method.search, "seed": seed}, place / "search")
+        holds = {"holds": keeps_bounds(searched)} if "limits" in searched else {}
+        model = named("model", searched.get("decided", {}).get("model"))
+        if plan.judge:
+            judged = plan.judge.line(searched, read_history(place / "search"), method.objective)
+            measured = {name: searched["measured"][name] for name in ("seconds", "peak_memory_mb")}
+            return {**judged, "evaluations": method.tried, "genotype": searched["genotype"], **holds, **model, "measured": measured}
         trained = command("retrain", str(place / "search"), {**method.final, "seed": seed}, place / "final")
         lines = [line.get("measured", {}) for line in read_history(place / "search")]
         rates = [measured["steps_per_second"] for measured in lines if "steps_per_second" in measured]
@@ -136,8 +145,6 @@ def _commands(plan: ComparePlan, kind: type[Kind], folder: Path, children: Child
         scores = {part: kind.main(trained[part]) for part in ("validation", "test")}
         costs = {name: searched[name] for name in COSTS if name in searched} | {"params": trained["params"], "macs": trained["macs"]}
         costs |= {"genotype": searched["genotype"]}
-        holds = {"holds": keeps_bounds(searched)} if "limits" in searched else {}
-        model = named("model", searched.get("decided", {}).get("model"))
         return {**scores, "evaluations": method.tried, **costs, **holds, **model, "measured": measured}
 
     return run
