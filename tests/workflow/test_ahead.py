@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from command_line import called, document
+from supernet.data.text_streams import TextStream
 from supernet.errors import InputError, out_of_memory
 from supernet.ranks import ALONE
 from supernet.strategies.gradient import Gradient
@@ -40,6 +41,13 @@ def test_a_dry_run_tells_memory_time_and_the_batch_size_that_fits(words: tuple[o
     assert 50 < told["peak_memory_mb"] < told["memory_mb"] and 0 < told["seconds_per_step"] <= told["seconds_per_epoch"]
     assert told["batch_size_that_fits"] == planned["examples"]["training"] == examples
     assert 0 < planned.get("supernet_mb", planned.get("network_mb")) < 10 and not (tmp_path / "r").exists()
+
+
+def test_a_text_is_read_from_its_start_as_fewer_strands() -> None:
+    stream = TextStream(torch.arange(200), 8, 5)
+    next(iter(stream))
+    few = next(iter(stream.of_size(2)))
+    assert few.tokens.tolist() == [[i, 100 + i] for i in range(5)] and stream.of_size(9).batch == 8 and stream.at == 5
 
 
 def test_where_nothing_is_trained_nothing_is_told() -> None:

@@ -85,9 +85,10 @@ class TextStream:
         self._last: Chunk | None = None
 
     def of_size(self, batch: int) -> TextStream:
-        """The same text from its start, as so many strands, or as now where these are fewer."""
-        how: dict[str, Any] = {"training": self.training, "evaluation_batch": self.evaluation_batch}
-        return TextStream(self.tokens, min(batch, self.batch), self.steps, lengths=self.lengths, seed=self.seed, **how)
+        """The same text from its start, as so many strands on each rank, or as now where these are fewer."""
+        how: dict[str, Any] = {"training": self.training, "evaluation_batch": self.evaluation_batch, "ranks": self.ranks}
+        strands = min(batch, self.own) * self.ranks.count
+        return TextStream(self.tokens, strands, self.steps, lengths=self.lengths, seed=self.seed, **how)
 
     def __len__(self) -> int:
         """Chunks a pass, as many as there are on average."""

@@ -181,7 +181,7 @@ class LanguageModelling(Kind):
         return batch.targets.numel()
 
     def of_size(self, examples: int) -> LanguageModelling:
-        """This task, trained on so many strands."""
+        """This task, trained on so many strands on each rank."""
         part = copy.copy(self)
         part.streams = {name: stream.of_size(examples) for name, stream in self.streams.items()}
         part.data = Data(0, part.prepare, part.share, **part.streams)
