@@ -36,7 +36,7 @@ def crew_of(settings: Search, decides: bool) -> Crew:
     if asked.ray and asked.slurm:
         raise InputError("--ray and --slurm both say where architectures are scored: give one of them")
     if asked.ray:
-        check_ray()
+        check_ray(asked.ray)
         return Several(partial(tasks, asked.ray, asked.workers, gpus))
     if asked.slurm:
         if not asked.workers:

@@ -20,10 +20,13 @@ LOCAL = "local"  # the address of a cluster of this computer alone, begun here
 _own: dict[str, Callable[..., Any]] = {}  # of a process of the cluster: the function that it was sent last
 
 
-def check_ray() -> None:
-    """Raise ``InputError`` where Ray is not installed."""
+def check_ray(address: str) -> None:
+    """Raise ``InputError`` where Ray is not installed, or there is no cluster, which is looked for before a supernet is trained."""
     if find_spec("ray") is None:
         raise InputError("--ray needs Ray; install it with: pip install 'supernet[ray]'")
+    if address != LOCAL:
+        with redirect_stdout(sys.stderr):
+            connected(address, None).shutdown()
 
 
 @contextmanager
