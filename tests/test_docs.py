@@ -104,7 +104,7 @@ def test_the_programs_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pyt
         exec(compile(block, NAME[page], "exec"), module.__dict__)
 
 
-@pytest.mark.usefixtures("rough")
+@pytest.mark.usefixtures("rough", "untold")
 def test_the_commands_of_the_readme_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     for words, exits in commands(ROOT / "README.md"):
