@@ -20,7 +20,7 @@ $(READY): pyproject.toml constraints.txt
 	$(PIP) $(TORCH)
 	@echo "installing Supernet and what it needs (constraints.txt)"
 	@$(BIN)/python -c 'from importlib.metadata import version; print("torch==" + version("torch"))' > .venv/torch.txt
-	$(PIP) -c constraints.txt -c .venv/torch.txt -e '.[export,search,dev]'
+	$(PIP) -c constraints.txt -c .venv/torch.txt -e '.[export,search,slurm,dev]'
 	@touch $@
 	@echo "installed; to use it in a shell: . $(BIN)/activate"
 

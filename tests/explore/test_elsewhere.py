@@ -19,6 +19,7 @@ from supernet.plan.crew import tasks
 from supernet.searchers import make_searcher
 from supernet.space import Architecture, Choice, SearchSpace
 from supernet.trying import try_architectures
+from supernet.workers.on_ray import check_reached
 from supernet.workers.on_slurm import LOCAL, check_slurm, on_slurm, parameters_of
 
 SPACE = SearchSpace([Choice(name, ("a", "b", "c")) for name in "xy"])
@@ -53,12 +54,10 @@ def test_two_tasks_of_ray_try_what_one_process_tries_though_one_is_killed(tmp_pa
 
 @pytest.mark.slow
 def test_two_jobs_try_what_one_process_tries_though_one_is_killed(tmp_path: Path) -> None:
-    pytest.importorskip("submitit")
     check_killed(partial(on_slurm, LOCAL, 2, 0), tmp_path)
 
 
 def test_parameters_that_submitit_does_not_take_are_refused() -> None:
-    pytest.importorskip("submitit")
     with pytest.raises(InputError, match="--slurm "):
         check_slurm("no_such_parameter=3")
 
@@ -67,6 +66,12 @@ def test_parameters_of_jobs_are_numbers_and_texts() -> None:
     assert parameters_of("slurm_partition=gpu,timeout_min=60") == {"slurm_partition": "gpu", "timeout_min": 60}
     with pytest.raises(InputError, match=r"--slurm is local, or parameters of submitit such as .*; got 'gpu'"):
         parameters_of("gpu")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "127.0.0.1:99999"])
+def test_an_address_of_ray_where_nobody_answers_is_refused_at_once(address: str) -> None:
+    with pytest.raises(InputError, match=f"--ray {address}: nobody answers there .*: give the address that ray start printed"):
+        check_reached(address)
 
 
 @pytest.mark.parametrize(

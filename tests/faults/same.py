@@ -40,7 +40,7 @@ def content(path: Path) -> Any:
     if path.suffix == ".json":
         return plain(json.loads(path.read_text()))
     if path.suffix == ".html":
-        return re.sub(r"(?s)<svg.*?</svg>|[0-9][0-9.,e+-]*", "", path.read_text())  # it shows times, and draws them
+        return re.sub(r"(?s)<svg.*?</svg>|[0-9][0-9.,e+-]*( (s|min|h)\b)?", "", path.read_text()).split()  # it shows times, and draws them
     return path.read_bytes()
 
 

@@ -210,6 +210,7 @@ def test_the_supernet_has_the_official_counts() -> None:
 
 def test_methods_are_compared_by_perplexity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Children, "run", lambda children, words, log, who: json.dumps(document(*words)))  # not in processes of their own
+    monkeypatch.setattr("signal.signal", lambda number, handler: None)  # which a command in a thread cannot have
     flags = {"space": "darts-rnn", "supernet.hidden": 8, "supernet.nodes": 3, "final.epochs": 1, "estimator.calibration": 2}
     wanted = settled(Compare, None, [], {**SMALL, **flags, "trials": 2})
     found = compare_run(plan_compare(wanted, ["darts"], "3steps", 1), tmp_path / "c")

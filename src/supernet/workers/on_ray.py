@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from supernet.workers import Gone, Workers
 from supernet.workers.packed import Packed
 
 LOCAL = "local"  # the address of a cluster of this computer alone, begun here
+PATIENCE = 10.0  # seconds, with an address
 _own: dict[str, Callable[..., Any]] = {}  # of a process of the cluster: the function that it was sent last
 
 
@@ -25,8 +27,20 @@ def check_ray(address: str) -> None:
     if find_spec("ray") is None:
         raise InputError("--ray needs Ray; install it with: pip install 'supernet[ray]'")
     if address != LOCAL:
+        check_reached(address)
         with redirect_stdout(sys.stderr):
             connected(address, None).shutdown()
+
+
+def check_reached(address: str) -> None:
+    """Raise ``InputError`` where nobody answers at an address such as 10.0.0.1:6379 or ray://10.0.0.1:10001: Ray would try for long."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if not host or not port.isdecimal():
+        return  # such as auto, which Ray looks up
+    try:
+        socket.create_connection((host, int(port)), PATIENCE).close()
+    except (OSError, OverflowError) as error:
+        raise InputError(f"--ray {address}: nobody answers there ({error}): give the address that ray start printed") from error
 
 
 @contextmanager
