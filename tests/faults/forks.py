@@ -59,7 +59,8 @@ class Forks:
         """Begin what ``run`` runs; what is given waits for its end, which is to come before anything else is begun here."""
         assert self._server.stdin and self._server.stdout
         output, said = (folder / f"{folder.name}.{name}" for name in ("out", "err"))
-        for path in (output, said):  # also for one that is killed before it is anything
+        for path in (output, said):  # new ones: workers of a run that was killed may still say something; also for one killed at once
+            path.unlink(missing_ok=True)
             path.write_text("")
         request = {"words": words, "folder": str(folder), "kill_after": kill_after, "by": int(by), "part": part}
         self._server.stdin.write(json.dumps(request) + "\n")
