@@ -46,8 +46,8 @@ class ComparePlan:
     """Methods, ``seeds`` of each, on data of a ``kind`` of task, or as a ``study`` on a table.
 
     ``resolved``: method -> the settings of its search with all their values. ``methods``: what each does on data. ``judge``: what looks up
-    what they found, in the place of a training. ``left_out``: method ->
-    why it does not fit the table. ``budget``: as it was given. ``config``: the settings that all methods share.
+    what they found, in the place of a training. ``left_out``: method -> why it does not fit the table. ``budget``: as it was given.
+    ``config``: the settings that all methods share.
     """
 
     space: str
