@@ -75,6 +75,7 @@ def test_random_search_counts_by_what_it_had_found_at_the_cost_of_each_method(tm
     write_comparison(document, tmp_path)
     page = (tmp_path / "report.html").read_text()
     assert "By the judge" in page and "Random search ended at less cost than darts" in page and "multiply-adds" in page
+    assert "random search with the same seed when it had cost as much" in page
 
 
 def test_what_a_judge_would_take_no_notice_of_is_refused(tmp_path: Path) -> None:

@@ -80,7 +80,8 @@ def _table(
     few = f"Means; fewer than {FEWEST} seeds give no deviation and no interval."
     text = ["Mean ± standard deviation over the seeds." if several else few]
     if differences and several:
-        text.append("Over random: mean difference from random search with the same seed, and its 95 % confidence interval.")
+        cost = " when it had cost as much" if any("judge" in m for m in methods.values()) else ""
+        text.append(f"Over random: mean difference from random search with the same seed{cost}, and its 95 % confidence interval.")
     return Section("Results", text, facts, tables=[Table([*header, "Evaluations", "Time, all seeds"], rows)])
 
 
