@@ -118,7 +118,7 @@ def show(what: str, grown: Grown, out: Path | None, unit: str) -> None:
         print(f"| {name} | {numbers} | {' | '.join(f'{e:.2f}' for e in exponents(costs))} |", flush=True)
     if out:
         out.mkdir(parents=True, exist_ok=True)
-        series = [Series(name, [(float(size), cost) for size, cost in costs.items()], "front") for name, costs in grown.items()]
+        series = [Series(name, [(float(size), cost) for size, cost in costs.items()]) for name, costs in grown.items()]
         (out / f"{what}-{unit}.svg").write_text(chart(series, unit, what, log="xy"))
 
 
