@@ -1,13 +1,13 @@
 """Seconds and peak memory of one step, interleaved in one run: of DARTS as a textbook has it, plain, and as the package takes it, and of
-other methods with and without native kernels.
+other methods plain, fast and with native kernels.
 
     python benchmarks/step.py [--rounds 5] [--batch-size 16] [--threads 2] [--only darts]
 
-Textbook: benchmarks/textbook.py. Plain: the package's supernet in contiguous tensors, nothing shared between edges, one backward pass for
-alphas and weights together. Fast: what the package does in PyTorch alone. Native: the same with ``--kernels native``. All but the
-textbook, whose weights are other ones, give the same result (tests/test_fast.py, tests/test_native.py). Times are medians of interleaved
-rounds, of processor time with one thread and of wall time with more; memory is the peak resident size of a process of its own, above what
-it held before the step.
+Textbook: benchmarks/textbook.py. Plain: the package's supernet in contiguous tensors, nothing shared between edges, and for DARTS one
+backward pass for alphas and weights together. Fast: what the package does in PyTorch alone. Native: the same with ``--kernels native``.
+All but the textbook, whose weights are other ones, give the same result (tests/test_fast.py, tests/test_native.py). Times are medians of
+interleaved rounds, of processor time with one thread and of wall time with more; memory is the peak resident size of a process of its
+own, above what it held before the step.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ METHODS: dict[str, tuple[str, Callable[[], Supernet]]] = {
 KINDS = {
     "darts": ("textbook", "plain", "fast", "native"),
     "darts-2nd": ("textbook", "plain", "fast", "native"),
-    **dict.fromkeys([*METHODS, "retrain"], ("fast", "native")),
+    **dict.fromkeys([*METHODS, "retrain"], ("plain", "fast", "native")),
 }
 
 
@@ -99,7 +99,9 @@ def build(method: str, kind: str, batch_size: int) -> Step:
         strategy = Retrain(task.place(network), task)
     elif method in METHODS:
         name, make = METHODS[method]
-        strategy = STRATEGIES[name].load()(task.place(make()), task)
+        supernet = make()
+        supernet.share = kind != "plain"
+        strategy = STRATEGIES[name].load()(task.place(supernet), task)
     else:
         supernet = cell.supernet()
         supernet.share = kind != "plain"

@@ -20,8 +20,8 @@ from supernet.modules.squeeze_excite import SqueezeExcite
 ONE_VALUE = "more than 1 value per channel"  # in what torch says where a batch norm has nothing to take a variance of
 
 
-class ReLU(nn.Module):
-    """Rectify."""
+class ReLU(nn.ReLU):
+    """Rectify; computed once for all that asks for it."""
 
     def forward(self, x: Tensor) -> Tensor:
         return once("relu", x, F.relu)

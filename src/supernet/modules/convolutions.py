@@ -16,9 +16,10 @@ from typing import Any, TypeGuard
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from supernet.native.depthwise import depthwise, known
+from supernet.native.depthwise import depthwise, known, pair_of
 from supernet.native.kernels import fits, used
 from supernet.native.mixing import mixable, mixed
+from supernet.native.separable import separable
 
 CHANNELS = 16  # from which on the kernel is right: as many as a vector of AVX-512 holds
 
@@ -26,10 +27,10 @@ CHANNELS = 16  # from which on the kernel is right: as many as a vector of AVX-5
 def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, stride: Any, padding: Any, dilation: Any, groups: int) -> Tensor:
     """``torch.conv2d``: (..., C, H, W) -> (..., outputs, H', W')."""
     if x.device.type == "cpu" and _wrong(weight, weight.shape[1], stride, padding, groups):
-        down, across = _pair(stride)
+        down, across = pair_of(stride)
         return F.conv2d(x[..., ::down, ::across], weight, bias)
-    if groups > 1 and fits(x, weight) and known(x, weight, _pair(stride), padding, _pair(dilation), groups):
-        out = depthwise(x, weight, _pair(stride)[0], _pair(dilation)[0])
+    if groups > 1 and fits(x, weight) and known(x, weight, pair_of(stride), padding, pair_of(dilation), groups):
+        out = depthwise(x, weight, pair_of(stride)[0], pair_of(dilation)[0])
         return out if bias is None else out + bias[:, None, None]
     return F.conv2d(x, weight, bias, stride, padding, dilation, groups)
 
@@ -40,9 +41,10 @@ def strided(model: nn.Module) -> list[nn.Conv2d | nn.ConvTranspose2d]:
 
 
 def fast(model: nn.Module) -> list[nn.Module]:
-    """The depthwise convolutions and batch norms of ``model`` that native kernels may be faster for, each once."""
-    convolutions = [m for m in model.modules() if _plain(m) and isinstance(m, nn.Conv2d) and m.groups == m.in_channels > 1]
-    return [*convolutions, *(m for m in model.modules() if type(m) is nn.BatchNorm2d)]
+    """The depthwise convolutions of ``model``, sequences that have some, and batch norms, all of which native kernels may be faster for."""
+    convolutions = [m for m in model.modules() if _depthwise(m)]
+    sequences = [m for m in model.modules() if type(m) is nn.Sequential and any(map(_depthwise, m._modules.values()))]
+    return [*convolutions, *sequences, *(m for m in model.modules() if type(m) is nn.BatchNorm2d)]
 
 
 class Routes:
@@ -71,6 +73,8 @@ def _route(module: nn.Module) -> tuple[nn.Module, str, Callable[..., Tensor]]:
         return module, "_conv_forward", partial(_conv_forward, module)
     if isinstance(module, nn.ConvTranspose2d):
         return module, "forward", partial(_transposed, module)
+    if isinstance(module, nn.Sequential):
+        return module, "forward", partial(_in_sequence, module)
     assert isinstance(module, nn.BatchNorm2d)
     return module, "forward", partial(_normalised, module)
 
@@ -85,16 +89,46 @@ def _transposed(module: nn.ConvTranspose2d, x: Tensor, output_size: list[int] | 
         return nn.ConvTranspose2d.forward(module, x, output_size)
     pixels = F.conv_transpose2d(x, module.weight)
     if output_size is None:
-        more = _pair(module.output_padding)
-        output_size = [(n - 1) * s + 1 + m for n, s, m in zip(pixels.shape[-2:], _pair(module.stride), more, strict=True)]
+        more = pair_of(module.output_padding)
+        output_size = [(n - 1) * s + 1 + m for n, s, m in zip(pixels.shape[-2:], pair_of(module.stride), more, strict=True)]
     spread = pixels.new_zeros((*pixels.shape[:-2], *output_size[-2:]))
-    down, across = _pair(module.stride)
+    down, across = pair_of(module.stride)
     spread[..., ::down, ::across] = pixels
     return spread if module.bias is None else spread + module.bias[:, None, None]
 
 
 def _normalised(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
     return mixed([x], [norm]) if norm.training and mixable([x]) else nn.BatchNorm2d.forward(norm, x)
+
+
+def _in_sequence(sequence: nn.Sequential, x: Any) -> Any:
+    """One part after the other, but separable convolutions as one operation.
+
+    With the ReLU before them where that is not the first part, whose value may be shared with what else reads the input.
+    """
+    parts = list(sequence._modules.values())
+    at = 0
+    while at < len(parts):
+        rectified = at > 0 and _rectifies(parts[at])
+        pair = parts[at + rectified : at + rectified + 2]
+        out = separable(x, pair, rectified) if len(pair) == 2 and not any(map(_watched, parts[at : at + rectified + 2])) else None
+        x = parts[at](x) if out is None else out
+        at += 1 if out is None else rectified + 2
+    return x
+
+
+def _rectifies(m: nn.Module | None) -> bool:
+    """Whether it is a ReLU that leaves its input as it is."""
+    return isinstance(m, nn.ReLU) and not m.inplace
+
+
+def _watched(m: nn.Module | None) -> bool:
+    """Whether somebody looks at what goes in and out."""
+    return m is None or bool(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks or m._backward_pre_hooks)
+
+
+def _depthwise(m: nn.Module | None) -> bool:
+    return isinstance(m, nn.Conv2d) and _plain(m) and m.groups == m.in_channels > 1
 
 
 def _plain(m: nn.Module) -> TypeGuard[nn.Conv2d | nn.ConvTranspose2d]:
@@ -106,11 +140,6 @@ def _plain(m: nn.Module) -> TypeGuard[nn.Conv2d | nn.ConvTranspose2d]:
 
 def _wrong(weight: Tensor, channels: int, stride: Any, padding: Any, groups: int) -> bool:
     """Whether the kernel that is wrong may be taken; ``channels``: on the side that has all the pixels."""
-    if weight.dim() != 4 or weight.shape[2:] != (1, 1) or channels >= CHANNELS or groups != 1 or max(_pair(stride)) == 1:
+    if weight.dim() != 4 or weight.shape[2:] != (1, 1) or channels >= CHANNELS or groups != 1 or max(pair_of(stride)) == 1:
         return False
-    return padding == "valid" or (not isinstance(padding, str) and not any(_pair(padding)))
-
-
-def _pair(size: Any) -> tuple[int, int]:
-    """One number for both axes, or one each."""
-    return (size, size) if isinstance(size, int) else (size[0], size[-1])
+    return padding == "valid" or (not isinstance(padding, str) and not any(pair_of(padding)))

@@ -16,7 +16,8 @@ from supernet.errors import InputError
 from supernet.files.whole import sync, write_whole
 
 FOLDER = Path(__file__).parent
-SOURCES = ("depthwise.cpp", "mix.cpp")
+SOURCES = ("taps.cpp", "depthwise.cpp", "separable.cpp", "mix.cpp")
+HEADERS = ("taps.h", "matrices.h", "lanes.h")
 FLAGS = ("-O3", "-march=native", "-fopenmp", "-ffp-contract=fast")
 NAME = "supernet_native"
 
@@ -80,7 +81,7 @@ def _digest_of(made: Path) -> Path:
 
 def _version() -> str:
     """Of all that decides what is compiled: a cache may be shared by machines whose processors differ."""
-    parts = [(FOLDER / name).read_text() for name in (*SOURCES, "lanes.h")]
+    parts = [(FOLDER / name).read_text() for name in (*SOURCES, *HEADERS)]
     return sha256("\n".join([*parts, *FLAGS, torch.__version__, platform.python_version(), _processor()]).encode()).hexdigest()[:16]
 
 

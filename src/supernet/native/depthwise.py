@@ -25,3 +25,8 @@ def depthwise(x: Tensor, weight: Tensor, stride: int, dilation: int) -> Tensor:
     """(N, C, H, W), (C, 1, K, K) -> (N, C, H', W') by the native kernels, for what is ``known``."""
     out: Tensor = kernels().depthwise(x, weight, stride, dilation * (weight.shape[-1] // 2), dilation)
     return out
+
+
+def pair_of(size: Any) -> tuple[int, int]:
+    """One number for both axes, or one each."""
+    return (size, size) if isinstance(size, int) else (size[0], size[-1])

@@ -61,6 +61,8 @@ def _load() -> None:
     torch.ops.load_library(library())  # type: ignore[no-untyped-call]
     register_flop_formula(kernels().depthwise)(_flops)  # what counts operations by their names knows PyTorch's own only
     register_flop_formula(kernels().depthwise_backward)(_flops_backward)
+    register_flop_formula(kernels().separable)(_flops_of_both)
+    register_flop_formula(kernels().separable_backward)(_flops_of_both_backward)
 
 
 def _flops(x: Shape, weight: Shape, *_: Any, out_shape: Shape, **__: Any) -> int:
@@ -70,3 +72,15 @@ def _flops(x: Shape, weight: Shape, *_: Any, out_shape: Shape, **__: Any) -> int
 def _flops_backward(up: Shape, x: Shape, weight: Shape, *how: Any, **_: Any) -> int:
     of_x, of_weight = how[-2:]
     return 2 * (int(of_x) + int(of_weight)) * prod(up) * prod(weight[1:])
+
+
+def _flops_of_both(x: Shape, depthwise: Shape, pointwise: Shape, *_: Any, out_shape: Shape, **__: Any) -> int:
+    area = prod(out_shape) // pointwise[0]
+    return 2 * area * (prod(depthwise) + prod(pointwise))
+
+
+def _flops_of_both_backward(up: Shape, x: Shape, depthwise: Shape, pointwise: Shape, *how: Any, **_: Any) -> int:
+    of_x, of_depthwise, of_pointwise = map(int, how[-3:])
+    under = int(of_x or of_depthwise)  # what the pointwise convolution was given
+    area = prod(up) // pointwise[0]
+    return 2 * area * ((of_x + of_depthwise) * prod(depthwise) + (under + of_pointwise) * prod(pointwise))

@@ -28,8 +28,19 @@ inline void store(T* to, Lanes<T, V> value) {
 template <int N>
 using Int = std::integral_constant<int, N>;
 
+// What the processor has: registers of vectors, and bytes of each. A vector that is wider than a register is kept in memory.
+#if defined(__AVX512F__)
+constexpr int REGISTERS = 32, BYTES = 64;
+#elif defined(__AVX__)
+constexpr int REGISTERS = 16, BYTES = 32;
+#elif defined(__aarch64__)
+constexpr int REGISTERS = 32, BYTES = 16;
+#else
+constexpr int REGISTERS = 16, BYTES = 16;
+#endif
+
 template <typename T>
-constexpr int WIDEST = 64 / sizeof(T);  // channels of a vector: of AVX-512; the compiler splits it where the processor has less
+constexpr int WIDEST = BYTES / sizeof(T);  // channels of a vector
 
 // Calls work(V, channel) for blocks of channels, each as wide as there are channels left.
 template <int V, typename F>
