@@ -55,7 +55,7 @@ def _compile(made: Path) -> None:
         raise InputError(f"the native kernels cannot be compiled: {lack}; or take kernels=torch")
     from torch.utils import cpp_extension  # slow to import
 
-    print("compiling the native kernels for this processor, once: about a minute", file=sys.stderr)
+    print("compiling the native kernels for this processor, once: a minute or two", file=sys.stderr)
     path, folder = os.environ.get("PATH", ""), made.parent
     os.environ["PATH"] = os.pathsep.join([path, str(_folder_of_ninja())])  # a virtual environment that is not activated has it elsewhere
     try:
