@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +102,18 @@ def test_what_loses_every_worker_is_given_up() -> None:
         trials(workers)
 
 
+def test_a_process_that_lacks_what_its_function_needs_says_what(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    file = tmp_path / "gone_tomorrow.py"
+    file.write_text("def scored(architecture):\n    return {}\n")
+    function = import_module("gone_tomorrow").scored
+    file.unlink()
+    shutil.rmtree(tmp_path / "__pycache__", ignore_errors=True)
+    with processes(1, function, None, "trying") as workers, pytest.raises(RunError) as raised:
+        trials(workers)
+    assert str(raised.value) == "a worker cannot begin: ModuleNotFoundError: No module named 'gone_tomorrow'"
+
+
 def test_what_workers_compute_is_counted_with_each_trial() -> None:
     def product(architecture: Architecture) -> dict[str, float]:
         torch.ones(2, 3) @ torch.ones(3, 5)
@@ -128,9 +142,9 @@ def test_what_cannot_be_sent_is_refused_in_one_line(tmp_path: Path) -> None:
 
 def test_large_tensors_are_mapped_from_files_and_changed_in_a_copy(tmp_path: Path) -> None:
     layer = torch.nn.Linear(200, 200)
-    make, (content,) = Packed(layer, tmp_path).__reduce__()
-    one, other = make(content), make(content)
-    assert len(content) < 5000 and len(list(tmp_path.iterdir())) == 1
+    packed = Packed(layer, tmp_path)
+    one, other = packed.unpacked(), packed.unpacked()
+    assert len(packed.content) < 5000 and len(list(tmp_path.iterdir())) == 1
     with torch.no_grad():
         one.weight.zero_()
     assert torch.equal(other.weight, layer.weight) and torch.equal(other.bias, layer.bias)

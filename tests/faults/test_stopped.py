@@ -1,13 +1,17 @@
 """Every command that takes long is stopped by SIGTERM and by SIGINT at random moments: one line says so, and it goes on to the same end.
 
-A search by workers loses one of them, and ends as if it had not.
+A search by workers loses one of them, and ends as if it had not; one on ranks loses one, and goes on.
 
 ``SUPERNET_FAULTS`` (3) moments for each command and signal, drawn from ``SUPERNET_KILLS_SEED`` (0).
 """
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
+import time
 from collections import Counter
 from pathlib import Path
 from random import Random
@@ -17,6 +21,8 @@ from forks import Ended, Forks
 from same import differences
 from test_faults import FAULTS, LOST, RIGHT, SAME
 from test_kills import BENCH, CASES, IMAGES, ON_TRAINED, SEED, begun, killed_to_the_end, search, trained_once
+
+import supernet
 
 NAMES = (
     *("search darts", "search one-shot, then evolution", "search evolution on a table", "search random from scratch"),
@@ -72,4 +78,40 @@ def test_a_search_that_loses_a_worker_ends_as_if_it_had_not(
         ended = forks[1].run(words, folder, rng.uniform(START, expected.seconds), part="popen_loky")
         differs = set(differences(whole, folder, expected, ended)) - {"run/report.html"}  # which says that one was lost
         counts["killed worker", LOST if differs else RIGHT] += 1
+        assert not differs
+
+
+def on_two_ranks(words: list[str], folder: Path, kill_after: float | None = None, which: int = 0) -> Ended:
+    """A command by torchrun on two ranks; one of them is killed after so many seconds, or as soon as it is there."""
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "supernet"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "PYTHONPATH": str(Path(supernet.__file__).parents[1])}
+    began = time.monotonic()
+    with (folder / f"{folder.name}.out").open("w+") as output, (folder / f"{folder.name}.err").open("w+") as said:
+        begins = subprocess.Popen([*torchrun, *words], cwd=folder, env=environment, stdout=output, stderr=said)
+        while kill_after is not None and begins.poll() is None:
+            ranks = sorted(map(int, Path(f"/proc/{begins.pid}/task/{begins.pid}/children").read_text().split()))
+            if len(ranks) == 2 and time.monotonic() >= began + kill_after:
+                os.kill(ranks[which], signal.SIGKILL)
+                break
+            time.sleep(0.01)
+        code, seconds = begins.wait(120), time.monotonic() - began
+        texts = [(file.seek(0), file.read())[1] for file in (output, said)]
+    return Ended(code, seconds, *texts)
+
+
+@pytest.mark.parametrize("name", ["spos", "darts"])
+def test_ranks_of_which_one_is_killed_go_on_to_the_same_end(name: str, tmp_path: Path, counts: Counter[tuple[str, str]]) -> None:
+    words, rng = search(name, f"{BENCH} {IMAGES} --epochs 40"), Random(f"{SEED} ranks {name}")
+    whole = begun(tmp_path / "whole", None)
+    expected = on_two_ranks(words, whole)
+    assert expected.code == 0, expected.said
+    for number in range(FAULTS):
+        folder = begun(tmp_path / f"{number}", None)
+        ended = on_two_ranks(words, folder, rng.uniform(START, expected.seconds), number % 2)
+        killed = ended.code != 0
+        if killed:
+            assert "internal error" not in ended.said and "supernet/cli.py" not in ended.said, ended.said  # torchrun has words of its own
+            ended = on_two_ranks([*words, *(["--resume"] if (folder / "run" / "config.yaml").exists() else [])], folder)
+        differs = differences(whole, folder, expected, ended)
+        counts["killed rank", LOST if differs else SAME if killed else RIGHT] += 1
         assert not differs

@@ -16,7 +16,7 @@ import torch
 from supernet.workers import Gone
 from supernet.workers.packed import Packed
 
-_own: list[Callable[..., Any]] = []  # of such a process
+_own: list[Packed | Callable[..., Any]] = []  # of such a process: what it was sent, and from the first call on what that is
 
 
 class Process:
@@ -47,7 +47,7 @@ class Process:
         self.pool.shutdown(wait=True, kill_workers=True)
 
 
-def begin(function: Callable[..., Any], threads: int, parent: int) -> None:
+def begin(function: Packed, threads: int, parent: int) -> None:
     """What the process does first: it computes as its parent would, leaves signals and words to that, and ends with it."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
@@ -65,5 +65,7 @@ def end_with(parent: int, present: Callable[[], int]) -> None:
 
 
 def run_here(*arguments: Any) -> Any:
-    """What the function of this process gives."""
+    """What the function of this process gives; raises ``RunError`` where it cannot be had here."""
+    if isinstance(_own[0], Packed):
+        _own[0] = _own[0].unpacked()
     return _own[0](*arguments)

@@ -117,5 +117,5 @@ def run_there(held: list[Any], threads: int, *arguments: Any) -> Any:
     if key not in _own:
         torch.set_num_threads(threads)
         _own.clear()
-        _own[key] = ray.get(held[0])
+        _own[key] = ray.get(held[0]).unpacked()
     return _own[key](*arguments)

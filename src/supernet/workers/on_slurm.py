@@ -92,10 +92,10 @@ class Job:
             self.running.cancel(check=False)
 
 
-def run_there(function: Callable[..., Any], threads: int, *arguments: Any) -> tuple[Any, Exception | None]:
+def run_there(function: Packed, threads: int, *arguments: Any) -> tuple[Any, Exception | None]:
     """What a function gives, or what it raises, in a job."""
     torch.set_num_threads(threads)
     try:
-        return function(*arguments), None
+        return function.unpacked()(*arguments), None
     except Exception as error:  # which submitit would send as text
         return None, error

@@ -13,14 +13,14 @@ from typing import Any
 
 import torch
 
-from supernet.errors import InputError
+from supernet.errors import InputError, RunError
 from supernet.files.whole import make_folder
 
 LARGE = 1 << 16  # bytes of a storage that is worth a file
 
 
 class Packed:
-    """``function``, pickled once; whoever unpickles this has the function.
+    """``function``, pickled once; ``unpacked`` is what it was, for whoever was sent this.
 
     Large tensors on the CPU are written to ``folder`` and mapped from there, so that all processes of a computer share their memory, and
     one that changes a tensor changes a copy of its own. None: they are sent like everything else. The folder must be there until the last
@@ -39,8 +39,13 @@ class Packed:
             why = str(error).splitlines()[0] if str(error) else repr(error)
             raise InputError(f"what scores architectures cannot be sent to other processes ({why}): leave workers out") from error
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return pickle.loads, (self.content,)
+    def unpacked(self) -> Any:
+        """The function, in the process that was sent this; raises ``RunError`` where it lacks something that the function needs."""
+        try:
+            return pickle.loads(self.content)
+        except Exception as error:  # whatever a module raises that is imported here for the first time
+            said = str(error).splitlines()[0] if str(error) else ""
+            raise RunError(f"a worker cannot begin: {type(error).__name__}{said and ': '}{said}") from error
 
 
 @contextmanager
