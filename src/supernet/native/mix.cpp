@@ -121,6 +121,23 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor> mix(at::TensorList im
   return {out, means, variances, spreads};
 }
 
+// Moves running statistics by the means and biased variances (C,) of a batch of so many rows; momentum below 0: the mean of all batches.
+void count(const at::Tensor& running_mean, const at::Tensor& running_variance, const at::Tensor& batches, const at::Tensor& mean,
+           const at::Tensor& variance, double momentum, int64_t rows) {
+  const auto seen = ++*batches.mutable_data_ptr<int64_t>();
+  const double share = momentum < 0 ? 1.0 / seen : momentum, unbiased = static_cast<double>(rows) / (rows - 1);
+  TORCH_CHECK(running_mean.is_contiguous() && running_variance.is_contiguous() && mean.is_contiguous() && variance.is_contiguous(),
+              "statistics must lie in one piece");
+  AT_DISPATCH_FLOATING_TYPES(running_mean.scalar_type(), "count", [&] {
+    scalar_t *means = running_mean.mutable_data_ptr<scalar_t>(), *variances = running_variance.mutable_data_ptr<scalar_t>();
+    for (int64_t c = 0; c < running_mean.numel(); ++c) {
+      means[c] += static_cast<scalar_t>(share * (mean.const_data_ptr<double>()[c] - means[c]));
+      variances[c] += static_cast<scalar_t>(share * (variance.const_data_ptr<double>()[c] * unbiased - variances[c]));
+    }
+  });
+  for (const auto* moved : {&running_mean, &running_variance, &batches}) moved->unsafeGetTensorImpl()->bump_version();
+}
+
 // (1 + n, C): of each channel the sum of up, then of up * images[i].
 template <typename T>
 at::Tensor products(const T* up, const Images<T>& from, int64_t rows, int64_t channels) {
@@ -255,6 +272,9 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor> recorded(at::TensorLi
 }  // namespace
 
 TORCH_LIBRARY_FRAGMENT(supernet, library) {
+  library.def(
+      "count(Tensor(a!) running_mean, Tensor(b!) running_variance, Tensor(c!) batches, Tensor mean, Tensor variance, float momentum, int rows) "
+      "-> ()");
   library.def("mix(Tensor[] images, Tensor scale, Tensor shift, float[] eps) -> (Tensor, Tensor, Tensor, Tensor)");
   library.def(
       "mix_backward(Tensor up, Tensor[] images, Tensor scale, Tensor means, Tensor spreads, float[] eps, bool of_images) "
@@ -262,6 +282,7 @@ TORCH_LIBRARY_FRAGMENT(supernet, library) {
 }
 
 TORCH_LIBRARY_IMPL(supernet, CPU, library) {
+  library.impl("count", &count);
   library.impl("mix", &mix);
   library.impl("mix_backward", &mix_backward);
 }

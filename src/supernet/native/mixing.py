@@ -25,28 +25,33 @@ def mixed(images: Sequence[Tensor], norms: Sequence[nn.BatchNorm2d | None], weig
     images: ``mixable``. weights: of (); None: ones. The running statistics of the norms move as they do in PyTorch.
     """
     channels = images[0].shape[1]
-    one = torch.ones((), dtype=torch.float64)
-    by = [one] * len(images) if weights is None else [weight.double() for weight in weights]
-    columns = [one if norm is None or norm.weight is None else norm.weight.double() for norm in norms]
-    scale = torch.stack([(weight * column).expand(channels) for weight, column in zip(by, columns, strict=True)])
-    shifts = [weight * norm.bias.double() for weight, norm in zip(by, norms, strict=True) if norm is not None and norm.bias is not None]
-    shift = sum(shifts[1:], shifts[0]) if shifts else torch.zeros(channels, dtype=torch.float64)
+    scale, shift = _affine(norms, weights, channels)
     eps = [-1.0 if norm is None else norm.eps for norm in norms]
     out, means, variances, _ = kernels().mix(list(images), scale, shift, eps)
     rows = images[0].numel() // channels
     for norm, mean, variance in zip(norms, means, variances, strict=True):
         if norm is not None:
-            _count(norm, mean, variance * (rows / (rows - 1)))
+            _count(norm, mean, variance, rows)
     return out  # type: ignore[no-any-return]
 
 
-@torch.no_grad()
-def _count(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor) -> None:
+def _affine(norms: Sequence[nn.BatchNorm2d | None], weights: Sequence[Tensor] | None, channels: int) -> tuple[Tensor, Tensor]:
+    """What each image is scaled by, its weight times that of its norm, (n, C), and what all are shifted by: (C,); double precision."""
+    n, affine = len(norms), any(norm is not None and norm.weight is not None for norm in norms)
+    by = None if weights is None else torch.stack(list(weights)).double()[:, None]
+    if not affine:
+        scale = torch.ones(n, channels, dtype=torch.float64) if by is None else by.expand(n, channels).contiguous()
+        return scale, torch.zeros(channels, dtype=torch.float64)
+    ones, zeros = torch.ones(channels, dtype=torch.float64), torch.zeros(channels, dtype=torch.float64)
+    columns = [ones if norm is None or norm.weight is None else norm.weight.double() for norm in norms]
+    biases = [zeros if norm is None or norm.bias is None else norm.bias.double() for norm in norms]
+    scale, shifts = torch.stack(columns), torch.stack(biases)
+    return (scale, shifts.sum(0)) if by is None else (scale * by, (shifts * by).sum(0))
+
+
+def _count(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor, rows: int) -> None:
     """Move the running statistics, if there are any."""
     if norm.running_mean is None or norm.running_var is None or norm.num_batches_tracked is None:
         return
-    norm.num_batches_tracked += 1
-    factor = 1 / int(norm.num_batches_tracked) if norm.momentum is None else norm.momentum
-    norm.running_mean.lerp_(mean.to(norm.running_mean.dtype), factor)
-    norm.running_var.lerp_(variance.to(norm.running_var.dtype), factor)
-
+    momentum = -1.0 if norm.momentum is None else norm.momentum
+    kernels().count(norm.running_mean, norm.running_var, norm.num_batches_tracked, mean, variance, momentum, rows)
