@@ -114,6 +114,14 @@ def test_what_is_not_a_number_stays_so_behind_a_separable_convolution() -> None:
     assert out.isnan().all()
 
 
+@needed
+@pytest.mark.usefixtures("native")
+def test_a_wide_pointwise_convolution_is_left_to_pytorch() -> None:
+    deep, x = nn.Conv2d(200, 200, 3, padding=1, groups=200, bias=False), image(1, 200, 2, 2)
+    assert separable(x, (deep, nn.Conv2d(200, 160, 1, bias=False)), False) is not None
+    assert separable(x, (deep, nn.Conv2d(200, 200, 1, bias=False)), False) is None
+
+
 def test_which_convolutions_are_one_operation() -> None:
     def pair(first: dict[str, Any], second: dict[str, Any]) -> list[nn.Module]:
         return [

@@ -16,7 +16,7 @@ from supernet.errors import InputError
 from supernet.files.whole import sync, write_whole
 
 FOLDER = Path(__file__).parent
-SOURCES = ("taps.cpp", "depthwise.cpp", "separable.cpp", "mix.cpp")
+SOURCES = ("mix.cpp", "convolutions.cpp", "taps.cpp")
 HEADERS = ("taps.h", "matrices.h", "lanes.h")
 FLAGS = ("-O3", "-march=native", "-fopenmp", "-ffp-contract=fast")
 NAME = "supernet_native"
@@ -55,7 +55,7 @@ def _compile(made: Path) -> None:
         raise InputError(f"the native kernels cannot be compiled: {lack}; or take kernels=torch")
     from torch.utils import cpp_extension  # slow to import
 
-    print("compiling the native kernels for this processor, once: a minute or two", file=sys.stderr)
+    print("compiling the native kernels for this processor, once: about a minute", file=sys.stderr)
     path, folder = os.environ.get("PATH", ""), made.parent
     os.environ["PATH"] = os.pathsep.join([path, str(_folder_of_ninja())])  # a virtual environment that is not activated has it elsewhere
     try:

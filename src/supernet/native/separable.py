@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from supernet.native.depthwise import known, pair_of
 from supernet.native.kernels import fits, kernels
 
+MOST = 1 << 15  # weights of the pointwise convolution: more do not stay near the processor, and PyTorch's own product is faster
+
 
 def separable(x: Any, pair: Sequence[nn.Module | None], rectified: bool) -> Tensor | None:
     """(N, C, H, W) -> (N, outputs, H', W'), through a ReLU where ``rectified``, and two modules; None where the kernels have none such."""
@@ -17,7 +19,7 @@ def separable(x: Any, pair: Sequence[nn.Module | None], rectified: bool) -> Tens
     if not _convolution(deep) or not _convolution(across) or deep.groups == 1 or deep.groups != deep.in_channels:
         return None
     pointwise = across.kernel_size == across.stride == (1, 1) and across.groups == 1 and across.padding in ((0, 0), "valid")
-    if not pointwise or type(x) is not Tensor or not fits(x, deep.weight, across.weight):
+    if not pointwise or across.weight.numel() > MOST or type(x) is not Tensor or not fits(x, deep.weight, across.weight):
         return None
     stride, dilation = pair_of(deep.stride), pair_of(deep.dilation)
     if not known(x, deep.weight, stride, deep.padding, dilation, deep.groups):

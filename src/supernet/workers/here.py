@@ -66,6 +66,7 @@ def end_with(parent: int, present: Callable[[], int]) -> None:
 
 def run_here(*arguments: Any) -> Any:
     """What the function of this process gives; raises ``RunError`` where it cannot be had here."""
-    if isinstance(_own[0], Packed):
-        _own[0] = _own[0].unpacked()
-    return _own[0](*arguments)
+    function = _own[0]
+    if isinstance(function, Packed):
+        _own[0] = function = function.unpacked()
+    return function(*arguments)
