@@ -151,6 +151,26 @@ def test_who_looks_at_a_part_of_a_separable_convolution_sees_it() -> None:
     assert seen == list(sequence)
 
 
+@needed
+@pytest.mark.usefixtures("native")
+def test_what_a_part_of_a_separable_convolution_does_of_its_own_is_done() -> None:
+    class Doubled(nn.ReLU):
+        def forward(self, x: Tensor) -> Tensor:
+            return 2 * super().forward(x)
+
+    def sequence(relu: nn.Module) -> nn.Sequential:
+        deep = nn.Conv2d(4, 4, 3, padding=1, groups=4, bias=False)
+        return nn.Sequential(nn.Identity(), relu, deep, nn.Conv2d(4, 4, 1, bias=False))
+
+    x = image(2, 4, 5, 5)
+    doubled, replaced = sequence(Doubled()), sequence(nn.ReLU())
+    replaced[2].forward = lambda x: 3 * x
+    for model in (doubled, replaced, sequence(nn.ReLU()), sequence(ops.ReLU()), sequence(nn.ReLU6())):
+        theirs = model(x)
+        with Routes(model).taken():
+            assert near([model(x)], [theirs])
+
+
 def names(x: Tensor) -> set[str]:
     """Of all functions that gave ``x``."""
     found, waiting = set(), [x.grad_fn]

@@ -23,6 +23,8 @@ ONE_VALUE = "more than 1 value per channel"  # in what torch says where a batch 
 class ReLU(nn.ReLU):
     """Rectify; computed once for all that asks for it."""
 
+    rectifies = True  # and does nothing else, so that a kernel may do it
+
     def forward(self, x: Tensor) -> Tensor:
         return once("relu", x, F.relu)
 

@@ -118,13 +118,15 @@ def _in_sequence(sequence: nn.Sequential, x: Any) -> Any:
 
 
 def _rectifies(m: nn.Module | None) -> bool:
-    """Whether it is a ReLU that leaves its input as it is."""
-    return isinstance(m, nn.ReLU) and not m.inplace
+    """Whether it is a ReLU and nothing else, which leaves its input as it is; a class of another's may do more."""
+    return isinstance(m, nn.ReLU) and not m.inplace and (type(m) is nn.ReLU or "rectifies" in vars(type(m)))
 
 
 def _watched(m: nn.Module | None) -> bool:
-    """Whether somebody looks at what goes in and out."""
-    return m is None or bool(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks or m._backward_pre_hooks)
+    """Whether somebody looks at what goes in and out, or has replaced what it does."""
+    if m is None or "forward" in vars(m):
+        return True
+    return bool(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks or m._backward_pre_hooks)
 
 
 def _depthwise(m: nn.Module | None) -> bool:
