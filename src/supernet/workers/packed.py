@@ -43,6 +43,8 @@ class Packed:
         """The function, in the process that was sent this; raises ``RunError`` where it lacks something that the function needs."""
         try:
             return pickle.loads(self.content)
+        except (OSError, MemoryError):  # which another worker may be spared
+            raise
         except Exception as error:  # whatever a module raises that is imported here for the first time
             said = str(error).splitlines()[0] if str(error) else ""
             raise RunError(f"a worker cannot begin: {type(error).__name__}{said and ': '}{said}") from error
