@@ -122,6 +122,8 @@ def test_a_wide_pointwise_convolution_is_left_to_pytorch() -> None:
     assert separable(x, (deep, nn.Conv2d(200, 200, 1, bias=False)), False) is None
 
 
+@needed
+@pytest.mark.usefixtures("native")
 def test_which_convolutions_are_one_operation() -> None:
     def pair(first: dict[str, Any], second: dict[str, Any]) -> list[nn.Module]:
         return [
@@ -133,7 +135,9 @@ def test_which_convolutions_are_one_operation() -> None:
     others = [pair({"bias": True}, {}), pair({"padding_mode": "circular"}, {}), pair({"groups": 2}, {}), pair({}, {"groups": 2})]
     others += [pair({}, {"stride": 2}), pair({}, {"padding": 1}), pair({}, {"bias": True}), [nn.ReLU(), nn.ReLU()]]
     assert all(separable(x, other, False) is None for other in others)
-    assert separable(x, pair({}, {}), False) is None  # without native kernels
+    assert separable(x, pair({}, {}), False) is not None
+    kernels.use("torch")
+    assert separable(x, pair({}, {}), False) is None
 
 
 @needed
