@@ -10,7 +10,8 @@ measured one after another, each of all methods, so that a table of all exists e
 holds; see benchmarks/step.py). ``correct``: by how much what a step leaves behind differs from a plain step on the CPU, as a share of the
 largest number of the same tensor, or of 1: both in double precision, to 1e-8; on a device without it both in single precision, to 1e-2.
 What is drawn meanwhile is drawn on the CPU. ``plain``: nothing is shared between edges, and nothing is in channels_last. ``bfloat16``,
-``float16``: mixed precision. The demo runs on the device too, with an epoch a training.
+``float16``: mixed precision. ``compiled``: graphs of PyTorch's compiler (of methods whose steps are alike), on CUDA as CUDA graphs; the
+first step, in which they are made, takes minutes. The demo runs on the device too, with an epoch a training.
 
 An error stands in the place of its number; all are listed below the table, and the exit code is then 1.
 """
@@ -37,6 +38,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 from supernet import InputError, Task
 from supernet.memory import forget_peak, peak_memory
+from supernet.native.kernels import Kernels, use
 from supernet.plan.supernets import sizes_of
 from supernet.randomness import seed_everything
 from supernet.spaces import SPACES
@@ -51,7 +53,9 @@ TIMED: dict[str, dict[str, Any]] = {
     "plain": {"plain": True},
     "bfloat16": {"autocast": torch.bfloat16},
     "float16": {"autocast": torch.float16},
+    "compiled": {"kernels": "compiled"},
 }
+COMPILING = 120.0  # seconds that the first graph is given at least
 COLUMNS = ["step", "correct", *list(TIMED)[1:]]
 Measured = dict[str, Any]
 
@@ -96,16 +100,22 @@ def _on(name: str, method: str, given: argparse.Namespace, device: str, images: 
     return strategy
 
 
-def timed(method: str, given: argparse.Namespace, **kind: Any) -> Measured:
+def timed(method: str, given: argparse.Namespace, kernels: Kernels = "torch", **kind: Any) -> Measured:
     """Seconds of a step, median of rounds after one that is not counted, and MB at the peak, of the CPU those of this whole process."""
     strategy, spent = made(method, given, given.device, given.batch_size, **kind), []
+    if kernels == "compiled" and not strategy.alike:
+        return {"unlike": True}
+    use(kernels, given.device)
     forget_peak(given.device)
-    with strategy.training():
-        for _ in range(given.rounds + 1):
-            began = time.perf_counter()
-            strategy.step(strategy.task.data)
-            finish(given.device)
-            spent.append(time.perf_counter() - began)
+    try:
+        with strategy.training():
+            for _ in range(given.rounds + 1):
+                began = time.perf_counter()
+                strategy.step(strategy.task.data)
+                finish(given.device)
+                spent.append(time.perf_counter() - began)
+    finally:
+        use("torch")
     return {"seconds": statistics.median(spent[1:]), "mb": peak_memory(given.device)}
 
 
@@ -151,7 +161,7 @@ class Clock:
     """Begins nothing that would not end in time, by what took longest of its column so far."""
 
     def __init__(self, minutes: float):
-        self.ends, self.longest = time.monotonic() + 60 * minutes, dict[str, float]()
+        self.ends, self.longest = time.monotonic() + 60 * minutes, {"compiled": COMPILING}
 
     def measured(self, column: str, what: Callable[[], Measured]) -> Measured:
         """What ``what`` gives, or {"error": ...}; {} where there is no time for it."""
@@ -202,6 +212,8 @@ def cell(column: str, row: dict[str, Measured]) -> str:
         return "no time"
     if "error" in found:
         return "error"
+    if "unlike" in found:
+        return "other paths each step"
     if "difference" in found:
         return f"{found['difference']:.0e}"
     faster = row["step"].get("seconds", float("nan")) / found["seconds"] if column != "step" else 1.0

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from supernet.errors import InputError
+from supernet.modules.graph import Chance
 from supernet.modules.memo import once
 from supernet.modules.squeeze_excite import SqueezeExcite
 
@@ -94,15 +95,20 @@ class Zero(nn.Module):
         return 0 * x[:, :, :: self.stride, :: self.stride]
 
 
-class SkipDropout(nn.Dropout):
+class SkipDropout(Chance, nn.Dropout):
     """Dropout behind a skip connection that only a search has; the strategy sets ``p``."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if torch.compiler.is_compiling() and self.training:
+            return self.thinned(x, tuple(x.shape))
+        return super().forward(x)
 
     def settle(self) -> nn.Module:
         """What stays of it in a derived network."""
         return nn.Identity()
 
 
-class DropPath(nn.Module):
+class DropPath(Chance):
     """Drop an operation's output for whole samples with probability ``p``, which whoever trains sets; the rest is scaled up.
 
     ``share``: of the probability that is set for a network, that which this place has (less in early cells of NASNet and ENAS).
@@ -114,9 +120,13 @@ class DropPath(nn.Module):
         self.p, self.share = 0.0, share
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self.p == 0:
+        compiling = torch.compiler.is_compiling()
+        if not self.training or (not compiling and self.p == 0):  # a graph knows no p, see Chance
             return x
-        keep = x.new_empty((len(x),) + (1,) * (x.dim() - 1)).bernoulli_(1 - self.p)
+        samples = (len(x),) + (1,) * (x.dim() - 1)
+        if compiling:
+            return self.thinned(x, samples)
+        keep = x.new_empty(samples).bernoulli_(1 - self.p)
         return x * keep / (1 - self.p)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, MutableMapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
@@ -58,7 +59,9 @@ def tensors(tree: Any) -> list[Tensor]:
 
 
 def versions(values: Iterable[Any]) -> list[int]:
-    """How often each tensor among ``values`` has been changed in place."""
+    """How often each tensor among ``values`` has been changed in place; nothing while a graph is made of them, which has no such counts."""
+    if torch.compiler.is_compiling():
+        return []
     return [_version(x) for value in values for x in ((value,) if isinstance(value, Tensor) else tensors(value))]
 
 

@@ -16,6 +16,7 @@ from supernet.layers.blend import keep_input
 from supernet.layers.channels import ByChannel
 from supernet.mixture import Mix, Mixture
 from supernet.modules.convolutions import Routes
+from supernet.modules.graph import Graph
 from supernet.modules.memo import memo
 from supernet.nesting import Nesting, nested
 from supernet.space import Choice, Option, SearchSpace, Taken
@@ -116,7 +117,7 @@ class Supernet(nn.Module):
     def __init__(self, model: nn.Module, *outside: Choice, share: bool = True):
         super().__init__()
         self.model, self.outside, self.share = model, outside, share
-        self.layers, self.routes, self.arrivals_known = searchable(model), Routes(model), False
+        self.layers, self.routes, self.graph, self.arrivals_known = searchable(model), Routes(model), Graph(), False
         for path, module in model.named_modules():
             if isinstance(module, Searchable) and module.choice and not module.choice.name:
                 module.choice = replace(module.choice, name=path or "choice")
@@ -139,8 +140,9 @@ class Supernet(nn.Module):
         if not self.arrivals_known and any(mixture[name].blended for name in self.widths):
             self.arrivals_known = True
             weigh_where_read(self.model, lambda: self(everything(self), *inputs, **named))
+        alike = all(len(mixture[name].runs) == len(choice.options) for name, choice in self.space.items())
         with self.blending(mixture), memo(self.share), self.routes.taken():
-            return self.model(*inputs, **named)
+            return self.graph(self.model, alike, *inputs, **named)
 
     @contextmanager
     def blending(self, mixture: Mixture) -> Iterator[None]:

@@ -29,12 +29,16 @@ def comparing() -> Iterator[None]:
         _comparing.reset(token)
 
 
+def _asked() -> bool:
+    return not torch.compiler.is_compiling() and _comparing.get()
+
+
 def blended(choice: str, options: Sequence[Option], outputs: Sequence[Any], weights: Sequence[Tensor] | None) -> Any:
     """The sum of the outputs of ``options``, each times its weight."""
     what = f"the options of {choice!r}"
     if weights is None:
         return added(what, options, outputs)
-    if _comparing.get():
+    if _asked():
         compare(what, options, outputs)
     return total([weighed(weight, out) for weight, out in zip(weights, outputs, strict=True)])
 
@@ -46,7 +50,7 @@ def weighed(weight: Tensor, out: Any) -> Any:
 
 def added(what: str, names: Sequence[Option], outputs: Sequence[Any]) -> Any:
     """The sum of outputs, compared before where that is asked; ``what`` they are and their ``names`` are for people."""
-    if _comparing.get():
+    if _asked():
         compare(what, names, outputs)
     return total(outputs)
 

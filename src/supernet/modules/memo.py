@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor
 
 from supernet.errors import InputError
@@ -42,7 +43,7 @@ def once(key: Hashable, x: Tensor, compute: Callable[[Tensor], Value]) -> Value:
     ``compute`` must be pure, ``key`` must say everything that it depends on besides ``x``, and nobody may change the
     result in place.
     """
-    seen = _seen.get()
+    seen = None if torch.compiler.is_compiling() else _seen.get()  # a compiler finds what is computed twice
     if seen is None:
         return compute(x)
     full = (key, id(x), *versions([x]))

@@ -1,7 +1,8 @@
-"""Kernels for the CPU, compiled on the machine that they run on. Everything works without them, in PyTorch alone, and gives the same.
+"""What computes: PyTorch's kernels, those of this package, or what PyTorch's compiler makes. All give the same.
 
-The sources are beside this file. ``use("native")`` compiles them once (``build``), which needs a C++ compiler and ninja
-(``pip install supernet[native]``).
+``native``: kernels for the CPU, whose sources are beside this file, compiled once on the machine that they run on (``build``), which
+needs a C++ compiler and ninja (``pip install supernet[native]``). ``compiled``: trainings whose steps are alike run as one graph, see
+``supernet.modules.graph``.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from supernet.errors import InputError
 from supernet.native.build import library
 
-Kernels = Literal["native", "torch"]
+Kernels = Literal["torch", "native", "compiled"]
 
 PLAIN = (Tensor, nn.Parameter)
 Shape = Sequence[int]
@@ -30,14 +32,16 @@ def used() -> Kernels:
     return _used
 
 
-def use(kernels: Kernels) -> None:
-    """Use the native kernels in this process from here on, or PyTorch's alone; compiles them where that was not done before.
+def use(kernels: Kernels, device: str = "cpu") -> None:
+    """Use these in this process from here on; native ones are compiled where that was not done before.
 
-    Raises ``InputError`` where they cannot be compiled, and says what is missing.
+    Raises ``InputError`` where they cannot be compiled, and says what is missing; for PyTorch's compiler, on ``device``.
     """
     global _used
     if kernels == "native":
         _load()
+    if kernels == "compiled":
+        _check_compiler(device)
     _used = kernels
 
 
@@ -52,6 +56,15 @@ def fits(*tensors: Tensor) -> bool:
         return False
     dtype = tensors[0].dtype
     return dtype in TYPES and all(x.dtype == dtype and x.device.type == "cpu" and type(x) in PLAIN for x in tensors)
+
+
+def _check_compiler(device: str) -> None:
+    """Raise ``InputError`` where PyTorch's compiler makes nothing for a device."""
+    try:
+        torch.compile(torch.neg, fullgraph=True)(torch.ones(2, device=device))
+    except Exception as error:  # whatever it lacks: a compiler of C++ or of the device, a system or a Python that it does not know
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise InputError(f"PyTorch's compiler makes nothing for {device} here: {reason}; or take kernels=torch") from error
 
 
 @cache

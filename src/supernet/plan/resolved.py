@@ -10,7 +10,7 @@ import torch
 from pydantic import BaseModel
 
 from supernet.costs.limits import Limits
-from supernet.errors import InputError
+from supernet.errors import InputError, without_effect
 from supernet.native import kernels
 from supernet.native.kernels import used
 from supernet.plan.chosen import Chosen
@@ -35,15 +35,24 @@ def use_threads(asked: int | None) -> int:
 def use_machine(settings: Machine) -> int:
     """Use the kernels and threads asked for; how many threads there are.
 
-    Raises ``InputError`` for native kernels of another device than the CPU, beside synchronised batch norms, or where they cannot be
-    compiled.
+    Raises ``InputError`` for native kernels of another device than the CPU, for other kernels than PyTorch's beside synchronised batch
+    norms, and where they cannot be compiled.
     """
     if settings.kernels == "native" and settings.device != "cpu":
         raise InputError(f"native kernels are for the CPU: leave --kernels out on {settings.device}")
-    if settings.kernels == "native" and settings.batch_norms:
-        raise InputError("native kernels normalise by what one rank has: leave --batch-norms or --kernels out")
-    kernels.use(settings.kernels)
+    if settings.kernels != "torch" and settings.batch_norms:
+        raise InputError(f"{settings.kernels} kernels normalise by what one rank has: leave --batch-norms or --kernels out")
+    kernels.use(settings.kernels, settings.device)
     return use_threads(settings.threads)
+
+
+def check_graph(settings: Machine, kind: type[Kind], method: str = "", alike: bool = True) -> None:
+    """Refuse to compile a training whose steps are not ``alike``; ``method``: what trains, where it is none of a plain network."""
+    if settings.kernels == "compiled":
+        if not alike:
+            raise without_effect("--kernels compiled", f"{method} runs other options in each step, and a graph is of the same ones")
+        if not kind.alike:
+            raise without_effect("--kernels compiled", f"the batches of {kind.name} differ in length, and a graph is of one shape")
 
 
 def computing(config: Mapping[str, Any]) -> str:
@@ -51,7 +60,8 @@ def computing(config: Mapping[str, Any]) -> str:
     device = torch.device(config["device"])
     name = f" ({torch.get_device_module(device).get_device_name(device)})" if device.type in ("cuda", "xpu") else ""
     threads = f", {config['threads']} thread{'' if config['threads'] == 1 else 's'}" if device.type == "cpu" else ""
-    kernels = f"{'native kernels and those' if used() == 'native' else 'kernels'} of PyTorch {torch.__version__}"
+    what = {"torch": "kernels", "native": "native kernels and those", "compiled": "compiled graphs and kernels"}[used()]
+    kernels = f"{what} of PyTorch {torch.__version__}"
     precision = f"mixed precision ({config['autocast']})" if config["autocast"] else "single precision"
     return f"{device}{name}{threads}, {kernels}, {precision}"
 

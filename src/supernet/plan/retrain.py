@@ -17,7 +17,7 @@ from supernet.naming.design import Design
 from supernet.naming.lookup import design
 from supernet.ops import AuxiliaryHead, DropPath
 from supernet.plan.recipe import recipe_of
-from supernet.plan.resolved import computing, config_of, use_machine, weights_of
+from supernet.plan.resolved import check_graph, computing, config_of, use_machine, weights_of
 from supernet.plan.supernets import check_initial
 from supernet.randomness import seed_everything
 from supernet.settings.commands import Retrain
@@ -100,6 +100,7 @@ def plan_retrain(settings: Retrain) -> RetrainPlan:
     accepted("retrain", trainer, settings.retrain, fixed=NOT_FOR_USERS["retrain"])
     accepted("weights", Weights, settings.weights, fixed=NOT_FOR_USERS["weights"])
     space.network.accepted(settings.network)
+    check_graph(settings, recipe.kind)
     threads, task = use_machine(settings), recipe.kind.read(recipe.data, settings, testing=True)
     sizes = {**there.settings, **task.sizes, **settings.network}
     network = fitting(f"a network of {space.name}", partial(there.network, sizes))

@@ -15,7 +15,7 @@ from supernet.modules.sketch import megabytes
 from supernet.plan.bounds import Bounded, bounded, bounds_of, untold
 from supernet.plan.chosen import choose
 from supernet.plan.goals import led_by_first
-from supernet.plan.resolved import computing, config_of, resolved, use_machine
+from supernet.plan.resolved import check_graph, computing, config_of, resolved, use_machine
 from supernet.plan.scoring import OnDataOf
 from supernet.plan.supernets import Trained, check_initial, check_network, network_sizes, sizes_of, sketch
 from supernet.plan.ways import on_data, on_table, over_supernet
@@ -91,8 +91,10 @@ def plan_search(settings: Search) -> SearchPlan:
 
     Raises ``InputError``. Sets the number of threads, since results depend on it.
     """
-    chosen, threads = choose(settings), use_machine(settings)
+    chosen = choose(settings)
     space, recipe = chosen.space, chosen.recipe
+    check_graph(settings, recipe.kind, chosen.name, chosen.method is not None and chosen.method.alike)
+    threads = use_machine(settings)
     task = None if settings.table.file else recipe.kind.read(recipe.data, settings)
     sizes, network = chosen.sizes, settings.network
     if task:

@@ -67,8 +67,10 @@ class Machine(Section):
     batch_norms: Annotated[Literal["synchronised"] | None, Flag("--batch-norms")] = Field(
         default=None, description="of several ranks: synchronised, over the whole batch; none: each rank over its own part"
     )
-    kernels: Annotated[Literal["torch", "native"], Flag("--kernels")] = Field(
-        default="torch", description="what computes on the CPU: torch, or native: compiled here, faster (the extra native)"
+    kernels: Annotated[Literal["torch", "native", "compiled"], Flag("--kernels")] = Field(
+        default="torch",
+        description="what computes: torch; native: compiled here for the CPU, faster (the extra native); "
+        "compiled: steps as graphs of PyTorch's compiler, for GPUs",
     )
     save_every: Amount = Field(default=60.0, description="seconds between checkpoints")
 

@@ -31,6 +31,7 @@ class SupernetStrategy(ABC):
     decides: ClassVar[bool] = False  # whether the architecture is its own; else a searcher picks one by the shared weights
     searched_by: ClassVar[str] = SEARCHER
     by_alphas: ClassVar[bool] = False  # whether it is read off the alphas
+    alike: ClassVar[bool] = False  # whether all of its steps run the same options, all of them, so that a compiler makes one graph of them
 
     supernet: Supernet
     task: Task

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
+from supernet.modules.graph import uncompiled
 from supernet.modules.modes import kept_buffers
 from supernet.randomness import drawing_apart
 
@@ -26,7 +27,7 @@ def largest_eigenvalue(strategy: Any, batch: Any = None, iterations: int = 20) -
         batch = next(iter(task.data.each(strategy.learning.turns.stream)))
     state = strategy.rng.get_state()
     try:
-        with kept_buffers(supernet), drawing_apart(strategy.device), task.single_precision(), torch.enable_grad():
+        with kept_buffers(supernet), drawing_apart(strategy.device), task.single_precision(), uncompiled(), torch.enable_grad():
             loss = strategy.objective(batch, strategy.mixture(strategy.relax))
             slopes = flat(torch.autograd.grad(loss, alphas, create_graph=True, allow_unused=True), alphas)
 

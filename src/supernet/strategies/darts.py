@@ -16,6 +16,7 @@ from torch.func import functional_call
 from supernet import relaxations
 from supernet.errors import InputError, without_effect
 from supernet.layers.base import Supernet
+from supernet.modules.graph import uncompiled
 from supernet.modules.modes import kept_buffers
 from supernet.settings.quantities import Count, Positive
 from supernet.strategies.gradient import Gradient
@@ -62,7 +63,7 @@ class DARTS(Gradient):
         if self.order == 1:
             super().alpha_step(train, validation)
             return
-        with kept_buffers(self.supernet):
+        with kept_buffers(self.supernet), uncompiled():
             grads = self._exact(train, validation) if self.hessian == "exact" else self._finite_difference(train, validation)
         self.alphas.apply(grads, self.task.ranks)
 

@@ -36,6 +36,7 @@ class DenseNAS(Gradient):
     paper's data are 4 training images for one validation image, and a step on the alphas for each batch of these: ``inner_steps`` 4.
     """
 
+    alike: ClassVar[bool] = False
     recipe: ClassVar[Mapping[str, Any]] = {"lr": 0.2, "lr_min": 1e-4, "decay": 4e-5, "clip": None}
     pricing: ClassVar[Mapping[str, Any]] = {"form": "log", "weight": 0.15, "reference": 15.0}
 

@@ -28,6 +28,7 @@ class GDAS(Gradient):
     does: they are 0, their gradient is not.
     """
 
+    alike: ClassVar[bool] = False
     recipe: ClassVar[Mapping[str, Any]] = {"decay": 5e-4, "nesterov": True}
 
     def __init__(

@@ -44,6 +44,7 @@ class Gradient(SupernetStrategy):
 
     decides: ClassVar[bool] = True
     by_alphas: ClassVar[bool] = True
+    alike: ClassVar[bool] = True
     by_blends: ClassVar[bool] = True  # whether the alphas learn by the gradient of what is blended; else by the scores of what is drawn
     has_curvature: ClassVar[bool] = True  # whether the loss is smooth in the alphas
     stage: int | None = None  # of a search in stages, from 0

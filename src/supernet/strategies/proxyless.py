@@ -33,6 +33,7 @@ class DrawnPaths(Gradient):
     Evaluated is the path that would be derived.
     """
 
+    alike: ClassVar[bool] = False
     recipe: ClassVar[Mapping[str, Any]] = {"lr": 0.025, "lr_min": 0.0, "nesterov": True, "decay": 4e-5, "clip": None}
     has_curvature: ClassVar[bool] = False  # gates are open or shut
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from supernet.data.streams import Data
 from supernet.modules.convolutions import Routes
+from supernet.modules.graph import Graph
 from supernet.modules.modes import training
 from supernet.ops import set_drop_path
 from supernet.settings.quantities import Amount, Part
@@ -40,6 +41,7 @@ class Retrain:
     ):
         self.model, self.task, self.auxiliary, self.drop_path = model, task, auxiliary, drop_path
         self.weights, self.routes = (weights or partial(Weights, lr_min=0.0))(model).scaled_for(task), Routes(model)
+        self.graph = Graph()
         self.done, self.of = 0, 1
 
     def step(self, data: Data) -> dict[str, Tensor]:
@@ -50,7 +52,7 @@ class Retrain:
             for _ in range(self.weights.accumulate):
                 batch = data.next("train")
                 with self.routes.taken():
-                    outputs = self.task.predict(self.model, batch)
+                    outputs = self.task.predict(partial(self.graph, self.model, True), batch)
                 weight = self.auxiliary if isinstance(outputs, tuple) else None
                 outputs, extra = (outputs, None) if weight is None else outputs
                 loss = self.task.loss(outputs, batch)

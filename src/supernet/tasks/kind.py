@@ -44,8 +44,8 @@ class Kind(Task, ABC):
     ``sets``: the data sets that it knows by name. ``reads``: the settings of the section ``data`` that it takes. ``recipe``: by command
     and section, the settings of a space that has none of its own. ``scored``: its metrics; by the first a run is judged.
     ``trainer``: what trains an evaluation network, and ``short``: its settings in a short training. ``dimension``: of what a network is
-    fed, where examples are counted. ``unpriced``: why costs choose nothing among its networks; empty: they do.
-    ``meant``: what of ``about`` is said of a delivered network.
+    fed, where examples are counted. ``unpriced``: why costs choose nothing among its networks; empty: they do. ``alike``: whether its
+    batches of training have one shape, but for the last of a pass. ``meant``: what of ``about`` is said of a delivered network.
     Of the data that was read: ``sizes``: what networks for it are built with. ``about``: what outputs stand for. ``preprocessing``: how
     an input is made. ``decided``: settings of ``data`` that follow from it. ``counts``: examples by split. ``before_training``: what
     whoever trains on it should know.
@@ -61,6 +61,7 @@ class Kind(Task, ABC):
     dimension: ClassVar[int] = 0
     meant: ClassVar[tuple[str, ...]] = ("classes",)
     unpriced: ClassVar[str] = ""
+    alike: ClassVar[bool] = True
 
     sizes: Settings
     about: Settings

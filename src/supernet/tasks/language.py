@@ -67,6 +67,7 @@ class LanguageModelling(Kind):
     trainer: ClassVar = Averaged
     short: ClassVar = {}
     dimension: ClassVar = 1
+    alike: ClassVar = False
     meant: ClassVar = ("level",)
     unpriced: ClassVar = "its cells all have the same size and take equally long; set network.hidden instead"
 
