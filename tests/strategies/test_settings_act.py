@@ -31,6 +31,7 @@ COMMON = {
     "single_level": True,
     "regularise": ("beta",),
     "stops": (SkipConnects(most=0),),
+    "fill": 0.9,  # refused: nothing here has a bound
 }
 OWN: dict[str, dict[str, Any]] = {
     "OneShot": {"lessons": "path-dropout"},

@@ -13,17 +13,18 @@ from torch import Generator, Tensor, nn
 from supernet import relaxations
 from supernet.costs.price import FREE, Pricing, widened
 from supernet.data.streams import Data
-from supernet.errors import InputError
+from supernet.errors import InputError, without_effect
 from supernet.layers.base import Supernet
 from supernet.mixture import Mix, Mixture
 from supernet.relaxations import Relaxation
+from supernet.settings.quantities import Share
 from supernet.space import Architecture, Choice
 from supernet.strategies.alphas import Alphas
 from supernet.strategies.base import SupernetStrategy
 from supernet.strategies.early_stopping import Stop, Stops
 from supernet.strategies.learning import Learning
 from supernet.strategies.regularisers import Named, Regulariser, regulariser
-from supernet.strategies.rules import strongest, unbounded
+from supernet.strategies.rules import FILL, strongest, unbounded
 from supernet.strategies.rules import within as changed_until
 from supernet.strategies.weights import Weights, over
 from supernet.task import Task
@@ -38,7 +39,7 @@ class Gradient(SupernetStrategy):
     alone, added to their loss. ``stops``: rules that are asked after each epoch; the architecture that one answers ends the search.
     Both by name or made: see ``regularisers`` and ``early_stopping``.
     ``rule``: from beliefs to the architecture. ``within(architecture)``: by how much it exceeds its bounds, at most 0 where they
-    hold; what the rule gives is changed until they do.
+    hold; what the rule gives is changed until they do, and until they leave no room, see ``rules.within``; ``fill``: None is ``FILL``.
     Raises ``InputError`` for settings that exclude each other and for data that lacks the stream.
     """
 
@@ -62,9 +63,12 @@ class Gradient(SupernetStrategy):
         stops: Sequence[Stop | str] = (),
         rule: Callable[..., Architecture] = strongest,
         within: Callable[[Architecture], float] = unbounded,
+        fill: Share | None = None,
         seed: int = 0,
         **learning: Annotated[Any, Learning],
     ):
+        if fill is not None and within is unbounded:
+            raise without_effect("fill", "it is of the room that a bound leaves, and there is none")
         self.learning = Learning(**learning)
         stream = self.learning.turns.stream
         if not task.data.has(stream):
@@ -72,7 +76,7 @@ class Gradient(SupernetStrategy):
         if not penalty.fits(of_reward=self.pricing["form"] == "reward"):
             kind = "rewards: use the form 'reward'" if self.pricing["form"] == "reward" else "losses: use another form than 'reward'"
             raise InputError(f"{type(self).__name__} prices {kind}")
-        self.task, self.price, self.rule, self.excess = task, penalty, rule, within
+        self.task, self.price, self.rule, self.excess, self.fill = task, penalty, rule, within, FILL if fill is None else fill
         self.regularise, self.stop = [regulariser(r) for r in regularise], Stops(stops)
         if self.stop.needs_curvature and not self.has_curvature:
             raise InputError("gates that are open or shut have no curvature: leave out the stopping rule")
@@ -93,7 +97,7 @@ class Gradient(SupernetStrategy):
     @property
     def resolved(self) -> dict[str, Any]:
         """The values of settings that may be left open."""
-        return {"alphas_on": self.learning.turns.stream}
+        return {"alphas_on": self.learning.turns.stream, "fill": self.fill}
 
     def begin(self, supernet: Supernet) -> None:
         """Turn to ``supernet``: its alphas and both optimisers are made anew."""
@@ -229,7 +233,7 @@ class Gradient(SupernetStrategy):
 
     def architecture(self) -> Architecture:
         """What would be derived now; after a stop, what it found."""
-        return self.found or changed_until(self.supernet.space, self.belief(), self.excess, self.rule)
+        return self.found or changed_until(self.supernet.space, self.belief(), self.excess, self.rule, self.fill)
 
     @torch.no_grad()
     def evaluate(self, stream: str = "validation") -> dict[str, float]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from supernet.space import Architecture, Option, SearchSpace
 
 Belief = Mapping[str, Sequence[float]]  # choice -> how much each of its options is worth
+FILL = 0.3  # of the belief in what a rule took: how far down choices go to use a bound; by measurement, see docs/results.md
 
 
 def strongest(space: SearchSpace, belief: Belief, late_ties: bool = False) -> Architecture:
@@ -102,14 +103,27 @@ def unbounded(architecture: Architecture) -> float:
 
 
 def within(
-    space: SearchSpace, belief: Belief, excess: Callable[[Architecture], float], rule: Callable[..., Architecture] = strongest
+    space: SearchSpace,
+    belief: Belief,
+    excess: Callable[[Architecture], float],
+    rule: Callable[..., Architecture] = strongest,
+    fill: float = 1.0,
 ) -> Architecture:
-    """The architecture of ``rule``, changed one choice at a time until ``excess`` is at most 0.
+    """The architecture of ``rule``, changed one choice at a time until ``excess`` is at most 0, and then until no room is left below 0.
 
-    Each change is the one that gives up least belief for what it saves. Where no single change saves anything, the bound stays
-    missed.
+    Each change towards a bound is the one that gives up least belief for what it saves. Where no single change saves anything, the bound
+    stays missed. Where there is room, choices move to options that cost more, again those first that give up least belief for it, but
+    to none that is believed in less than ``fill`` times as much as what ``rule`` took: 1 gives up no belief, 0 any.
     """
-    arch = rule(space, belief)
+    first = rule(space, belief)
+    if excess is unbounded:
+        return first
+    arch, over = _reduced(space, belief, excess, first)
+    return arch if over > 0 else _filled(space, belief, excess, arch, first, fill)
+
+
+def _reduced(space: SearchSpace, belief: Belief, excess: Callable[[Architecture], float], arch: Architecture) -> tuple[Architecture, float]:
+    """``arch``, changed until its excess is at most 0, or no change saves anything, and that excess."""
     over = excess(arch)
     while over > 0:
         held = _confidence(space, belief, arch)
@@ -121,8 +135,37 @@ def within(
                 if best is None or price < best[0]:
                     best = (price, other, there)
         if best is None:
-            return arch
+            break
         _, arch, over = best
+    return arch, over
+
+
+def _filled(
+    space: SearchSpace,
+    belief: Belief,
+    excess: Callable[[Architecture], float],
+    arch: Architecture,
+    first: Architecture,
+    fill: float,
+) -> Architecture:
+    """``arch``, its choices of one moved to options that cost more, as far as bounds and ``fill`` allow."""
+    over, before = excess(arch), -math.inf
+    while over > before:
+        before, offers = over, list[tuple[float, str, Option]]()
+        for name, taken in space.matters(arch).items():
+            if space[name].pick is not None or name not in belief:
+                continue
+            share = dict(zip(space[name].options, belief[name], strict=True))
+            for option in space[name].able:
+                if option != taken and share[option] >= fill * share[first[name]]:  # type: ignore[index]  # one option
+                    there = excess({**arch, name: option})
+                    if over < there <= 0:
+                        lost = _log(share[taken]) - _log(share[option])  # type: ignore[index]
+                        offers.append((lost / (there - over), name, option))
+        for _, name, option in sorted(offers, key=lambda offer: offer[0]):
+            there = excess({**arch, name: option})
+            if over < there <= 0:
+                arch, over = {**arch, name: option}, there
     return arch
 
 
@@ -136,11 +179,21 @@ def _worth(space: SearchSpace, belief: Belief, arch: Architecture, name: str, i:
 
 
 def _confidence(space: SearchSpace, belief: Belief, arch: Architecture) -> float:
-    """The log-probability of the choices that matter."""
+    """The log-probability of what is taken by the choices that matter, beside that of what each believes in most.
+
+    Without the latter a network of fewer layers would seem to be believed in more. Choices that inputs are kept for by their belief, as
+    the edges of a cell, are compared with each other by it, so there it is the log-probability alone.
+    """
     total = 0.0
     for name, taken in space.matters(arch).items():
         choice = space[name]
         if name in belief:
             kept = taken if isinstance(taken, tuple) else (taken,)
-            total += sum(math.log(max(belief[name][choice.options.index(o)], 1e-12)) for o in kept)
+            total += sum(_log(belief[name][choice.options.index(o)]) for o in kept)
+            if not any(space[parent].pick for parent in choice.parents):
+                total -= len(kept) * _log(max(belief[name]))
     return total
+
+
+def _log(share: float) -> float:
+    return math.log(max(share, 1e-12))
