@@ -41,8 +41,8 @@ def trained(make: Any, fast: bool, order: int) -> tuple[list[torch.Tensor], Supe
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: cell.supernet(channels=4, cells=4, shape=(3, 16, 16)),
-        lambda: cell.supernet(channels=8, cells=3, shape=(3, 16, 16), partial=4),
+        lambda: cell.supernet(channels=4, cells=4, nodes=2, shape=(3, 16, 16)),
+        lambda: cell.supernet(channels=8, cells=3, nodes=2, shape=(3, 16, 16), partial=4),
         lambda: nasbench201.supernet(channels=4, cells=1, shape=(3, 16, 16)),
     ],
 )

@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor, nn
 
+import supernet
 from supernet.costs.count import macs, params
 
 
@@ -24,6 +30,54 @@ from supernet.costs.count import macs, params
 )
 def test_macs_are_those_of_convolutions_and_linear_layers(module: nn.Module, shape: tuple[int, ...], expected: int) -> None:
     assert macs(module, shape) == expected
+
+
+class Shaped(nn.Module):
+    """Sums, products, joins and means of unlike shapes and types between the convolutions, whose sizes depend on them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bias, self.scale = nn.Parameter(torch.zeros(2, 1, 1)), nn.Parameter(torch.ones(4, 1))
+        self.wide, self.joined, self.head = nn.Conv2d(2, 3, 1), nn.Conv2d(5, 4, 1), nn.Linear(4, 7)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.bias + x * 2
+        x = torch.cat([self.wide(x), x], dim=-3)
+        x = self.joined(x + torch.ones(1, dtype=torch.int64, device=x.device))
+        x = x.mul(x.mean((2, -1), keepdim=True)).add_(1)
+        rows = x.mean(dim=(2,)) * self.scale  # (batch, 4, width)
+        return self.head(rows.mean(-1) + rows.mean())
+
+
+def test_counts_follow_the_shapes_that_operations_between_give() -> None:
+    pixels = 6 * 5
+    assert macs(Shaped(), (2, 6, 5)) == pixels * (2 * 3 + 5 * 4) + 4 * 7
+    seen: list[tuple[int, ...]] = []
+    model = Shaped()
+    for layer in (model.wide, model.joined, model.head):
+        layer.register_forward_hook(lambda layer, inputs, output: seen.append((*inputs[0].shape, *output.shape)))
+    macs(model, (2, 6, 5))
+    counted, seen[:] = list(seen), []
+    model(torch.randn(1, 2, 6, 5))
+    assert counted == seen
+
+
+DESCRIBE = """
+import sys
+sys.argv = ["supernet", "describe", "darts-v1"]
+from supernet.cli import main
+try:
+    main()
+except SystemExit:
+    print("torch._dynamo" in sys.modules)
+"""
+
+
+def test_counting_does_not_wait_for_the_compiler_of_pytorch() -> None:
+    """Importing it takes as long as all the rest of ``describe``."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(supernet.__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-c", DESCRIBE], capture_output=True, text=True, env=environment)
+    assert done.stdout.splitlines()[-1] == "False", done.stderr
 
 
 class Attention(nn.Module):

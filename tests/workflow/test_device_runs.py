@@ -90,7 +90,7 @@ def between(table: Path, share: float = 0.5) -> float:
 
 
 @pytest.mark.usefixtures("unexported")
-@pytest.mark.parametrize("method", HOME)
+@pytest.mark.parametrize("method", [pytest.param(m, marks=pytest.mark.slow if m == "densenas" else ()) for m in HOME])
 def test_every_method_for_devices_finds_a_network_that_keeps_its_bound(method: str, tables: dict[str, Path], tmp_path: Path) -> None:
     table = tables[HOME[method]]
     bound = between(table)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import prod
 from typing import Any, NamedTuple
@@ -19,6 +19,42 @@ KEEP_SHAPE = {
     getattr(aten, name + place).default
     for name in ("relu", "hardtanh", "hardswish", "hardsigmoid", "sigmoid", "tanh", "silu", "gelu", "elu", "leaky_relu")
     for place in ("", "_")
+}
+
+
+def _met(x: Any, y: Any, **_: Any) -> Tensor | None:
+    """Two tensors of one type broadcast to the shape of one of them."""
+    if not (isinstance(x, Tensor) and isinstance(y, Tensor) and x.dtype == y.dtype):
+        return None
+    shape: torch.Size = torch.broadcast_shapes(x.shape, y.shape)  # type: ignore[no-untyped-call]
+    return next((tensor for tensor in (x, y) if tensor.shape == shape), None)
+
+
+def _joined(parts: Sequence[Tensor], dim: int = 0) -> Tensor | None:
+    first, *others = parts
+    if any(part.dim() != first.dim() or part.dtype != first.dtype for part in others):
+        return None
+    shape = list(first.shape)
+    shape[dim] = sum(part.shape[dim] for part in parts)
+    return first.new_empty(shape)
+
+
+def _averaged(x: Tensor, dims: Sequence[int] | None = None, keepdim: bool = False, *, dtype: torch.dtype | None = None) -> Tensor:
+    away = {dim % x.dim() for dim in dims or range(x.dim())}
+    shape = [1 if dim in away else size for dim, size in enumerate(x.shape) if keepdim or dim not in away]
+    return x.new_empty(shape, dtype=dtype)
+
+
+def _product(bias: Tensor, x: Tensor, weight: Tensor, **_: Any) -> Tensor:
+    return x.new_empty((x.shape[0], weight.shape[1]))
+
+
+# What has the shape of the result, of operations that PyTorch works out in Python, for which it imports its compiler; None: not here.
+SHAPES: dict[Any, Callable[..., Tensor | None]] = {
+    **{getattr(aten, name).Tensor: _met for name in ("add", "add_", "mul", "mul_")},
+    aten.cat.default: _joined,
+    aten.mean.dim: _averaged,
+    aten.addmm.default: _product,
 }
 
 
@@ -89,12 +125,18 @@ class Count(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """What was done so far."""
         return Work(self.total, self.written)
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: what is counted is never compiled, and PyTorch's compiler is not imported for it, which takes seconds."""
+        return False
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None) -> Any:
         if func in KEEP_SHAPE:
             return args[0]
         if func is aten.native_batch_norm.default:
             return args[0], args[0].new_empty(0), args[0].new_empty(0)
-        out = func(*args, **(kwargs or {}))
+        made = SHAPES[func](*args, **(kwargs or {})) if func in SHAPES else None
+        out = func(*args, **(kwargs or {})) if made is None else made
         if func is aten.convolution.default:
             transposed = args[6]
             self.total += prod((args[0] if transposed else out).shape) * prod(args[1].shape[1:])
