@@ -41,6 +41,24 @@ def test_a_cell_adds_the_edges_of_the_input_and_of_the_node_behind_it() -> None:
     assert torch.allclose(fashion_bench.cell(1, taken)(x), x + pool(pool(x)))
 
 
+def test_architectures_that_are_one_network_have_one_that_stands_for_them() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(3, 8, 7, 7)
+    stands: set[tuple[str, ...]] = set()
+    for taken in itertools.product(OPERATIONS, repeat=3):
+        architecture = {**dict(zip(EDGES, taken, strict=True)), "width": 8, "depth": 1}
+        simple = fashion_bench.simplest(architecture)
+        assert fashion_bench.simplest(simple) == simple and (simple["width"], simple["depth"]) == (8, 1)
+        stands.add(tuple(str(simple[edge]) for edge in EDGES))
+        own, other = (fashion_bench.cell(1, fashion_bench.Taken(a)).eval() for a in (architecture, simple))
+        left = dict(enumerate(own.edges))
+        for place, edge in enumerate(EDGES):  # the same operations, wherever they stand: on the same edge where there is a choice
+            like = [i for i in left if architecture[EDGES[i]] == simple[edge]]
+            other.edges[place] = left.pop(place if place in like else like[0])
+        assert torch.allclose(own(x), other(x), atol=1e-5)
+    assert 6 * len(stands) == 276
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
