@@ -22,6 +22,7 @@ from supernet.strategies import STRATEGIES
 from supernet.strategies.base import SupernetStrategy
 from supernet.strategies.gradient import Gradient
 from supernet.strategies.retrain import Retrain
+from supernet.ways.pace import timed
 
 Graphs = Callable[[], int]
 
@@ -104,6 +105,16 @@ def test_drop_paths_of_a_graph_keep_the_mean_and_drop_whole_samples(graphs: Grap
     out = torch.compile(drop, None, False)(torch.ones(4000, 2))  # type: ignore[call-overload]
     assert set(out.unique().tolist()) == {0.0, 1 / 0.75} and torch.equal(out[:, 0], out[:, 1])
     assert abs(float(out.mean()) - 1) < 0.04
+
+
+def test_steps_are_timed_without_a_graph(graphs: Graphs) -> None:
+    given = task()
+    strategy: Any = STRATEGIES["darts"].load()(given.place(Supernet(Small())), given)
+    with strategy.training():
+        assert timed(strategy, given) > 0
+        assert graphs() == 0
+        strategy.step(given.data)
+        assert graphs() == 2
 
 
 def test_a_copy_of_a_compiled_supernet_has_nothing_of_the_graph(graphs: Graphs) -> None:

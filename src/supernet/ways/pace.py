@@ -9,6 +9,7 @@ from typing import Any
 
 from supernet.errors import InputError
 from supernet.files.records import read_pace
+from supernet.modules.graph import uncompiled
 from supernet.run import Run
 from supernet.task import Task
 
@@ -44,7 +45,7 @@ def steps_for(seconds: float, make: Callable[[], Any], task: Task, run: Run) -> 
     for epoch in range(EPOCHS):
         strategy.epoch(epoch, EPOCHS, {})
         if epoch == 0:
-            strategy.step(task.data)  # the first step of all is slower
+            timed(strategy, task)  # the first step of all is slower
         taken.append(timed(strategy, task))
     task.data.load_state_dict(before)
     steps = max(round(seconds * EPOCHS / sum(taken)), 1)
@@ -54,8 +55,9 @@ def steps_for(seconds: float, make: Callable[[], Any], task: Task, run: Run) -> 
 
 
 def timed(strategy: Any, task: Task) -> float:
-    """The seconds of one step, its result waited for."""
+    """The seconds of one step, its result waited for; run as it is, since making a graph of it takes longer than many steps."""
     began = time.perf_counter()
-    for value in strategy.step(task.data).values():
-        float(value)  # waits for the device
+    with uncompiled():
+        for value in strategy.step(task.data).values():
+            float(value)  # waits for the device
     return time.perf_counter() - began
