@@ -15,6 +15,8 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +24,29 @@ CELLS, CHANNELS, EPOCHS = 5, 8, 15
 THREADS = 1  # of images of 8x8 every operation is so small that a second thread costs more than it gives
 
 
-def supernet(*arguments: object) -> Any:
-    """Run a command of supernet, said first; its JSON."""
-    words = [str(a) for a in arguments]
-    print(f"$ supernet {shlex.join(words)}", flush=True)
-    done = subprocess.run([sys.executable, "-m", "supernet", *words, "--json"], stdout=subprocess.PIPE, text=True)
-    if done.returncode:
-        sys.exit(done.returncode)
-    return json.loads(done.stdout)
+def supernet(*commands: Sequence[object]) -> list[Any]:
+    """Run commands of supernet side by side, each said first; the JSON of each. Progress is shown of the first, errors of all."""
+    lines = [[str(word) for word in command] for command in commands]
+    for words in lines:
+        print(f"$ supernet {shlex.join(words)}", flush=True)
+
+    def ended(words: list[str], shown: bool) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "supernet", *words, "--json"]
+        return subprocess.run(command, stdout=subprocess.PIPE, stderr=None if shown else subprocess.PIPE, text=True)
+
+    with ThreadPoolExecutor() as pool:
+        every = list(pool.map(ended, lines, (words is lines[0] for words in lines)))
+    for done in every:
+        if done.returncode:
+            if done.stderr:
+                print(done.stderr.strip().rpartition("\n")[2], file=sys.stderr)
+            sys.exit(done.returncode)
+    return [json.loads(done.stdout) for done in every]
 
 
-def run(folder: Path, *arguments: object) -> Any:
+def run(folder: Path, *arguments: object) -> Sequence[object]:
     """A command that writes a run, or goes on with it."""
-    return supernet(*arguments, "--out", folder, *(["--resume"] if (folder / "config.yaml").exists() else []))
+    return (*arguments, "--out", folder, *(["--resume"] if (folder / "config.yaml").exists() else []))
 
 
 def main() -> None:
@@ -48,15 +60,14 @@ def main() -> None:
     print("Every step is a command; on two cores all of them take under five minutes.", flush=True)
     sizes = ("--channels", CHANNELS, "--cells", CELLS, "--threads", THREADS, "--device", given.device)
     short = ("--epochs", given.epochs or 8, "--baseline", "random", "--set", "strategy.alpha_lr=0.003", "--set", "estimator.calibration=5")
-    search = run(out / "search", "search", "darts", "--space", "darts", "--data", "digits", *sizes, *short)
+    (search,) = supernet(run(out / "search", "search", "darts", "--space", "darts", "--data", "digits", *sizes, *short))
     print(f"found {search['genotype']}")
     final = (*sizes, "--data", "digits", "--epochs", given.epochs or EPOCHS, "--batch-size", 64)
     recipe = ("--set", "data.cutout=0", "--set", "retrain.drop_path=0.1", "--set", "weights.lr=0.1")
-    accuracy = {}
-    for name, source in (("darts", out / "search"), ("random", out / "search" / "baseline")):
-        result = run(out / name, "retrain", source, *final, *recipe)
-        accuracy[name] = result["test"]["accuracy"]
-    exported = supernet("export", out / "darts", "--out", out / "exported")
+    sources = {"darts": out / "search", "random": out / "search" / "baseline"}
+    results = supernet(*(run(out / name, "retrain", source, *final, *recipe) for name, source in sources.items()))
+    accuracy = {name: result["test"]["accuracy"] for name, result in zip(sources, results, strict=True)}
+    (exported,) = supernet(("export", out / "darts", "--out", out / "exported"))
     print(f"\nexported and checked: {', '.join(str(e['path']) for e in exported.values())}")
     print(f"reports: {out / 'search' / 'report.html'}, {out / 'darts' / 'report.html'}")
     print(f"test accuracy: {accuracy['darts']:.2%} (DARTS), {accuracy['random']:.2%} (best of random search of equal cost)")

@@ -48,6 +48,15 @@ def test_the_demo_uses_one_thread_and_ends_with_how_to_go_on(
     assert said[said.index("to go on:") :][:2] == ["to go on:", "  . .venv/bin/activate"]
 
 
+def test_what_fails_beside_another_says_why_and_ends_the_demo(demo: ModuleType, capfd: pytest.CaptureFixture[str]) -> None:
+    fine, wrong = ("list", "tasks"), ("describe", "darts-v3")
+    with pytest.raises(SystemExit) as ended:
+        demo.supernet(fine, wrong)
+    assert ended.value.code == 2
+    assert capfd.readouterr().err.startswith("error: unknown architecture 'darts-v3'")
+    assert demo.supernet(fine, fine)[1][0] == "classification"
+
+
 def test_the_installation_says_what_it_is_doing() -> None:
     planned = subprocess.run(["make", "-n", "-B", "setup"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     said = [line for line in planned.splitlines() if line.lstrip().startswith("echo")]
