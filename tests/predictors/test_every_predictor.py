@@ -82,11 +82,12 @@ def test_an_ensemble_learns_by_adam_whose_rate_falls_to_zero():
     generator = torch.Generator().manual_seed(1)
     inputs, targets = torch.from_numpy(rows).float(), torch.from_numpy(scores).float()
     parts = torch.randperm(len(rows), generator=generator) % 5
+    others = [torch.nonzero(parts != member)[:, 0] for member in range(5)]
+    batches = [other[torch.randint(len(other), (STEPS, 32), generator=generator)] for other in others]
     weights = [weight.requires_grad_() for weight in model.weights(generator)]
     adam = torch.optim.Adam(weights, RATE)
     for step in range(STEPS):
-        others = [torch.nonzero(parts != member)[:, 0] for member in range(5)]
-        drawn = torch.stack([other[torch.randint(len(other), (32,), generator=generator)] for other in others])
+        drawn = torch.stack([batch[step] for batch in batches])
         adam.param_groups[0]["lr"] = RATE * (1 - step / STEPS)
         adam.zero_grad()
         (model.outputs(weights, inputs[drawn]) - targets[drawn]).abs().mean(1).sum().backward()

@@ -44,14 +44,15 @@ class Ensemble(ABC):
         inputs, targets = torch.from_numpy(rows).float(), torch.from_numpy(scores).float()
         parts = torch.randperm(len(rows), generator=generator) % MEMBERS
         others = [torch.nonzero(parts != member)[:, 0] for member in range(MEMBERS)]
+        drawn = torch.stack([other[torch.randint(len(other), (STEPS, BATCH), generator=generator)] for other in others], 1)
         first = self.weights(generator)
         sizes = [weight.numel() for weight in first]
         flat = torch.cat([weight.flatten() for weight in first])  # moved as one; the weights are views of it
         self._trained = [part.view_as(weight) for part, weight in zip(torch.split(flat, sizes), first, strict=True)]
         mean, square = torch.zeros_like(flat), torch.zeros_like(flat)
         for step in range(STEPS):
-            drawn = torch.stack([other[torch.randint(len(other), (BATCH,), generator=generator)] for other in others])  # (members, batch)
-            found = torch.cat([part.flatten() for part in self.gradients(self._trained, inputs[drawn], targets[drawn])])
+            batch = drawn[step]  # (members, batch)
+            found = torch.cat([part.flatten() for part in self.gradients(self._trained, inputs[batch], targets[batch])])
             mean.lerp_(found, 1 - BETAS[0])
             square.mul_(BETAS[1]).addcmul_(found, found, value=1 - BETAS[1])
             fading = [1 - beta ** (step + 1) for beta in BETAS]

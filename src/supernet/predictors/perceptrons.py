@@ -37,12 +37,12 @@ class Perceptrons(Ensemble):
         """As autograd gives them, without its graph, which takes longer than these sums."""
         states = [rows]
         for i in range(0, len(weights) - 2, 2):
-            states.append((states[-1] @ weights[i] + weights[i + 1]).relu())  # (members, n, outputs)
-        slope = ((states[-1] @ weights[-2] + weights[-1])[..., 0] - targets).sign()[..., None] / targets.shape[1]
+            states.append(torch.baddbmm(weights[i + 1], states[-1], weights[i]).relu_())  # (members, n, outputs)
+        slope = (torch.baddbmm(weights[-1], states[-1], weights[-2]) - targets[..., None]).sign_().div_(targets.shape[1])
         found: list[Tensor] = []
         for i in range(len(weights) - 2, -1, -2):
             state = states[i // 2]
-            found = [state.mT @ slope, slope.sum(1, keepdim=True), *found]
+            found = [state.mT.bmm(slope), slope.sum(1, keepdim=True), *found]
             if i:
-                slope = (slope @ weights[i].mT) * (state > 0)
+                slope = slope.bmm(weights[i].mT).mul_(state > 0)
         return found
