@@ -26,6 +26,7 @@ from supernet.estimators.shared import SharedWeights
 from supernet.explore.workers import ALONE, Crew
 from supernet.files.records import FORMAT
 from supernet.files.typed import value_as
+from supernet.finals import Finals, finals_of
 from supernet.layers.base import Supernet, everything
 from supernet.layers.blend import comparing
 from supernet.mixture import Costing, Mix, Table
@@ -68,6 +69,7 @@ def search(
     costs: Costs | None = None,
     calibration: int = 20,
     examples: int | None = None,
+    finals: int | Finals = 1,
     save_every: float = 60.0,
     watch: Watch | None = None,
     count: bool = False,
@@ -81,6 +83,8 @@ def search(
     the shared weights, batch norms recalibrated on ``calibration`` batches each, and the best by ``objective`` (default: the task's first
     metric, else the loss) within its limits on ``costs`` is taken. ``examples``: of how many validation examples, in whole batches, these
     scores are, the first of them; None: all. The score of what is found is of all.
+    ``finals``: so many of the best are then trained for an epoch from the shared weights, and the best of them is taken with its weights;
+    or ``Finals``, which says how; 1: the best by shared weights is.
     ``limits``: the most that the derived network may have of "params", "macs", "activations" or "storage" (bytes), "bit_operations",
     "latency" (ms) or "energy" (mJ); the last two by ``latency_table``, which ``profile`` measures (latency less the table's
     ``underestimate``). A gradient method pays for what it expects to cost, ever more until the bound is kept, and derives within it; a
@@ -99,6 +103,8 @@ def search(
     lengths |= {"examples": (Count | None, examples)}
     for name, (kind, value) in {**lengths, "calibration": (CountOrNone, calibration), "save_every": (Amount, save_every)}.items():
         value_as(kind, value, name)
+    if not isinstance(finals, Finals):
+        finals = finals_of(value_as(Count, finals, "finals"), task, 1, seed)
     passes, own = Passes() if count else Uncounted(), not isinstance(out, Run)
     if limits is not None and not isinstance(limits, Limits):
         limits = limits_of(supernet, task, limits, latency_table)
@@ -127,7 +133,7 @@ def search(
             asker = asker if feasible is None else Assured(asker, feasible)
     about = {"method": method if isinstance(method, str) else type(method).__name__, "seed": seed, "epochs": epochs, "steps": steps}
     given: dict[str, Any] = {"save_every": save_every, "calibration": calibration, "limits": limits, "costs": costs, "watch": watch}
-    given |= {} if opinion else {"trials": trials, "searcher": asker, "objective": objective, "examples": examples}
+    given |= {} if opinion else {"trials": trials, "searcher": asker, "objective": objective, "examples": examples, "finals": finals.number}
     given |= {"settings": settings, "strategy": strategy, "count": count}
     config = {**about, **{name: described(value) for name, value in given.items()}, **_of(supernet, task)}
     with opened(out, config, resume, task.ranks) as run:
@@ -155,12 +161,14 @@ def search(
             found = replace(best_of(best, space, objective, asker, estimate.compared), supernet=supernet, history=history)
             if estimate.compared is not task:
                 found.scores = estimate.final(space.check(found.architecture))
+            if finals.number > 1:
+                found = finals.held(found, estimate, objective, run, costs=costs, passes=passes, crew=crew)
         found.task, found.multiply_adds = task, passes.total
         if limits:
             found.costs = limits.costs(space.check(found.architecture))
             found.limits = limits.judged(found.costs)
         if run:  # here, before anything else can train the supernet
-            found.network = derive(supernet, found.architecture, *task.example)
+            found.network = found.network or derive(supernet, found.architecture, *task.example)
             run.write_weights(found.network, *task.example)
         if own and run:
             _deliver(found, about, run)

@@ -142,6 +142,12 @@ def check_acting(settings: Search, method: type[SupernetStrategy] | None) -> Non
         raise InputError(f"{name} decides by itself: --objective is for searchers, alone or after a method such as one-shot")
     if settings.estimator.examples and (method is None or method.decides):
         raise without_effect("estimator.examples", "no searcher compares architectures by shared weights")
+    if settings.estimator.finals > 1 and (method is None or method.decides):
+        raise without_effect("estimator.finals", "no searcher compares architectures by shared weights")
+    if settings.estimator.finals > settings.trials:
+        raise InputError(f"estimator.finals are of the {settings.trials} trials, so no more than these; got {settings.estimator.finals}")
+    if settings.estimator.epochs != 1 and settings.estimator.finals == 1 and method:
+        raise without_effect("estimator.epochs", f"{name} trains no single architectures; they are of estimator.finals")
     if settings.estimator.count and settings.table.file:
         raise without_effect("estimator.count", "on a table nothing is computed")
     if settings.baseline.name and method is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,6 +12,7 @@ from torch import nn
 from supernet.costs.objective import Objective
 from supernet.errors import InputError
 from supernet.estimators import ESTIMATORS, Known, estimator_named
+from supernet.estimators.scratch import FromScratch
 from supernet.estimators.tabular import Table
 from supernet.searchers import Searcher, make_searcher, searcher_class, share_of
 from supernet.searchers.assured import Assured
@@ -102,13 +103,17 @@ class OnDataOf:
     def by(self, known: Known, **length: Any) -> Any:
         """By an estimator; ``length``: of a training."""
         build, made = self.space.network, known.load()
-        able, weights = build.taken(self.sizes), partial(Weights, **{"lr_min": 0.0, **self.weights})
-
-        def train(model: nn.Module, of: Task) -> Any:
-            return self.task.paced(Retrain(model, of, drop_path=0.0, weights=weights))
-
-        given = {"seed": self.seed, "strategy": train, "space": self.choices, **length}
+        able = build.taken(self.sizes)
+        given = {"seed": self.seed, "strategy": self._training, "space": self.choices, **length}
         return made(lambda arch: build(arch, **able), self.task, **taken(made, given))
+
+    def further(self, epochs: int, build: Callable[[Architecture], nn.Module]) -> FromScratch:
+        """By training the networks that ``build`` gives, which have weights already."""
+        return FromScratch(build, self.task, epochs=epochs, seed=self.seed, strategy=self._training)
+
+    def _training(self, model: nn.Module, of: Task) -> Any:
+        weights = partial(Weights, **{"lr_min": 0.0, **self.weights})
+        return self.task.paced(Retrain(model, of, drop_path=0.0, weights=weights))
 
 
 def table_of(given: TableFile, space: SearchSpace | None) -> Table:

@@ -13,6 +13,7 @@ from supernet.estimators import ESTIMATORS
 from supernet.estimators.curves import MedianStop
 from supernet.estimators.states import InFolder
 from supernet.estimators.tabular import Table
+from supernet.finals import Finals
 from supernet.plan.bounds import bounds_of
 from supernet.plan.chosen import Chosen
 from supernet.plan.crew import crew_of
@@ -53,6 +54,7 @@ def over_supernet(settings: Search, chosen: Chosen, trained: Trained, scorer: On
         feasible=limits.check() if limits else None,
         baseline=baseline if settings.baseline.name else None,
         examples=settings.estimator.examples,
+        finals=Finals(settings.estimator.finals, partial(scorer.further, settings.estimator.epochs)),
         crew=crew_of(settings, trained.method.decides),
         count=settings.estimator.count,
     )

@@ -119,6 +119,7 @@ def trials(record: Record) -> Section | None:
     text = [f"Trials: {outcomes(record.trials)}."]
     lost = sum(int(numbers(line.get("measured")).get(LOST, 0)) for line in record.trials)
     text += [f"Workers that were lost, and whose trials others made: {lost}."] if lost else []
+    text += _finals(record.found.get("finals"))
     if not scored:
         return Section("Trials", text)
     larger, times, table = metric.larger, scale(metric, [v for _, v in scored]), _best(scored, metric)
@@ -129,6 +130,14 @@ def trials(record: Record) -> Section | None:
     series = [Series("trial", points, "points", notes), Series("best so far", running_best(points, larger), "steps")]
     svgs = [chart(series, titled(metric, times), "trial"), *_against_cost(scored, metric, times)]
     return Section("Trials", text, pictures=[Pictures(svgs)], tables=[table])
+
+
+def _finals(held: Any) -> list[str]:
+    """What training the best few further has changed, in a sentence."""
+    if not (isinstance(held, Mapping) and {"trained", "place"} <= held.keys()):
+        return []
+    won = "the best by shared weights stayed the best" if held["place"] == 1 else f"number {held['place']} by these became the best"
+    return [f"The best {held['trained']} were trained further from the shared weights: {won}, and is what was found, with its weights."]
 
 
 def _best(scored: Scored, metric: Score) -> Table:

@@ -178,6 +178,10 @@ class Estimator(Section):
         default=None,
         description="validation examples that a score by shared weights is of while a searcher compares, in whole batches; none: all",
     )
+    finals: Count = Field(
+        default=1,
+        description="so many of the best by shared weights are trained from these, for estimator.epochs, and the best is taken; 1: none",
+    )
 
 
 class Scoring(Section):

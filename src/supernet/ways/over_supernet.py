@@ -13,6 +13,7 @@ from supernet.decided import Verdict, by_difference
 from supernet.estimators.scratch import FromScratch
 from supernet.estimators.shared import SharedWeights
 from supernet.explore.workers import ALONE, Crew
+from supernet.finals import Finals
 from supernet.layers.base import Supernet
 from supernet.randomness import seed_everything
 from supernet.run import Run
@@ -45,6 +46,7 @@ class OverSupernet:
     ``searched_by``: the name of that which the method has of its own. ``watch``: what looks on.
     ``objective``: what the searcher is after; None: the method has an opinion.
     ``examples``: of how many validation examples the scores are by which a searcher compares; None: all.
+    ``finals``: which of the best are trained further in the end, and how.
     ``crew``: who makes the estimates, those of the baseline too.
     ``count``: whether multiply-adds are counted, as they are beside a baseline.
     ``limits``: where anything is bound or priced; ``feasible``: an architecture that keeps them, where one is known.
@@ -67,6 +69,7 @@ class OverSupernet:
     feasible: Architecture | None = None
     baseline: Baseline | None = None
     examples: int | None = None
+    finals: int | Finals = 1
     crew: Crew = ALONE
     count: bool = False
 
@@ -102,13 +105,15 @@ class OverSupernet:
             limits=self.limits,
             calibration=self.calibration,
             examples=self.examples,
+            finals=self.finals,
             save_every=self.save_every,
             watch=self.watch(run, supernet),
             count=self.count or self.baseline is not None,
             crew=self.crew,
         )
         assert found.supernet
-        found.network = SharedWeights(found.supernet, task, batches=self.calibration).network(found.architecture)
+        if not found.finals or found.network is None:
+            found.network = SharedWeights(found.supernet, task, batches=self.calibration).network(found.architecture)
         run.write_weights(found.network, *task.example)  # so that what is delivered scores what is said
         found.data = {"preprocessing": task.preprocessing, **task.about}
         found.built = {**self.sizes, **strategy.built}

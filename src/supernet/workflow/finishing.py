@@ -66,6 +66,7 @@ def finish(plan: SearchPlan, run: Run, found: Found, seconds: float) -> dict[str
         **found.data,
     }
     decided = found.decided | ranked(found)
+    stored |= {"finals": found.finals} if found.finals else {}
     stored |= {"decided": decided} if decided else {}
     run.write_json("architecture.json", stored)
     written = exported(run, kind, plan.data, there, found) if "latency" in expected else None
@@ -73,6 +74,7 @@ def finish(plan: SearchPlan, run: Run, found: Found, seconds: float) -> dict[str
     result |= {**counted, "settings": described["settings"]}  # of the network that params and macs are of
     result |= {"validation": validation, **({"limits": limits} if limits else {})}
     result |= {"decided": decided} if decided else {}
+    result |= {"finals": found.finals} if found.finals else {}
     result |= {"multiply_adds": found.multiply_adds} if found.multiply_adds else {}
     if found.baseline:
         result["baseline"] = finish_baseline(plan, run, found.baseline)

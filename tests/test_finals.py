@@ -1,0 +1,115 @@
+"""The best few by shared weights are trained further, and the best of them is found, with the weights that it is scored by."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from command_line import called
+from supernet import OneOf, Supernet, Task, finals, search
+from supernet.finals import Finals, finals_of
+
+SMALL = ("--data", "digits", "--limit-data", 240, "--batch-size", 32, "--epochs", 1, "--trials", 4, "--threads", 1)
+SPACE = ("--space", "nasbench201", "--channels", 4, "--cells", 1, "--set", "estimator.calibration=2")
+
+
+POINTS = torch.randn(256, 2, generator=torch.Generator().manual_seed(0))
+LABELS = (POINTS[:, 0] * POINTS[:, 1] > 0).long()
+
+
+def exclusive_or() -> Task:
+    """Which of two signs are equal: no line tells them apart, one hidden layer does."""
+    batches = list(zip(POINTS.split(32), LABELS.split(32), strict=True))
+    return Task(batches, batches, loss=F.cross_entropy)
+
+
+class Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        deep = nn.Sequential(nn.Linear(2, 32), nn.ReLU(), nn.Linear(32, 2))
+        line, other = nn.Linear(2, 2), nn.Linear(2, 2)
+        self.choice = OneOf({"line": line, "deep": deep, "other line": other})
+        with torch.no_grad():  # a guess that is right less often than another, until it learns
+            often = torch.tensor([1.0, -1.0] if LABELS.float().mean() < 0.5 else [-1.0, 1.0])
+            for last, bias in ((line, often), (other, often), (deep[2], -often)):
+                last.weight.zero_()
+                last.bias.copy_(bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.choice(x)
+        return out
+
+
+def test_what_learns_better_wins_with_the_weights_that_it_is_scored_by() -> None:
+    task = exclusive_or()
+    alone = search(Supernet(Net()), task, "one-shot", epochs=1, trials=3, searcher="grid", weights={"lr": 1e-6}, count=True)
+    assert alone.architecture["choice"] != "deep" and not alone.finals
+    task = exclusive_or()
+    how: dict[str, Any] = {"epochs": 1, "trials": 3, "searcher": "grid", "weights": {"lr": 1e-6}, "count": True}
+    found = search(Supernet(Net()), task, "one-shot", finals=finals_of(3, task, 40, 0), **how)
+    assert found.architecture["choice"] == "deep" and found.finals == {"trained": 3, "place": 3}
+    assert found.scores["accuracy"] > 0.9 and found.network is not None
+    assert task.evaluate(found.network, "validation") == found.scores
+    assert found.multiply_adds > alone.multiply_adds
+    assert [trial.architecture for trial in found.trials] == [trial.architecture for trial in alone.trials]
+
+
+def test_finals_that_were_stopped_go_on_to_the_same_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = called("search", "one-shot", *SPACE, *SMALL, "--set", "estimator.finals=3", "--out", tmp_path / "whole", "--json")
+    assert whole[0] == 0, whole[2]
+    entered = finals.FromScratch.__call__
+    calls: list[int] = []
+
+    def killed(self: Any, *arguments: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return entered(self, *arguments)
+
+    words = ("search", "one-shot", *SPACE, *SMALL, "--set", "estimator.finals=3", "--out", tmp_path / "run", "--json")
+    with monkeypatch.context() as patch:
+        patch.setattr(finals.FromScratch, "__call__", killed)
+        assert called(*words)[0] != 0
+    code, out, err = called(*words, "--resume")
+    assert code == 0, err
+    first, again = json.loads(whole[1]), json.loads(out)
+    assert {k: v for k, v in again.items() if k not in ("measured", "out")} == {
+        k: v for k, v in first.items() if k not in ("measured", "out")
+    }
+    assert again["finals"]["trained"] == 3 and 1 <= again["finals"]["place"] <= 3
+    tried = [json.loads(line) for line in (tmp_path / "run/finals/history.jsonl").read_text().splitlines()]
+    assert again["validation"] == max(line["scores"]["accuracy"] for line in tried)
+    assert "The best 3 were trained further from the shared weights" in (tmp_path / "run/report.html").read_text()
+
+
+NO_SEARCHER = "estimator.finals would have no effect: no searcher compares architectures by shared weights"
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("darts", "--set", "estimator.finals=2"), NO_SEARCHER),
+        (("random", "--set", "estimator.finals=2", "--trials", 4), NO_SEARCHER),
+        (("one-shot", "--set", "estimator.finals=5", "--trials", 4), "estimator.finals are of the 4 trials, so no more than these; got 5"),
+        (("one-shot", "--set", "estimator.epochs=2"), "estimator.epochs would have no effect: one-shot trains no single architectures"),
+    ],
+)
+def test_finals_without_effect_are_refused(words: tuple[object, ...], reason: str, tmp_path: Path) -> None:
+    code, out, err = called("search", *words, *SPACE[:6], "--data", "digits", "--out", tmp_path / "run")
+    assert (code, out) == (2, "")
+    assert err.startswith(f"error: {reason}")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_number_of_finals_is_enough_in_python() -> None:
+    task = exclusive_or()
+    found = search(Supernet(Net()), task, "one-shot", epochs=1, trials=3, searcher="grid", finals=2)
+    assert found.finals["trained"] == 2
+    assert isinstance(finals_of(2, task, 1, 0), Finals)
