@@ -74,12 +74,12 @@ class Finals:
         crew: Crew = ALONE,
     ) -> Found:
         """``found``, with the architecture, scores and trained network of the winner; in the folder ``finals`` of ``run``."""
+        space = estimate.supernet.space
         able = [trial.architecture for trial in found.trials[: self.number]]
         training = self.train(estimate.network)
         with run.sub("finals", {"finalists": len(able)}) if run else nullcontext() as sub:
             how: dict[str, Any] = {"costs": costs, "what": "finals", "passes": passes, "crew": crew}
-            best = try_architectures(estimate.supernet.space, Listed(able), training, len(able), objective, sub, **how)[0]
-        space = estimate.supernet.space
+            best = try_architectures(space, Listed(able), training, len(able), objective, sub, **how)[0]
         place = [space.key(architecture) for architecture in able].index(space.key(best.architecture))
         found.architecture, found.scores = space.matters(best.architecture), dict(best.scores or {})
         found.finals = {"trained": len(able), "place": 1 + place}

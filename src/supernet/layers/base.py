@@ -16,7 +16,7 @@ from supernet.layers.blend import keep_input
 from supernet.layers.channels import ByChannel
 from supernet.mixture import Mix, Mixture
 from supernet.modules.convolutions import Routes
-from supernet.modules.graph import Graph
+from supernet.modules.graph import Graph, asked
 from supernet.modules.memo import memo
 from supernet.nesting import Nesting, nested
 from supernet.space import Choice, Option, SearchSpace, Taken
@@ -140,7 +140,7 @@ class Supernet(nn.Module):
         if not self.arrivals_known and any(mixture[name].blended for name in self.widths):
             self.arrivals_known = True
             weigh_where_read(self.model, lambda: self(everything(self), *inputs, **named))
-        alike = all(len(mixture[name].runs) == len(choice.options) for name, choice in self.space.items())
+        alike = asked() and all(len(mixture[name].runs) == len(choice.options) for name, choice in self.space.items())
         with self.blending(mixture), memo(self.share), self.routes.taken():
             return self.graph(self.model, alike, *inputs, **named)
 

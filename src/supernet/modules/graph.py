@@ -15,6 +15,11 @@ from torch import Tensor, nn
 from supernet.native import kernels
 
 
+def asked() -> bool:
+    """Whether this process runs graphs where it can."""
+    return kernels.used() == "compiled"
+
+
 class Graph:
     """What the compiler makes of a module, when that is first called. A copy of it, or of what holds it, has nothing of that."""
 
@@ -23,7 +28,7 @@ class Graph:
 
     def __call__(self, module: nn.Module, alike: bool, *inputs: Any, **named: Any) -> Any:
         """``module(*inputs)``; ``alike``: whether what it does is the same in every step of a training."""
-        if not (alike and kernels.used() == "compiled" and module.training and torch.is_grad_enabled()):
+        if not (asked() and alike and module.training and torch.is_grad_enabled()):
             return module(*inputs, **named)
         if self.made is None:
             mode = "reduce-overhead" if next(module.parameters()).device.type == "cuda" else None

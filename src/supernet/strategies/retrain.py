@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from supernet.data.streams import Data
 from supernet.modules.convolutions import Routes
-from supernet.modules.graph import Graph
+from supernet.modules.graph import Graph, asked
 from supernet.modules.modes import training
 from supernet.ops import set_drop_path
 from supernet.settings.quantities import Amount, Part
@@ -52,7 +52,7 @@ class Retrain:
             for _ in range(self.weights.accumulate):
                 batch = data.next("train")
                 with self.routes.taken():
-                    outputs = self.task.predict(partial(self.graph, self.model, True), batch)
+                    outputs = self.task.predict(partial(self.graph, self.model, True) if asked() else self.model, batch)
                 weight = self.auxiliary if isinstance(outputs, tuple) else None
                 outputs, extra = (outputs, None) if weight is None else outputs
                 loss = self.task.loss(outputs, batch)
