@@ -15,7 +15,7 @@ from supernet.layers.auxiliary_skip import AuxiliarySkip
 from supernet.layers.partial import Partial
 from supernet.mixture import Mix, one_hot
 from supernet.space import Choice, SearchSpace
-from supernet.spaces import cell
+from supernet.spaces import cell, space
 from supernet.strategies.darts import DARTS
 from supernet.strategies.darts_minus import DARTSMinus
 from supernet.strategies.dr_nas import DrNAS
@@ -292,6 +292,22 @@ def test_auxiliary_skips_fade_linearly_and_leave_nothing_in_the_derived_network(
     assert not any(isinstance(m, AuxiliarySkip) for m in plain.modules())
     strategy.supernet.eval()
     assert torch.allclose(plain(x), strategy.supernet(one_hot(strategy.supernet.space, arch), x), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["nasbench201", "fashion-bench"])
+def test_benchmark_spaces_have_auxiliary_skips_that_add_no_choice_and_no_weight(name: str) -> None:
+    known = space(name)
+    plain, beside = known.supernet(), known.supernet(**known.served(DARTSMinus.needs))
+    assert beside.space == plain.space
+    assert [p.shape for p in beside.parameters()] == [p.shape for p in plain.parameters()]
+    batch = (torch.randn(2, *known.supernet.usual()["shape"]), torch.tensor([0, 2]))
+    strategy = DARTSMinus(beside, Task([batch], [batch], loss=F.cross_entropy))
+    strategy.epoch(0, 50, {})
+    taken = one_hot(beside.space, strategy.architecture())
+    with torch.no_grad():
+        before = beside(taken, batch[0])
+        strategy.epoch(50, 50, {})
+        assert not torch.allclose(before, beside(taken, batch[0]))
 
 
 def test_search_that_ends_early_has_no_auxiliary_skips_in_the_end() -> None:

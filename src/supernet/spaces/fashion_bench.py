@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from supernet import ops
 from supernet.errors import InputError, unknown
+from supernet.layers.auxiliary_skip import AuxiliarySkip
 from supernet.layers.base import Supernet
 from supernet.layers.elastic import ElasticConv2d, ElasticLinear, ElasticNorm
 from supernet.layers.one_of import OneOf
@@ -24,7 +25,7 @@ from supernet.layers.width import Width
 from supernet.settings.quantities import Classes, Shape
 from supernet.space import Architecture
 from supernet.spaces.cell_network import check_sizes
-from supernet.spaces.record import Build, Space, headed
+from supernet.spaces.record import Build, Space, headed, setting
 
 NAME = "fashion-bench"
 CITATION = "Supernet's own; its data: Xiao et al. 2017: Fashion-MNIST, https://arxiv.org/abs/1708.07747"
@@ -37,17 +38,27 @@ CHOICES: dict[str, tuple[Any, ...]] = {**dict.fromkeys(EDGES, OPERATIONS), "widt
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sizes:
-    """Settings of both networks."""
+class NetworkSizes:
+    """Settings of the network."""
 
     classes: Classes = 10
     shape: Shape = (1, 28, 28)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes(NetworkSizes):
+    """Settings of the supernet. ``auxiliary_skip``: a skip-connection beside every edge, whose strength the strategy sets (DARTS-)."""
+
+    auxiliary_skip: bool = False
 
 
 class Open:
     """Layers with their choices open."""
 
     width = WIDTHS[-1]
+
+    def __init__(self, auxiliary_skip: bool):
+        self.auxiliary_skip = auxiliary_skip
 
     def conv(self, inputs: int, times: int, stride: int = 1, dilation: int = 1) -> nn.Module:
         """A 3x3 convolution to so many times the width, and its batch norm."""
@@ -64,7 +75,8 @@ class Open:
 
     def edge(self, name: str, times: int) -> nn.Module:
         """One edge of a cell."""
-        return OneOf({operation: build(operation, times, self) for operation in OPERATIONS}, name=name)
+        one = OneOf({operation: build(operation, times, self) for operation in OPERATIONS}, name=name)
+        return AuxiliarySkip(one) if self.auxiliary_skip else one
 
     def cells(self, times: int) -> nn.Module:
         """The cells of so many times the width."""
@@ -127,7 +139,7 @@ class Cell(nn.Module):
 class Net(nn.Module):
     """Stem, cells, a convolution that halves the size and doubles the width, cells, batch norm, ReLU, global average pool, classifier."""
 
-    def __init__(self, layers: Open | Taken, sizes: Sizes):
+    def __init__(self, layers: Open | Taken, sizes: NetworkSizes):
         super().__init__()
         check_sizes(sizes.shape, classes=(sizes.classes, 1))
         self.stem, self.first = nn.Sequential(nn.AvgPool2d(2), layers.conv(sizes.shape[0], 1, stride=2)), layers.cells(1)
@@ -142,12 +154,13 @@ class Net(nn.Module):
 
 def supernet(**settings: Any) -> Supernet:
     """The network that is searched: images ``(batch, *shape)`` -> logits (batch, classes); ``settings``: of ``Sizes``."""
-    return Supernet(Net(Open(), Sizes(**settings)))
+    sizes = Sizes(**settings)
+    return Supernet(Net(Open(sizes.auxiliary_skip), sizes))
 
 
 def network(architecture: Mapping[str, Any] | str, **settings: Any) -> Net:
-    """The stand-alone network of an architecture or its notation; ``settings``: of ``Sizes``."""
-    return Net(Taken(parse(architecture) if isinstance(architecture, str) else architecture), Sizes(**settings))
+    """The stand-alone network of an architecture or its notation; ``settings``: of ``NetworkSizes``."""
+    return Net(Taken(parse(architecture) if isinstance(architecture, str) else architecture), NetworkSizes(**settings))
 
 
 def parse(text: str) -> Architecture:
@@ -185,10 +198,11 @@ FASHION_BENCH = Space(
     NAME,
     CITATION,
     supernet=Build(f"the supernet of {NAME}", supernet, Sizes, SAID),
-    network=Build(f"a network of {NAME}", network, Sizes, SAID),
+    network=Build(f"a network of {NAME}", network, NetworkSizes, SAID),
     one_build=True,
     parse=parse,
     notation=notation,
     recognises=lambda text: headed(text) == NAME,
+    serves={"auxiliary_skip": setting("auxiliary_skip")},
     recipes={"short": {}},
 )

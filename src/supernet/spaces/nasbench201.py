@@ -15,12 +15,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from supernet import ops
+from supernet.layers.auxiliary_skip import AuxiliarySkip
 from supernet.layers.base import Supernet
 from supernet.layers.one_of import OneOf
 from supernet.settings.quantities import Channels, Classes, Layers, Shape
 from supernet.spaces.cell_network import check_sizes, conv_norm
 from supernet.spaces.nasbench201_notation import EDGES, NAME, OPERATIONS, notation, operations_of, parse, recognises
-from supernet.spaces.record import Build, Space
+from supernet.spaces.record import Build, Space, setting
 
 CITATION = "Dong, Yang 2020: NAS-Bench-201: Extending the Scope of Reproducible NAS, https://arxiv.org/abs/2001.00326"
 SAID = ("classes", "channels", "cells", "shape")
@@ -78,9 +79,14 @@ class NetworkSizes:
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes(NetworkSizes):
-    """Settings of the supernet; ``affine``: whether batch norms have weights, and convolutions then no bias."""
+    """Settings of the supernet.
+
+    ``affine``: whether batch norms have weights, and convolutions then no bias. ``auxiliary_skip``: a skip-connection beside every edge,
+    whose strength the strategy sets (DARTS-).
+    """
 
     affine: bool = False
+    auxiliary_skip: bool = False
 
 
 class Net(nn.Module):
@@ -111,7 +117,8 @@ def supernet(**settings: Any) -> Supernet:
     sizes = Sizes(**settings)
 
     def edges(width: int) -> list[nn.Module]:
-        return [OneOf({o: BUILD[o](width, sizes.affine) for o in OPERATIONS}, name=f"{i}<{j}") for i, j in EDGES]
+        each = (OneOf({o: BUILD[o](width, sizes.affine) for o in OPERATIONS}, name=f"{i}<{j}") for i, j in EDGES)
+        return [AuxiliarySkip(one) if sizes.auxiliary_skip else one for one in each]
 
     return Supernet(Net(edges, sizes))
 
@@ -130,6 +137,7 @@ NASBENCH201 = Space(
     parse=parse,
     notation=notation,
     recognises=recognises,
+    serves={"auxiliary_skip": setting("auxiliary_skip")},
     recipes={
         "short": {"supernet": {"channels": 8, "cells": 2}},
         "paper": {  # all methods alike but for GDAS' length
