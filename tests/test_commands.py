@@ -24,7 +24,7 @@ FLAGS = {  # what scripts of users rely on
     "search": {
         *(MACHINE | DATA | PLANNED | {"METHOD", "--space", "--table", "--out", "--resume", "--recipe", "--epochs", "--steps", "--trials"}),
         *("--estimator", "--searcher", "--baseline", "--max-params", "--max-macs", "--max-latency", "--latency-table", "--judge"),
-        *("--objective", "--workers", "--ray", "--slurm"),
+        *("--budget", "--objective", "--workers", "--ray", "--slurm"),
     },
     "retrain": MACHINE | DATA | PLANNED | {"ARCHITECTURE", "--out", "--resume", "--epochs", "--auxiliary", "--from"},
     "evaluate": {"RUN", "--data", "--split", "--batch-size", "--device", "--json"},

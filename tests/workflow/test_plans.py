@@ -110,6 +110,29 @@ def test_a_search_resumed_with_any_other_setting_is_refused_by_name_and_without_
     assert code == 2 and "(resolved.weights.momentum)" in err, err
 
 
+def test_a_budget_is_the_length_of_a_training_whatever_a_file_says_of_it(tmp_path: Path) -> None:
+    (tmp_path / "long.yaml").write_text("steps: 500\nseconds: 60\n")
+    words = ("search", "one-shot", *BENCH, "--dry-run", "--config", tmp_path / "long.yaml", "--budget")
+    lengths = {"3epochs": (3, None, None), "7steps": (50, 7, None), "90s": (50, None, 90.0)}
+    for budget, length in lengths.items():
+        settings = document(*words, budget)["settings"]
+        assert (settings["epochs"], settings["steps"], settings["seconds"]) == length
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("one-shot", "--budget", "3evals"), "unknown unit of --budget 'evals'; known: epochs, steps, s"),
+        (("one-shot", "--budget", "long"), "--budget is a number with a unit (epochs, steps, s), for example 300epochs"),
+        (("one-shot", "--budget", "3epochs", "--steps", 5), "--budget and --steps both say how long the training is"),
+        (("evolution", "--budget", "3epochs"), "evolution trains no supernet; --trials says how many"),
+    ],
+)
+def test_a_budget_that_says_nothing_of_a_training_is_refused(words: tuple[str, ...], said: str) -> None:
+    code, _, err = called("search", *words, *BENCH, "--dry-run")
+    assert code == 2 and said in err, err
+
+
 def test_a_retraining_resumed_with_any_other_setting_is_refused_by_name_and_without_any_goes_on(tmp_path: Path) -> None:
     text = "|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|"
     assert called("retrain", text, *BENCH[2:], "--epochs", 1, "--out", tmp_path / "r")[0] == 0

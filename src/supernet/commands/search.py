@@ -22,6 +22,9 @@ class SearchCall(Resumable):
     recipe: Annotated[Text | None, Flag("--recipe")] = Field(
         default=None, description="lengths and sizes: paper, those of the paper of the method; short, minutes on two cores"
     )
+    budget: Annotated[Text | None, Flag("--budget")] = Field(
+        default=None, description="how long a supernet is trained, by a number with a unit: 10epochs, 500steps, 120s"
+    )
 
 
 def run(call: SearchCall) -> dict[str, Any]:
@@ -31,6 +34,7 @@ def run(call: SearchCall) -> dict[str, Any]:
     from supernet.workflow.searching import search_run
 
     method = call.flags["method"]
+    call = lengthened(call, method)
     check_flags(call, method)
     settings = call.settled(Search, recipe(call.recipe, method, call.flags["space"]) if call.recipe else None)
     folder = call.out or Path("runs") / f"{method}-{settings.space}-{settings.seed}"
@@ -39,6 +43,25 @@ def run(call: SearchCall) -> dict[str, Any]:
     if settings.space is None:
         raise InputError("no search space: give --space (supernet list spaces)")
     return call.carried_out(folder, lambda: plan_search(settings), search_run)
+
+
+def lengthened(call: SearchCall, method: str) -> SearchCall:
+    """The call with the length that its budget says, and no other.
+
+    Raises ``InputError`` where a flag says another, and where no supernet is trained.
+    """
+    from supernet.plan.budget import UNITS, budget_of
+    from supernet.searchers import SEARCHERS
+
+    if call.budget is None:
+        return call
+    amount, unit = budget_of(call.budget, [unit for unit in UNITS if unit != "evals"])
+    if other := next((name for name in ("epochs", "steps") if call.flags[name] is not None), None):
+        raise InputError(f"--budget and --{other} both say how long the training is: give one of them")
+    if method in SEARCHERS:
+        raise without_effect("--budget", f"{method} trains no supernet; --trials says how many architectures it tries")
+    others = [f"{name}=null" for name in ("steps", "seconds") if name != UNITS[unit]]  # of a file of settings
+    return call.model_copy(update={"flags": {**call.flags, UNITS[unit]: amount}, "sets": [*(call.sets or []), *others]})
 
 
 def check_flags(call: SearchCall, method: str) -> None:

@@ -11,6 +11,7 @@ from supernet.costs.objective import Objective
 from supernet.errors import InputError, unknown, without_effect
 from supernet.estimators.tabular import Table
 from supernet.plan.bounds import bounds_of
+from supernet.plan.budget import UNITS, budget_of
 from supernet.plan.resolved import use_machine
 from supernet.plan.search import SearchPlan, plan_search
 from supernet.plan.study import ALL, expanded, plan_study
@@ -25,7 +26,6 @@ from supernet.study.on_table import Study
 from supernet.tasks.kind import Kind
 
 NAME = "[a-z0-9][a-z0-9_-]{0,59}"  # of an entry, which is a folder's too
-UNITS = {"evals": "trials", "epochs": "epochs", "steps": "steps", "s": "seconds"}
 
 
 @dataclass(frozen=True)
@@ -67,16 +67,6 @@ class ComparePlan:
         """What ``--dry-run`` prints: the settings, and those of each method's search with all their values."""
         left_out = {"left_out": dict(self.left_out)} if self.left_out else {}
         return {"settings": self.config, "methods": self.resolved, **left_out, "budget": self.budget, "seeds": self.seeds}
-
-
-def budget_of(text: str) -> tuple[int, str]:
-    """(300, "evals") from 300evals; raises ``InputError`` for anything else."""
-    found = re.fullmatch(r"([0-9]{1,9})([a-z]+)", text.strip())
-    if not found or int(found[1]) < 1:
-        raise InputError(f"--budget is a number with a unit ({', '.join(UNITS)}), for example 300evals, and below 10^9; got {text!r:.60}")
-    if found[2] not in UNITS:
-        raise unknown("unit of --budget", found[2], UNITS)
-    return int(found[1]), found[2]
 
 
 def plan_compare(settings: Compare, names: list[str], budget: str, seeds: int) -> ComparePlan:
