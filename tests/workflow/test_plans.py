@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from safetensors.torch import save_file
 
 from command_line import called, document
+from supernet.recipes import recipe
 from supernet.settings.commands import Compare, Profile, Retrain, Search
 from supernet.settings.given import NOT_FOR_USERS, defaults, keywords
 from supernet.settings.sections import SEARCHER
@@ -131,6 +132,17 @@ def test_a_budget_is_the_length_of_a_training_whatever_a_file_says_of_it(tmp_pat
 def test_a_budget_that_says_nothing_of_a_training_is_refused(words: tuple[str, ...], said: str) -> None:
     code, _, err = called("search", *words, *BENCH, "--dry-run")
     assert code == 2 and said in err, err
+
+
+def test_each_method_of_a_comparison_has_its_own_recipe_under_what_the_user_sets() -> None:
+    words = ("compare", "fbnet,proxyless", "--space", "fbnet", "--data", "digits", "--budget", "2epochs", "--dry-run", "--recipe", "short")
+    sizes = ("--set", "supernet.stem=cifar", "--set", "supernet.width=0.25", "--set", "supernet.depths=[1,1,1,1,1,1,1]")
+    plan = document(*words, *sizes, "--batch-size", 16)
+    assert plan["settings"]["recipe"] == "short"
+    rates = {name: plan["methods"][name]["weights"]["lr"] for name in ("fbnet", "proxyless")}
+    assert rates == {"fbnet": recipe("short", "fbnet", "fbnet")["weights"]["lr"], "proxyless": 0.025}
+    assert {own["data"]["batch_size"] for own in plan["methods"].values()} == {16}
+    assert {own["data"]["limit"] for own in plan["methods"].values()} == {5000}
 
 
 def test_a_retraining_resumed_with_any_other_setting_is_refused_by_name_and_without_any_goes_on(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ class CompareCall(Planned):
 def run(call: CompareCall) -> dict[str, Any]:
     """Run several methods on the same space and budget over several seeds, and compare them with random search."""
     from supernet.plan.compare import plan_compare
+    from supernet.recipes import recipe
     from supernet.run import check_writable
     from supernet.workflow.comparing import compare_run
 
@@ -37,7 +38,12 @@ def run(call: CompareCall) -> dict[str, Any]:
     names = [name.strip() for name in call.methods.split(",") if name.strip()]
     if call.out:
         check_writable(call.out)
-    plan = plan_compare(call.settled(Compare), names, call.budget, call.seeds)
+    settings = call.settled(Compare)
+
+    def under(method: str) -> Compare:
+        return call.settled(Compare, recipe(settings.recipe, method, settings.space)) if settings.recipe else settings
+
+    plan = plan_compare(settings, names, call.budget, call.seeds, under)
     return plan.document if call.dry_run else compare_run(plan, call.out)
 
 

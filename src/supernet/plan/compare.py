@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,7 @@ from supernet.study.on_table import Study
 from supernet.tasks.kind import Kind
 
 NAME = "[a-z0-9][a-z0-9_-]{0,59}"  # of an entry, which is a folder's too
+Under = Callable[[str], Compare]
 
 
 @dataclass(frozen=True)
@@ -69,16 +70,17 @@ class ComparePlan:
         return {"settings": self.config, "methods": self.resolved, **left_out, "budget": self.budget, "seeds": self.seeds}
 
 
-def plan_compare(settings: Compare, names: list[str], budget: str, seeds: int) -> ComparePlan:
+def plan_compare(settings: Compare, names: list[str], budget: str, seeds: int, under: Under | None = None) -> ComparePlan:
     """Plan the search of every method, random search among them, and refuse what the comparison would refuse.
 
+    ``under``: method -> the settings, with what its recipe sets under what the user set; by default the settings.
     Raises ``InputError``. Sets the number of threads, since results depend on it.
     """
     amount, unit = budget_of(budget)
     named, every = expanded(names)
     wanted = list(dict.fromkeys([*named, "random"]))
     check_compare(settings, wanted, every, unit, budget, seeds)
-    searches = {name: search_of(settings, name, unit, amount) for name in wanted}
+    searches = {name: search_of(under(method_of(settings, name)) if under else settings, name, unit, amount) for name in wanted}
     threads = use_machine(settings)
     config = {**settings.model_dump(), "threads": threads}
     if settings.table.file:

@@ -8,6 +8,7 @@ on CIFAR-10, of chains on ImageNet; the papers are those of ``supernet list meth
 from __future__ import annotations
 
 from supernet.errors import InputError, unknown
+from supernet.searchers import SEARCHERS
 from supernet.settings.given import Settings
 from supernet.spaces import SPACES
 from supernet.spaces import space as space_named
@@ -83,6 +84,8 @@ def recipe(name: str, method: str, space: str | None) -> Settings:
     if space is None:
         raise InputError("a recipe is for a method in a space: give --space")
     known = space_named(space)
+    if name == "paper" and method in SEARCHERS:
+        return {}  # what the paper of a searcher says is its default
     if name == "paper":
         if method not in PAPER or space not in HOME.get(method, CELLS):
             able = f"in {' and '.join(HOME.get(method, CELLS))}" if method in PAPER else f"of {', '.join(PAPER)}"

@@ -112,6 +112,9 @@ class Compare(Search):
         default=None, description="on a table: after how many estimates results are looked at; none: at the end of the budget"
     )
     workers: Annotated[Count, Field(le=256), Flag("--workers")] = Field(default=1, description="how many run at once; each is a process")
+    recipe: Annotated[Text | None, Flag("--recipe")] = Field(
+        default=None, description="of each method, under all other settings: paper or short; lengths are those of the budget"
+    )
     final: Final = Final()
     methods: dict[str, Open] = Field(
         default={}, description="settings of one of the methods, by its name; one that has method: may be called as one likes"
