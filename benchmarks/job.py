@@ -1,0 +1,234 @@
+"""A user's job, several seeds: a module of one's own, Fashion-MNIST, a bound in ms. What a search finds, what random search of equal cost
+finds, and what a person would draw are trained alike and tested.
+
+    python benchmarks/job.py --out job [--seeds 5] [--bound 0.16] [--epochs 8]     # goes on from where it was
+
+Latency: of one image, by ONNX Runtime on one thread. By hand: dense 3x3 convolutions everywhere, the second stage twice as wide as the
+first and as deep, as large as the bound allows. Data: Fashion-MNIST, looked for in $SUPERNET_DATA; networks are trained on the first
+20,000 training images, compared in searches on the last 10,000, tested on the 10,000 test images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import cache, partial
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from supernet import ElasticConv2d, ElasticLinear, ElasticNorm, OneOf, Supernet, Task, UpTo, derive, profile, search, time_network
+from supernet.costs.latency.table import LatencyTable
+from supernet.costs.limits import Limits
+from supernet.data import images
+from supernet.data.batches import KNOWN, Batches
+from supernet.estimators.scratch import FromScratch
+from supernet.files.lines import Lines
+from supernet.layers.width import Width
+from supernet.randomness import seed_everything
+from supernet.run import Run
+from supernet.search import limits_of
+from supernet.space import Architecture
+from supernet.strategies.retrain import Retrain
+from supernet.strategies.weights import Weights
+from supernet.summary import interval
+from supernet.trying import default_objective
+from supernet.ways.baseline import random_baseline
+
+WIDTHS, RATIOS, DEPTHS = (8, 12, 16, 24), (1, 1.5, 2, 3), (1, 2, 3)
+EXAMPLE = torch.zeros(1, 1, 28, 28)
+TRAINED, HELD, BATCH = 20_000, 10_000, 128
+ORIGINS = 4  # of the networks of a seed
+NEAR = 0.95  # of the bound, which a network by hand has at least where one can
+
+
+class Block(nn.Module):
+    """A residual block: batch norm, ReLU, and one of several operations that keep size and width."""
+
+    def __init__(self, width: Width):
+        super().__init__()
+        most = width.largest
+
+        def conv(kernel: int, dilation: int = 1) -> nn.Module:
+            return ElasticConv2d(most, width, kernel, 1, dilation * (kernel // 2), dilation, bias=False)
+
+        self.norm = ElasticNorm(most)
+        self.operation = OneOf({"conv1": conv(1), "conv3": conv(3), "conv5": conv(5), "dil3": conv(3, 2), "pool3": nn.AvgPool2d(3, 1, 1)})
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = x + self.operation(F.relu(self.norm(x)))
+        return out
+
+
+class Net(nn.Module):
+    """Two stages of blocks on 14x14 and 7x7 pixels: how wide, how deep, and which operation each block is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        first = Width(WIDTHS, name="width")
+        second = first.times(RATIOS, name="ratio", rounded=lambda channels: int(channels))
+        self.stem = ElasticConv2d(1, first, 3, 2, 1, bias=False)
+        self.first = UpTo([Block(first) for _ in range(DEPTHS[-1])], DEPTHS, name="first")
+        self.between = ElasticNorm(first.largest)
+        self.down = ElasticConv2d(first.largest, second, 3, 2, 1, bias=False)
+        self.second = UpTo([Block(second) for _ in range(DEPTHS[-1])], DEPTHS, name="second")
+        self.norm, self.head = ElasticNorm(second.largest), ElasticLinear(second.largest, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.down(F.relu(self.between(self.first(self.stem(x)))))
+        out: Tensor = self.head(F.relu(self.norm(self.second(x))).mean((2, 3)))
+        return out
+
+
+@cache
+def data() -> images.ImageSet:
+    """Fashion-MNIST, read once a process."""
+    return images.load("fashion-mnist")
+
+
+def task(seed: int) -> Task:
+    """What is learnt, and how networks are compared."""
+    mean, std = KNOWN["fashion-mnist"]
+    batches = partial(Batches, mean=mean, std=std)
+    x, y = data().x_train, data().y_train
+    return Task(
+        batches(x[:TRAINED], y[:TRAINED], BATCH, seed=seed),
+        batches(x[-HELD:], y[-HELD:], 500, train=False),
+        batches(data().x_test, data().y_test, 500, train=False),
+        loss=F.cross_entropy,
+        seed=seed,
+    )
+
+
+def fresh(supernet: Supernet, architecture: Architecture) -> nn.Module:
+    """The network of an architecture with new weights, drawn as PyTorch draws them."""
+    network = derive(supernet, architecture, EXAMPLE)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear | nn.BatchNorm2d):
+            module.reset_parameters()
+    return network
+
+
+def training(supernet: Supernet, seed: int, epochs: int, steps: int | None = None) -> FromScratch:
+    """What trains networks from nothing: the same for all."""
+    weights = partial(Weights, lr=0.2, lr_min=0.0, decay=5e-4)
+    strategy = partial(Retrain, drop_path=0.0, weights=weights)
+    return FromScratch(partial(fresh, supernet), task(seed), epochs=epochs, steps=steps, seed=seed, strategy=strategy)
+
+
+def by_hand(supernet: Supernet, limits: Limits, bound: float) -> Architecture:
+    """The largest uniform network within the bound."""
+    found: list[tuple[float, Architecture]] = []
+    for width in WIDTHS:
+        for depth in DEPTHS:
+            blocks = {name: "conv3" for name in supernet.space if name.endswith("operation")}
+            drawn = supernet.space.matters({**blocks, "width": width, "ratio": 2, "first": depth, "second": depth})
+            if (latency := limits.costs(drawn)["latency"]) <= bound:
+                found.append((latency, drawn))
+    return max(found, key=lambda entry: entry[0])[1]
+
+
+def searched(seed: int, given: argparse.Namespace, table: LatencyTable) -> Iterable[tuple[str, Architecture]]:
+    """The architectures of one seed by where they come from: found, by random search of equal cost, by hand, and one drawn at random."""
+    seed_everything(seed)
+    supernet, own = Supernet(Net()), task(seed)
+    limits = limits_of(supernet, own, {"latency": given.bound}, table)
+    folder = given.out / f"search-{seed}"
+    how: dict[str, Any] = {"epochs": given.search_epochs, "seed": seed, "trials": given.trials, "searcher": given.searcher}
+    how |= {"examples": 2_000, "calibration": 4, "finals": given.finals, "weights": {"lr": 0.1, "lr_min": 0.0, "decay": 5e-5}}
+    how |= {"limits": limits, "count": True, "out": folder, "resume": (folder / "config.yaml").exists()}
+    found = search(supernet, own, given.method, **how)
+    yield "found", found.architecture
+    objective = replace(default_objective(own), limits=limits.aims)
+    beside: dict[str, Any] = {"trials": given.random_trials, "seed": seed, "objective": objective}
+    beside |= {"costs": limits.costs, "feasible": limits.check()}
+    rivals = partial(training, supernet, seed, 1)
+    run = given.out / f"random-{seed}"
+    with Run(run, {"multiply_adds": found.multiply_adds}, (run / "config.yaml").exists()) as kept:
+        base = random_baseline(kept, supernet.space, found.multiply_adds, rivals, found.architecture, **beside)
+    yield "random search", base["best"]
+    yield "by hand", by_hand(supernet, limits, given.bound)
+    rng = Random(seed)
+    drawn = supernet.space.sample(rng)
+    while not NEAR * given.bound <= limits.costs(drawn)["latency"] <= given.bound:
+        drawn = supernet.space.sample(rng)
+    yield "drawn", supernet.space.matters(drawn)
+
+
+def trained(architecture: Architecture, seed: int, epochs: int) -> dict[str, Any]:
+    """Test accuracy in percent after a training, and the latency of the whole network in ms."""
+    network = training(Supernet(Net()), seed, epochs).trained(architecture)
+    timing = time_network(network.model, EXAMPLE, backend="onnxruntime", threads=1)
+    return {"test": 100 * network.evaluate("test")["accuracy"], "measured_ms": timing.median_ms}
+
+
+def summed(lines: list[dict[str, Any]], bound: float) -> str:
+    """The results as a Markdown table: each origin with what the found networks have more than it, and the shares of the bound used."""
+    by_origin: dict[str, dict[int, dict[str, Any]]] = {}
+    for line in lines:
+        by_origin.setdefault(line["origin"], {})[line["seed"]] = line
+    rows = ["| network | test accuracy, % | found is better by | of the bound used, by the table | measured |", "|---|---|---|---|---|"]
+    for origin, known in by_origin.items():
+        of_seeds = list(known.values())
+        mean, ahead = interval([line["test"] for line in of_seeds]), ""
+        pairs = [by_origin["found"][seed]["test"] - line["test"] for seed, line in known.items() if seed in by_origin["found"]]
+        if origin != "found" and pairs:
+            ahead = said(interval(pairs))
+        used = sum(line["latency"] for line in of_seeds) / len(of_seeds) / bound
+        measured = sum(line["measured_ms"] for line in of_seeds) / len(of_seeds)
+        rows.append(f"| {origin} | {said(mean)} | {ahead} | {100 * used:.0f} % | {measured:.3f} ms |")
+    return "\n".join(rows)
+
+
+def said(value: dict[str, float | None]) -> str:
+    """A mean with its interval, where there is one."""
+    low, high = value["low"], value["high"]
+    return f"{value['mean']:.2f}" + ("" if low is None else f" [{low:.2f}, {high:.2f}]")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first", type=int, default=0, help="the first seed, so that two processes can share the work")
+    parser.add_argument("--bound", type=float, default=0.1, help="milliseconds")
+    parser.add_argument("--epochs", type=int, default=8, help="of the training of each network")
+    parser.add_argument("--method", default="one-shot")
+    parser.add_argument("--searcher", default="surrogate")
+    parser.add_argument("--search-epochs", type=int, default=24)
+    parser.add_argument("--trials", type=int, default=200)
+    parser.add_argument("--finals", type=int, default=5)
+    parser.add_argument("--random-trials", type=int, default=12)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    given.out.mkdir(parents=True, exist_ok=True)
+    place = given.out / "latency.json"
+    if not place.exists():  # on a machine that does nothing else
+        profile(Supernet(Net()), EXAMPLE, out=place, backend="onnxruntime", threads=1)
+    table, path = LatencyTable.read(place), given.out / "results.jsonl"
+    known = [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")] if path.exists() else []
+    kept = Lines(path)
+    for seed in range(given.first, given.seeds):
+        if len([line for line in known if line["seed"] == seed]) == ORIGINS:
+            continue
+        supernet = Supernet(Net())
+        costs = limits_of(supernet, task(seed), {"latency": given.bound}, table)
+        for origin, architecture in searched(seed, given, table):
+            if any((line["seed"], line["origin"]) == (seed, origin) for line in known):
+                continue
+            priced = {"latency": costs.costs(supernet.space.check(architecture))["latency"], "architecture": architecture}
+            line = {"seed": seed, "origin": origin, **priced, **trained(architecture, seed, given.epochs)}
+            known.append(line)
+            kept.append(json.dumps(line))
+            print(json.dumps(line), flush=True)
+    print(summed(known, given.bound))
+
+
+if __name__ == "__main__":
+    main()
