@@ -54,7 +54,7 @@ def test_what_learns_better_wins_with_the_weights_that_it_is_scored_by() -> None
     task = exclusive_or()
     how: dict[str, Any] = {"epochs": 1, "trials": 3, "searcher": "grid", "weights": {"lr": 1e-6}, "count": True}
     found = search(Supernet(Net()), task, "one-shot", finals=finals_of(3, task, 40, 0), **how)
-    assert found.architecture["choice"] == "deep" and found.finals == {"trained": 3, "place": 3}
+    assert found.architecture["choice"] == "deep" and found.finals == {"trained": 3, "from": "shared", "place": 3}
     assert found.scores["accuracy"] > 0.9 and found.network is not None
     assert task.evaluate(found.network, "validation") == found.scores
     assert found.multiply_adds > alone.multiply_adds
@@ -86,7 +86,33 @@ def test_finals_that_were_stopped_go_on_to_the_same_end(tmp_path: Path, monkeypa
     assert again["finals"]["trained"] == 3 and 1 <= again["finals"]["place"] <= 3
     tried = [json.loads(line) for line in (tmp_path / "run/finals/history.jsonl").read_text().splitlines()]
     assert again["validation"] == max(line["scores"]["accuracy"] for line in tried)
-    assert "The best 3 were trained further from the shared weights" in (tmp_path / "run/report.html").read_text()
+    assert "The best 3 by shared weights were trained further from these" in (tmp_path / "run/report.html").read_text()
+
+
+def test_the_best_by_scores_of_untrained_networks_are_trained_from_nothing_and_compared_by_what_they_learn(tmp_path: Path) -> None:
+    words = ("search", "random", *SPACE[:6], *SMALL[:6], "--estimator", "naswot", "--trials", 8, "--threads", 1, "--json", "--out")
+    alone = json.loads(called(*words, tmp_path / "alone")[1])
+    more = ("--set", "estimator.finals=3", "--set", "estimator.epochs=2", "--set", "estimator.count=true", "--set", "weights.lr=0.1")
+    code, out, err = called(*words, tmp_path / "run", *more)
+    assert code == 0, err
+    found = json.loads(out)
+    tried, held = (sorted_by(tmp_path / name / "history.jsonl") for name in ("run", "run/finals"))
+    assert [line["architecture"] for line in held] and {"accuracy", "loss"} <= held[0]["scores"].keys()
+    firsts = sorted(tried, key=lambda line: -line["scores"]["naswot"])[:3]
+    assert [line["architecture"] for line in held] == [line["architecture"] for line in firsts]
+    assert firsts[0]["architecture"] == alone["choices"], "what is tried is the same as without finals"
+    best = max(held, key=lambda line: line["scores"]["accuracy"])
+    assert (found["choices"], found["validation"]) == (best["architecture"], best["scores"]["accuracy"])
+    assert found["finals"] == {"trained": 3, "from": "nothing", "place": 1 + held.index(best)}
+    assert found["multiply_adds"] == sum(line["multiply_adds"] for line in (*tried, *held)) > 0
+    assert "The best 3 by scores of untrained networks were trained from nothing" in (tmp_path / "run/report.html").read_text()
+    assert called(*words, tmp_path / "run", *more, "--resume")[0] == 0
+
+
+def sorted_by(path: Path) -> list[dict[str, Any]]:
+    """The trials of a history in the order in which they were asked for."""
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    return sorted((line for line in lines if "trial" in line), key=lambda line: line["trial"])
 
 
 NO_SEARCHER = "estimator.finals would have no effect: no searcher compares architectures by shared weights"
@@ -96,7 +122,8 @@ NO_SEARCHER = "estimator.finals would have no effect: no searcher compares archi
     ("words", "reason"),
     [
         (("darts", "--set", "estimator.finals=2"), NO_SEARCHER),
-        (("random", "--set", "estimator.finals=2", "--trials", 4), NO_SEARCHER),
+        (("random", "--set", "estimator.finals=2"), "estimator.finals would have no effect: scratch trains every architecture"),
+        (("random", "--estimator", "zen", "--set", "estimator.epochs=2"), "estimator.epochs would have no effect: zen trains nothing"),
         (("one-shot", "--set", "estimator.finals=5", "--trials", 4), "estimator.finals are of the 4 trials, so no more than these; got 5"),
         (("one-shot", "--set", "estimator.epochs=2"), "estimator.epochs would have no effect: one-shot trains no single architectures"),
     ],

@@ -1,28 +1,29 @@
-"""The last selection after a search over shared weights: the best few are trained a little from these, and the best of them is taken.
+"""The last selection after a search by cheap scores: the best few are trained a little, and the best of them is taken.
 
-Shared weights tell good architectures from bad ones better than good ones from each other. Architectures that are trained further from the
-weights that they were scored by are compared by what they learn (as the children of Real et al. 2017, https://arxiv.org/abs/1703.01041).
+Shared weights, and scores of untrained networks, tell good architectures from bad ones better than good ones from each other. Architectures
+that are trained further from the shared weights that they were scored by are compared by what they learn (as the children of Real et al.
+2017, https://arxiv.org/abs/1703.01041); those of which nothing is trained yet, from nothing (after a warm-up by such scores Abdelfattah et
+al. 2021, section 5, https://arxiv.org/abs/2101.08134, train what comes first).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 
 from supernet.costs.objective import Objective
 from supernet.costs.passes import Passes
 from supernet.estimators.scratch import FromScratch
-from supernet.estimators.shared import SharedWeights
 from supernet.explore.workers import ALONE, Crew
 from supernet.progress import within
 from supernet.run import Run
 from supernet.searchers import Exhausted, Outcome
-from supernet.space import Architecture
+from supernet.space import Architecture, SearchSpace
 from supernet.strategies.retrain import Retrain
 from supernet.task import Task
 from supernet.trying import Costs, Found, try_architectures
@@ -57,15 +58,20 @@ class Listed:
 
 @dataclass(frozen=True)
 class Finals:
-    """``number``: how many are trained further. ``train(build)``: what trains the networks that ``build`` gives, and scores them."""
+    """``number``: how many are trained. ``train(build)``: what trains the networks that ``build`` gives, and scores them.
+
+    ``start``: what they are trained from.
+    """
 
     number: int
     train: Callable[[Build], FromScratch]
+    start: Literal["shared", "nothing"] = "shared"
 
     def held(
         self,
         found: Found,
-        estimate: SharedWeights,
+        space: SearchSpace,
+        build: Build,
         objective: Objective,
         run: Run | None,
         *,
@@ -73,19 +79,25 @@ class Finals:
         passes: Passes,
         crew: Crew = ALONE,
     ) -> Found:
-        """``found``, with the architecture, scores and trained network of the winner; in the folder ``finals`` of ``run``."""
-        space = estimate.supernet.space
+        """``found``, with architecture and scores of the winner by ``objective``; in the folder ``finals`` of ``run``."""
         able = [trial.architecture for trial in found.trials[: self.number]]
-        training = self.train(estimate.network)
         with run.sub("finals", {"finalists": len(able)}) if run else nullcontext() as sub:
             how: dict[str, Any] = {"costs": costs, "what": "finals", "passes": passes, "crew": crew}
-            best = try_architectures(space, Listed(able), training, len(able), objective, sub, **how)[0]
+            best = try_architectures(space, Listed(able), self.train(build), len(able), objective, sub, **how)[0]
         place = [space.key(architecture) for architecture in able].index(space.key(best.architecture))
-        found.architecture, found.scores = space.matters(best.architecture), dict(best.scores or {})
-        found.finals = {"trained": len(able), "place": 1 + place}
+        return replace(
+            found,
+            architecture=space.matters(best.architecture),
+            scores=dict(best.scores or {}),
+            finals={"trained": len(able), "from": self.start, "place": 1 + place},
+        )
+
+    def winner(self, found: Found, build: Build) -> nn.Module:
+        """The network of what won, trained again to the weights that it is scored by."""
+        training = self.train(build)
         with within("the winner of the finals, trained again"), training.apart():
-            found.network = training.trained(best.architecture).model
-        return found
+            network: nn.Module = training.trained(found.architecture).model
+        return network
 
 
 def finals_of(number: int, task: Task, epochs: int, seed: int) -> Finals:

@@ -40,7 +40,7 @@ class Found:
     ``costs``: what the architecture costs, by name, where there were limits. ``built``: the settings of that supernet; ``baseline``:
     random search of equal cost. Both where a command asked for them. ``network``: the derived network whose weights the run holds.
     ``data``: what its inputs and outputs are, where a command knows.
-    ``finals``: how many of the best were "trained" further, and the "place" among them, before that, of what won; empty: there were none.
+    ``finals``: how many of the best were "trained" in the end, "from" what, and the "place" that what won had among them; empty: none.
     ``multiply_adds``: of the passes of the search, where they were counted. ``limits``: by cost, its ``bound`` and whether it ``holds``.
     """
 
@@ -55,7 +55,7 @@ class Found:
     limits: dict[str, dict[str, Any]] = field(default_factory=dict)
     decided: dict[str, Verdict] = field(default_factory=dict)
     network: torch.nn.Module | None = None
-    finals: dict[str, int] = field(default_factory=dict)
+    finals: dict[str, Any] = field(default_factory=dict)
     multiply_adds: int = 0
     data: dict[str, Any] = field(default_factory=dict)
     task: Task | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from supernet.costs.latency.published import kind_of
 from supernet.errors import InputError, unknown, without_effect
@@ -75,16 +76,29 @@ def choose(settings: Search) -> Chosen:
     priced = bool(bounds_of(limits) or settings.price.cost or goals)
     check_limits(limits, settings.price, space, recipe.kind, priced, goals)
     scored = scored_by(settings.estimator.name, "supernet" if method else "table" if settings.table.file else "data", name)
-    lengths = {"steps": settings.steps, "seconds": settings.seconds, "weights": settings.weights}
+    finals = settings.estimator.finals > 1
+    of_training: dict[str, Any] = {"steps": settings.steps, "seconds": settings.seconds}
+    of_training |= {} if finals else {"weights": settings.weights, "estimator.epochs": settings.estimator.epochs != 1}
     if settings.estimator.living and not scored.known.inherits:
         raise without_effect("estimator.living", f"no weights are inherited where {scored.name} scores")
-    check_trains(scored, {**lengths, "estimator.epochs": settings.estimator.epochs != 1})
+    check_trains(scored, of_training)
+    check_finals(scored, method, finals)
     check_stop(scored, settings)
     strategy = {**recipe.strategy, **settings.strategy} if method and method.decides else settings.strategy
     if scored.known.cheaper is None:
         asking.check_parts(sketch(space, sizes).space, scored.name)
     judge = judge_of(settings.judge, method, name, sketch(space, sizes).space, settings.seed) if method and settings.judge.file else None
     return Chosen(space, name, method, strategy, recipe, asking, scored, sizes, judge, table, priced)
+
+
+def check_finals(scored: Scored, method: type[SupernetStrategy] | None, finals: bool) -> None:
+    """Refuse to train the best, where ``finals`` are asked for, after a method that decides and where each was trained."""
+    if finals and method and method.decides:
+        raise without_effect("estimator.finals", "no searcher compares architectures by shared weights")
+    if finals and "steps" in keywords(scored.known.load()):
+        raise without_effect("estimator.finals", f"{scored.name} trains every architecture; estimator.epochs says how long")
+    if finals and scored.known.needs == "table":
+        raise without_effect("estimator.finals", "on a table nothing is trained")
 
 
 def check_stop(scored: Scored, settings: Search) -> None:
@@ -142,8 +156,6 @@ def check_acting(settings: Search, method: type[SupernetStrategy] | None) -> Non
         raise InputError(f"{name} decides by itself: --objective is for searchers, alone or after a method such as one-shot")
     if settings.estimator.examples and (method is None or method.decides):
         raise without_effect("estimator.examples", "no searcher compares architectures by shared weights")
-    if settings.estimator.finals > 1 and (method is None or method.decides):
-        raise without_effect("estimator.finals", "no searcher compares architectures by shared weights")
     if settings.estimator.finals > settings.trials:
         raise InputError(f"estimator.finals are of the {settings.trials} trials, so no more than these; got {settings.estimator.finals}")
     if settings.estimator.epochs != 1 and settings.estimator.finals == 1 and method:

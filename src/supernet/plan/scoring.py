@@ -102,13 +102,17 @@ class OnDataOf:
 
     def by(self, known: Known, **length: Any) -> Any:
         """By an estimator; ``length``: of a training."""
-        build, made = self.space.network, known.load()
-        able = build.taken(self.sizes)
+        made = known.load()
         given = {"seed": self.seed, "strategy": self._training, "space": self.choices, **length}
-        return made(lambda arch: build(arch, **able), self.task, **taken(made, given))
+        return made(self.network, self.task, **taken(made, given))
+
+    def network(self, architecture: Architecture) -> nn.Module:
+        """A fresh network of an architecture."""
+        network: nn.Module = self.space.network(architecture, **self.space.network.taken(self.sizes))
+        return network
 
     def further(self, epochs: int, build: Callable[[Architecture], nn.Module]) -> FromScratch:
-        """By training the networks that ``build`` gives, which have weights already."""
+        """By training the networks that ``build`` gives, from the weights that they have."""
         return FromScratch(build, self.task, epochs=epochs, seed=self.seed, strategy=self._training)
 
     def _training(self, model: nn.Module, of: Task) -> Any:

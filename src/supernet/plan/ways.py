@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from supernet.costs.limits import Limits
 from supernet.costs.passes import Passes, Uncounted
@@ -25,6 +25,8 @@ from supernet.searchers.lineage import LIVING, Followed, Lineage
 from supernet.settings.commands import Search
 from supernet.settings.given import keywords
 from supernet.space import SearchSpace
+from supernet.strategies import STRATEGIES
+from supernet.trying import default_objective
 from supernet.ways.on_data import OnData
 from supernet.ways.on_table import OnTable
 from supernet.ways.over_supernet import Baseline, OverSupernet
@@ -54,7 +56,7 @@ def over_supernet(settings: Search, chosen: Chosen, trained: Trained, scorer: On
         feasible=limits.check() if limits else None,
         baseline=baseline if settings.baseline.name else None,
         examples=settings.estimator.examples,
-        finals=Finals(settings.estimator.finals, partial(scorer.further, settings.estimator.epochs)),
+        finals=finals_of(settings, scorer),
         crew=crew_of(settings, trained.method.decides),
         count=settings.estimator.count,
     )
@@ -63,6 +65,7 @@ def over_supernet(settings: Search, chosen: Chosen, trained: Trained, scorer: On
 def on_data(settings: Search, chosen: Chosen, scorer: OnDataOf, space: SearchSpace, limits: Limits | None) -> OnData:
     """Score single architectures on data; refuses networks that the estimator cannot score."""
     known, lineage = chosen.scored.known, Lineage(space, settings.estimator.living or LIVING)
+    limited = limits.aims if limits else {}
     score = partial(scorer.by, known, lineage=lineage)
     score()
     searcher = chosen.asking.on(space, limits.check() if limits else None)
@@ -77,7 +80,10 @@ def on_data(settings: Search, chosen: Chosen, scorer: OnDataOf, space: SearchSpa
         searcher=Followed(searcher, lineage) if known.inherits else searcher,
         estimate=lambda steps, run: score(epochs=settings.estimator.epochs, steps=steps, **kept_in(run)),
         train=lambda task: replace(scorer, task=task).by(ESTIMATORS["scratch"], epochs=1),
-        objective=replace(goals_of(settings.objective, chosen.scored, scorer.task), limits=limits.aims if limits else {}),
+        objective=replace(goals_of(settings.objective, chosen.scored, scorer.task), limits=limited),
+        judged=replace(default_objective(scorer.task), limits=limited),
+        finals=finals_of(settings, scorer),
+        build=scorer.network,
         length=length_of(settings),
         trials=settings.trials,
         seed=settings.seed,
@@ -100,6 +106,12 @@ def on_table(settings: Search, chosen: Chosen, space: SearchSpace, table: Table,
     known = [one for one in (table.check(told), limits.check() if limits else None) if one is not None]
     feasible = next((one for one in known if objective.feasible(way.costs(one))), None)
     return replace(way, searcher=chosen.asking.on(space, feasible))
+
+
+def finals_of(settings: Search, scorer: OnDataOf) -> Finals:
+    """Which of the best are trained in the end, and how long."""
+    start: Literal["shared", "nothing"] = "shared" if settings.method in STRATEGIES else "nothing"
+    return Finals(settings.estimator.finals, partial(scorer.further, settings.estimator.epochs), start)
 
 
 def length_of(settings: Search) -> Length:

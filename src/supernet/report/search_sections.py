@@ -133,11 +133,14 @@ def trials(record: Record) -> Section | None:
 
 
 def _finals(held: Any) -> list[str]:
-    """What training the best few further has changed, in a sentence."""
-    if not (isinstance(held, Mapping) and {"trained", "place"} <= held.keys()):
+    """What training the best few has changed, in a sentence."""
+    if not (isinstance(held, Mapping) and {"trained", "place", "from"} <= held.keys()):
         return []
-    won = "the best by shared weights stayed the best" if held["place"] == 1 else f"number {held['place']} by these became the best"
-    return [f"The best {held['trained']} were trained further from the shared weights: {won}, and is what was found, with its weights."]
+    shared = held["from"] == "shared"
+    by, how = ("shared weights", "further from these") if shared else ("scores of untrained networks", "from nothing")
+    won = "the first stayed the best" if held["place"] == 1 else f"number {held['place']} became the best"
+    found = f"{won}, and is what was found{', with its weights' if shared else ''}"
+    return [f"The best {held['trained']} by {by} were trained {how}: {found}."]
 
 
 def _best(scored: Scored, metric: Score) -> Table:

@@ -149,7 +149,7 @@ class Estimator(Section):
     name: Annotated[Text | None, Flag("--estimator")] = Field(
         default=None, description="what scores architectures (supernet list estimators); none: by the method and its data"
     )
-    epochs: Epochs = Field(default=1, description="of each architecture that a searcher trains, from nothing or from inherited weights")
+    epochs: Epochs = Field(default=1, description="of each architecture that is trained: by a searcher, or in the finals")
     stop: Literal["median"] | None = Field(
         default=None,
         description="what ends a training from nothing early: median, that its best is below the median of others' means; none: nothing",
@@ -180,7 +180,8 @@ class Estimator(Section):
     )
     finals: Count = Field(
         default=1,
-        description="so many of the best by shared weights are trained from these, for estimator.epochs, and the best is taken; 1: none",
+        description="so many of the best by shared weights are trained from these, or of the best by scores of untrained networks from "
+        "nothing, for estimator.epochs, and the best is taken; 1: none",
     )
 
 

@@ -60,7 +60,8 @@ class Judged:
         judge = {"regret": self.best - known[1], "beats": float(np.mean(self.tests < known[1])), "multiply_adds": cost}
         looked = [line["judge"] for line in history if line.get("judge")]
         judge |= {name: looked[-1][name] for name in RANKING if looked and looked[-1].get(name) is not None}
-        trace = [[cost, *known]] if objective is None else self.trace(history, objective)
+        trace = [] if objective is None else self.trace(history, objective)
+        trace += [] if trace and trace[-1][1:] == [*known] else [[cost, *known]]  # what finals changed stands at the end
         return {"validation": known[0], "test": known[1], "judge": judge, "trace": trace}
 
     def scores(self, architecture: Architecture) -> tuple[float, float]:

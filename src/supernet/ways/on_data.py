@@ -14,6 +14,7 @@ from supernet.costs.passes import Passes, Uncounted
 from supernet.estimators.scratch import FromScratch
 from supernet.explore.executor import Estimate
 from supernet.explore.workers import ALONE, Along, Crew, nothing
+from supernet.finals import Build, Finals
 from supernet.randomness import seed_everything
 from supernet.run import Run
 from supernet.searchers import Searcher
@@ -30,8 +31,9 @@ class OnData:
 
     ``estimate``: what scores an architecture, in so many steps where it trains, as ``trains`` says, and may keep files in a folder.
     ``train``: one training on a task, by which a budget in seconds is timed. ``objective``: with its limits; ``limits``: what
-    architectures cost, where anything is bound or priced. ``passes``: counts what the estimates compute, or nothing. ``crew``: who makes
-    the estimates; ``along``: what a worker is sent with an architecture; ``at_once``: estimates that share this computer's memory.
+    architectures cost, where anything is bound or priced. ``finals``: which of the best are trained in the end, and how; ``build``: their
+    fresh networks, which are compared by ``judged``. ``passes``: counts what the estimates compute, or nothing. ``crew``: who makes the
+    estimates; ``along``: what a worker is sent with an architecture; ``at_once``: estimates that share this computer's memory.
     """
 
     task: Kind
@@ -40,6 +42,9 @@ class OnData:
     estimate: Callable[[int | None, Path], Estimate]
     train: Callable[[Kind], FromScratch]
     objective: Objective
+    judged: Objective
+    finals: Finals
+    build: Build
     length: Length
     trials: int
     seed: int
@@ -58,7 +63,7 @@ class OnData:
         return ahead(lambda task: self.train(task).begin(drawn), self.task, replace(batches, processes=self.at_once))
 
     def find(self, run: Run) -> Found:
-        """Search in a run; the best of the trials, and all of them."""
+        """Search in a run; the best of the trials, or of the finals among them, and all trials."""
         seed_everything(self.seed)
         drawn = self.space.sample(Random(self.seed))
         steps = self.length.in_steps(lambda: self.train(self.task).begin(drawn), self.task, run)
@@ -68,6 +73,9 @@ class OnData:
         estimate = self.estimate(each, run.folder)
         trials = try_architectures(self.space, self.searcher, estimate, self.trials, self.objective, run, **how)
         found = best_of(trials, self.space, self.objective, self.searcher, self.task)
+        if self.finals.number > 1:
+            last: dict[str, Any] = {"costs": costs, "passes": self.passes, "crew": self.crew}
+            found = self.finals.held(found, self.space, self.build, self.judged, run, **last)
         found.multiply_adds = self.passes.total
         found.data = {"preprocessing": self.task.preprocessing, **self.task.about}
         return found
