@@ -9,11 +9,14 @@ from torch.nn import functional as F
 
 from supernet import Choice, SearchSpace, Task
 from supernet.errors import InputError
+from supernet.estimators import estimator_named
 from supernet.estimators.fisher import Fisher
 from supernet.estimators.grad_norm import GradNorm
 from supernet.estimators.grasp import Grasp
 from supernet.estimators.jacob_cov import SMALL, JacobCov, unlikeness
+from supernet.estimators.naswot import Naswot
 from supernet.estimators.snip import Snip
+from supernet.estimators.synflow import Synflow
 from supernet.estimators.vote import Vote, preferred
 from supernet.estimators.zen import CHANGE, Zen, features
 
@@ -197,6 +200,31 @@ def test_a_vote_is_the_share_of_the_references_that_are_beaten():
     every = [vote({"width": width})["vote"] for width in (1, 2, 4, 8)]
     own = [vote.scores({"width": width}) for width in (1, 2, 4, 8)]
     assert every == [sum(preferred(one, other) for other in own) / 4 for one in own] and len(set(every)) > 1
+
+
+def test_any_scores_of_untrained_networks_vote_where_they_are_named():
+    space = SearchSpace([Choice("width", (1, 2, 4, 8))])
+    data = task(torch.randn(16, 3, 8, 8), F.cross_entropy)
+
+    def build(architecture):
+        width = architecture["width"]
+        return nn.Sequential(nn.Conv2d(3, width, 3), nn.ReLU(), nn.Conv2d(width, 4, 3), Mean())
+
+    known = estimator_named("naswot+synflow")
+    assert (known.raised, known.needs, known.cheaper) == ("vote", "data", None)
+    vote = known.load()(build, data, space=space)
+    for width in (1, 8):
+        each = [cls(build, data)({"width": width})[name] for cls, name in ((Naswot, "naswot"), (Synflow, "synflow"))]
+        assert vote.scores({"width": width}) == tuple(each)
+    assert len(Vote(build, data, space=space).voters) == 3, "what the paper names stays as it is"
+    for name, said in {
+        "naswot+scratch": "scratch does not vote in naswot\\+scratch; scores of untrained networks do: synflow, naswot",
+        "naswot+vote": "vote does not vote",
+        "naswot+naswot": "a vote is of different scores; got naswot",
+        "naswot+synflw": "did you mean 'synflow'",
+    }.items():
+        with pytest.raises(InputError, match=said):
+            estimator_named(name)
 
 
 def test_tokens_are_read_by_scores_of_the_loss_alone():

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
+from supernet.errors import InputError
 from supernet.explore.executor import Metrics
 from supernet.places import at, named
 from supernet.space import Architecture
@@ -28,7 +29,8 @@ class Known:
     path: "module:class"; a table's ``estimate`` is called. Where it ``needs`` data, the class takes (build, task), and whatever it names
     of ``seed``, ``epochs``, ``steps``, ``strategy``, ``space``, the choices, ``lineage`` and ``states``. about: what it scores by.
     cheaper: what a smaller fidelity is; None: there is no cheaper answer. raised: the score that it gives, to be raised; None: it gives the
-    task's own metrics. inherits: whether an answer depends on what was asked before, which a ``lineage`` then follows.
+    task's own metrics. inherits: whether an answer depends on what was asked before, which a ``lineage`` then follows. voters: the
+    scores of untrained networks that vote, where they were named.
     """
 
     path: str
@@ -37,11 +39,17 @@ class Known:
     cheaper: str | None
     raised: str | None = None
     inherits: bool = False
+    voters: tuple[Known, ...] = ()
+
+    @property
+    def votes(self) -> bool:
+        """Whether it is one score of an untrained network."""
+        return self.needs == "data" and self.raised is not None and self.raised != "vote"
 
     def load(self) -> type[Any]:
         """The class."""
         found: type[Any] = at(self.path)
-        return found
+        return type(found.__name__, (found,), {"of": tuple(voter.load() for voter in self.voters)}) if self.voters else found
 
 
 ESTIMATORS = {
@@ -144,8 +152,16 @@ ESTIMATORS = {
 
 
 def estimator_named(name: str) -> Known:
-    """An entry of ``ESTIMATORS``; raises ``InputError`` for another name."""
-    return named(ESTIMATORS, name, "estimator")
+    """An entry of ``ESTIMATORS``, or the vote of scores of untrained networks, synflow+naswot; raises ``InputError`` for another name."""
+    if "+" not in name:
+        return named(ESTIMATORS, name, "estimator")
+    votes = {voter.strip(): named(ESTIMATORS, voter.strip(), "estimator") for voter in name.split("+")}
+    able = [known for known, each in ESTIMATORS.items() if each.votes]
+    if idle := next((voter for voter, known in votes.items() if not known.votes), None):
+        raise InputError(f"{idle} does not vote in {name}; scores of untrained networks do: {', '.join(able)}")
+    if len(votes) < 2:
+        raise InputError(f"a vote is of different scores; got {name}")
+    return replace(ESTIMATORS["vote"], voters=tuple(votes.values()))
 
 
 def part(fidelity: float, whole: int) -> int:
