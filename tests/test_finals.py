@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from command_line import called
 from supernet import OneOf, Supernet, Task, finals, search
 from supernet.finals import Finals, finals_of
+from supernet.strategies.retrain import Retrain
 
 SMALL = ("--data", "digits", "--limit-data", 240, "--batch-size", 32, "--epochs", 1, "--trials", 4, "--threads", 1)
 SPACE = ("--space", "nasbench201", "--channels", 4, "--cells", 1, "--set", "estimator.calibration=2")
@@ -107,6 +108,17 @@ def test_the_best_by_scores_of_untrained_networks_are_trained_from_nothing_and_c
     assert found["multiply_adds"] == sum(line["multiply_adds"] for line in (*tried, *held)) > 0
     assert "The best 3 by scores of untrained networks were trained from nothing" in (tmp_path / "run/report.html").read_text()
     assert called(*words, tmp_path / "run", *more, "--resume")[0] == 0
+
+
+def test_finals_share_the_steps_of_a_search_that_trains_nothing_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[int] = []
+    step = Retrain.step
+    monkeypatch.setattr(Retrain, "step", lambda self, data: (taken.append(id(self)), step(self, data))[1])
+    words = ("search", "random", *SPACE[:6], *SMALL[:6], "--estimator", "naswot", "--trials", 4, "--threads", 1, "--steps", 9)
+    code, _, err = called(*words, "--set", "estimator.finals=2", "--out", tmp_path / "run")
+    assert code == 0, err
+    assert len(taken) == 8 and len(set(taken)) == 2
+    assert "steps would have no effect: naswot trains nothing" in called(*words, "--out", tmp_path / "other")[2]
 
 
 def sorted_by(path: Path) -> list[dict[str, Any]]:

@@ -77,11 +77,11 @@ def choose(settings: Search) -> Chosen:
     check_limits(limits, settings.price, space, recipe.kind, priced, goals)
     scored = scored_by(settings.estimator.name, "supernet" if method else "table" if settings.table.file else "data", name)
     finals = settings.estimator.finals > 1
-    of_training: dict[str, Any] = {"steps": settings.steps, "seconds": settings.seconds}
-    of_training |= {} if finals else {"weights": settings.weights, "estimator.epochs": settings.estimator.epochs != 1}
+    of_training: dict[str, Any] = {"steps": settings.steps, "seconds": settings.seconds, "weights": settings.weights}
+    of_training |= {"estimator.epochs": settings.estimator.epochs != 1}
     if settings.estimator.living and not scored.known.inherits:
         raise without_effect("estimator.living", f"no weights are inherited where {scored.name} scores")
-    check_trains(scored, of_training)
+    check_trains(scored, {} if finals else of_training)
     check_finals(scored, method, finals)
     check_stop(scored, settings)
     strategy = {**recipe.strategy, **settings.strategy} if method and method.decides else settings.strategy

@@ -111,9 +111,9 @@ class OnDataOf:
         network: nn.Module = self.space.network(architecture, **self.space.network.taken(self.sizes))
         return network
 
-    def further(self, epochs: int, build: Callable[[Architecture], nn.Module]) -> FromScratch:
+    def further(self, epochs: int, steps: int | None, build: Callable[[Architecture], nn.Module]) -> FromScratch:
         """By training the networks that ``build`` gives, from the weights that they have."""
-        return FromScratch(build, self.task, epochs=epochs, seed=self.seed, strategy=self._training)
+        return FromScratch(build, self.task, epochs=epochs, steps=steps, seed=self.seed, strategy=self._training)
 
     def _training(self, model: nn.Module, of: Task) -> Any:
         weights = partial(Weights, **{"lr_min": 0.0, **self.weights})

@@ -25,7 +25,6 @@ from supernet.searchers.lineage import LIVING, Followed, Lineage
 from supernet.settings.commands import Search
 from supernet.settings.given import keywords
 from supernet.space import SearchSpace
-from supernet.strategies import STRATEGIES
 from supernet.trying import default_objective
 from supernet.ways.on_data import OnData
 from supernet.ways.on_table import OnTable
@@ -56,7 +55,7 @@ def over_supernet(settings: Search, chosen: Chosen, trained: Trained, scorer: On
         feasible=limits.check() if limits else None,
         baseline=baseline if settings.baseline.name else None,
         examples=settings.estimator.examples,
-        finals=finals_of(settings, scorer),
+        finals=finals_of(settings, scorer, "shared"),
         crew=crew_of(settings, trained.method.decides),
         count=settings.estimator.count,
     )
@@ -82,7 +81,7 @@ def on_data(settings: Search, chosen: Chosen, scorer: OnDataOf, space: SearchSpa
         train=lambda task: replace(scorer, task=task).by(ESTIMATORS["scratch"], epochs=1),
         objective=replace(goals_of(settings.objective, chosen.scored, scorer.task), limits=limited),
         judged=replace(default_objective(scorer.task), limits=limited),
-        finals=finals_of(settings, scorer),
+        finals=partial(finals_of, settings, scorer, "nothing"),
         build=scorer.network,
         length=length_of(settings),
         trials=settings.trials,
@@ -108,10 +107,9 @@ def on_table(settings: Search, chosen: Chosen, space: SearchSpace, table: Table,
     return replace(way, searcher=chosen.asking.on(space, feasible))
 
 
-def finals_of(settings: Search, scorer: OnDataOf) -> Finals:
-    """Which of the best are trained in the end, and how long."""
-    start: Literal["shared", "nothing"] = "shared" if settings.method in STRATEGIES else "nothing"
-    return Finals(settings.estimator.finals, partial(scorer.further, settings.estimator.epochs), start)
+def finals_of(settings: Search, scorer: OnDataOf, start: Literal["shared", "nothing"], steps: int | None = None) -> Finals:
+    """Which of the best are trained in the end, from what, and how long: in so many ``steps`` each, else for estimator.epochs."""
+    return Finals(settings.estimator.finals, partial(scorer.further, settings.estimator.epochs, steps), start)
 
 
 def length_of(settings: Search) -> Length:

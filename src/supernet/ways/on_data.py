@@ -31,9 +31,9 @@ class OnData:
 
     ``estimate``: what scores an architecture, in so many steps where it trains, as ``trains`` says, and may keep files in a folder.
     ``train``: one training on a task, by which a budget in seconds is timed. ``objective``: with its limits; ``limits``: what
-    architectures cost, where anything is bound or priced. ``finals``: which of the best are trained in the end, and how; ``build``: their
-    fresh networks, which are compared by ``judged``. ``passes``: counts what the estimates compute, or nothing. ``crew``: who makes the
-    estimates; ``along``: what a worker is sent with an architecture; ``at_once``: estimates that share this computer's memory.
+    architectures cost, where anything is bound or priced. ``finals``: which of the best are trained in the end, each in so many steps;
+    ``build``: their fresh networks, which are compared by ``judged``. ``passes``: counts what the estimates compute, or nothing. ``crew``:
+    who makes the estimates; ``along``: what a worker is sent with an architecture; ``at_once``: estimates that share this machine's memory.
     """
 
     task: Kind
@@ -43,7 +43,7 @@ class OnData:
     train: Callable[[Kind], FromScratch]
     objective: Objective
     judged: Objective
-    finals: Finals
+    finals: Callable[[int | None], Finals]
     build: Build
     length: Length
     trials: int
@@ -57,7 +57,7 @@ class OnData:
 
     def ahead(self, batches: Batches) -> Ahead | None:
         """What the training of one architecture takes, drawn at random; None where none is trained."""
-        if not self.trains:
+        if not self.trains and self.finals(None).number == 1:
             return None
         drawn = self.space.sample(Random(self.seed))
         return ahead(lambda task: self.train(task).begin(drawn), self.task, replace(batches, processes=self.at_once))
@@ -67,15 +67,17 @@ class OnData:
         seed_everything(self.seed)
         drawn = self.space.sample(Random(self.seed))
         steps = self.length.in_steps(lambda: self.train(self.task).begin(drawn), self.task, run)
-        each = None if steps is None else max(steps // self.trials, 1)
+        trained = self.trials if self.trains else self.finals(None).number
+        each = None if steps is None else max(steps // trained, 1)
         costs = self.limits.costs if self.limits else None
         how: dict[str, Any] = {"costs": costs, "passes": self.passes, "crew": self.crew, "along": self.along}
         estimate = self.estimate(each, run.folder)
         trials = try_architectures(self.space, self.searcher, estimate, self.trials, self.objective, run, **how)
         found = best_of(trials, self.space, self.objective, self.searcher, self.task)
-        if self.finals.number > 1:
+        finals = self.finals(each)
+        if finals.number > 1:
             last: dict[str, Any] = {"costs": costs, "passes": self.passes, "crew": self.crew}
-            found = self.finals.held(found, self.space, self.build, self.judged, run, **last)
+            found = finals.held(found, self.space, self.build, self.judged, run, **last)
         found.multiply_adds = self.passes.total
         found.data = {"preprocessing": self.task.preprocessing, **self.task.about}
         return found
