@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +12,7 @@ from pydantic import Field
 from supernet.commands.call import Resumable
 from supernet.commands.command import Command
 from supernet.errors import InputError, without_effect
+from supernet.files.readers import read_yaml
 from supernet.settings.commands import Search
 from supernet.settings.flags import Flag
 from supernet.settings.sections import Text
@@ -29,11 +31,14 @@ class SearchCall(Resumable):
 
 def run(call: SearchCall) -> dict[str, Any]:
     """Search for an architecture on data, or on a benchmark table."""
+    from supernet.plan.auto import AUTO
     from supernet.plan.search import plan_search
     from supernet.recipes import recipe
     from supernet.workflow.searching import search_run
 
     method = call.flags["method"]
+    if method == AUTO:
+        return advised(call)
     call = lengthened(call, method)
     check_flags(call, method)
     settings = call.settled(Search, recipe(call.recipe, method, call.flags["space"]) if call.recipe else None)
@@ -43,6 +48,36 @@ def run(call: SearchCall) -> dict[str, Any]:
     if settings.space is None:
         raise InputError("no search space: give --space (supernet list spaces)")
     return call.carried_out(folder, lambda: plan_search(settings), search_run)
+
+
+def advised(call: SearchCall) -> dict[str, Any]:
+    """Search by the first method of ``supernet.plan.auto`` that space and data allow; a run that was begun goes on by its own."""
+    from supernet.plan.auto import ADVICE, BUDGET, Advice, first
+    from supernet.plan.budget import UNITS, budget_of
+    from supernet.plan.search import SearchPlan, plan_search
+    from supernet.workflow.searching import search_run
+
+    for name, reason in {"epochs": "auto takes --budget 10epochs", "steps": "auto takes --budget 500steps"}.items():
+        refuse(call, {name: reason})
+    refuse(call, {"table.file": "auto trains on data; on a table name a searcher"})
+    if call.recipe:
+        raise without_effect("--recipe", "auto takes a method as it was best")
+    folder = call.out or Path("runs") / f"auto-{call.flags['space']}-{call.flags['seed'] or 0}"
+    amount, unit = budget_of(call.budget or BUDGET, [unit for unit in UNITS if unit != "evals"])
+    stored = call.stored(folder)
+    able = [advice for advice in ADVICE if stored is None or advice.method == read_yaml(stored).get("method")]
+    if not able:
+        raise InputError(f"{folder} is a run of another method than auto takes: go on with the command that began it")
+
+    def plan(advice: Advice) -> SearchPlan:
+        length = advice.length(amount, unit) if call.budget or stored is None else {}
+        own = call.model_copy(update={"flags": {**call.flags, **length, "method": advice.method}})
+        check_flags(own, advice.method)
+        made = plan_search(own.settled(Search, advice.settings, stored))
+        print(f"note: {advice.said}", file=sys.stderr)
+        return made
+
+    return call.carried_out(folder, lambda: first(plan, able), search_run)
 
 
 def lengthened(call: SearchCall, method: str) -> SearchCall:
@@ -86,7 +121,7 @@ def refuse(call: SearchCall, idle: Mapping[str, str]) -> None:
     """Refuse the flags of settings that would change nothing; ``idle``: why not, by setting."""
     for name, reason in idle.items():
         if call.flags[name] is not None:
-            raise without_effect(f"--{name.removesuffix('.name')}", reason)
+            raise without_effect(f"--{name.removesuffix('.name').removesuffix('.file')}", reason)
 
 
 def holds(result: dict[str, Any]) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 from supernet.costs.objective import Objective
 from supernet.errors import InputError, unknown, without_effect
 from supernet.estimators.tabular import Table
+from supernet.plan.auto import ADVICE, AUTO, Advice, first
 from supernet.plan.bounds import bounds_of
 from supernet.plan.budget import UNITS, budget_of
 from supernet.plan.resolved import use_machine
@@ -17,7 +18,7 @@ from supernet.plan.search import SearchPlan, plan_search
 from supernet.plan.study import ALL, expanded, plan_study
 from supernet.searchers import SEARCHERS
 from supernet.settings.commands import Compare, Final, Retrain, Search
-from supernet.settings.given import NOT_FOR_USERS, Settings, accepted, checked, overlaid
+from supernet.settings.given import NOT_FOR_USERS, Settings, accepted, checked, overlaid, resolve
 from supernet.settings.sections import Machine
 from supernet.strategies import STRATEGIES
 from supernet.strategies.weights import Weights
@@ -80,31 +81,49 @@ def plan_compare(settings: Compare, names: list[str], budget: str, seeds: int, u
     named, every = expanded(names)
     wanted = list(dict.fromkeys([*named, "random"]))
     check_compare(settings, wanted, every, unit, budget, seeds)
-    searches = {name: search_of(under(method_of(settings, name)) if under else settings, name, unit, amount) for name in wanted}
+    methods = {name: method_of(settings, name) for name in wanted}
+    of_method = {name: under(method) if under and method != AUTO else settings for name, method in methods.items()}
     threads = use_machine(settings)
     config = {**settings.model_dump(), "threads": threads}
     if settings.table.file:
+        searches = {name: search_of(of_method[name], name, plainly(settings, method), unit, amount) for name, method in methods.items()}
         made = plan_study(settings, searches, every, amount)
         own = (made.space, made.resolved, budget, seeds, settings.workers, config)
         return ComparePlan(*own, study=made.study, left_out=made.left_out)
-    methods, resolved = {}, {}
-    for name, search in searches.items():
-        plan = plan_search(search)  # one at a time, since each holds its data
-        methods[name], resolved[name] = compared(search, plan, settings, threads), plan.config["resolved"]
+    planned, resolved = {}, {}
+    for name, method in methods.items():
+
+        def searched(advice: Advice, name: str = name) -> tuple[Search, SearchPlan]:
+            search = search_of(of_method[name], name, advice, unit, amount)
+            return search, plan_search(search)
+
+        search, plan = first(
+            searched, ADVICE if method == AUTO else [plainly(settings, method)]
+        )  # one at a time, since each holds its data
+        planned[name], resolved[name] = compared(search, plan, settings, threads), plan.config["resolved"]
     judge = judge_in(settings, plan) if settings.judge.file else None
-    return ComparePlan(plan.space.name, resolved, budget, seeds, settings.workers, config, plan.kind, methods, judge=judge)
+    return ComparePlan(plan.space.name, resolved, budget, seeds, settings.workers, config, plan.kind, planned, judge=judge)
 
 
-def search_of(settings: Compare, name: str, unit: str, amount: int) -> Search:
-    """The settings of the search of a method: those that all share, its budget, and its own."""
-    method = method_of(settings, name)
-    own = settings.model_dump(include=set(Search.model_fields)) | {"command": "search", "method": method, UNITS[unit]: amount}
-    if unit == "epochs" and method in SEARCHERS:
-        own["estimator"]["epochs"] = max(amount // settings.trials, 1)
+def plainly(settings: Compare, method: str) -> Advice:
+    """A method as it is, for as long as the budget says; searchers that train share its epochs among their trials."""
+
+    def length(amount: int, unit: str) -> Settings:
+        shared = {"estimator.epochs": max(amount // settings.trials, 1)} if unit == "epochs" and method in SEARCHERS else {}
+        return {UNITS[unit]: amount, **shared}
+
+    return Advice(method, {}, "it was named", length)
+
+
+def search_of(settings: Compare, name: str, advice: Advice, unit: str, amount: int) -> Search:
+    """The settings of the search of a method: those that all share, what is advised of it, its budget, and its own."""
+    shared = settings.model_dump(include=set(Search.model_fields)) | {"command": "search"}
+    own = resolve(overlaid(shared, advice.settings), None, (), {**advice.length(amount, unit), "method": advice.method})
     if settings.judge.file:
         own["estimator"]["count"] = True
-        own["judge"] |= {"file": None} if method in SEARCHERS else {}  # which is looked up at the end, as it trains no supernet
-    return checked(Search, overlaid(own, settings.methods.get(name, {})))
+        own["judge"] |= {"file": None} if advice.method in SEARCHERS else {}  # which is looked up at the end, as it trains no supernet
+    given = {setting: value for setting, value in settings.methods.get(name, {}).items() if setting != "method"}
+    return checked(Search, overlaid(own, given))
 
 
 def judge_in(settings: Compare, plan: SearchPlan) -> Judged:
@@ -122,7 +141,7 @@ def method_of(settings: Compare, name: str) -> str:
 
     Raises ``InputError`` for a method that is not known, and for the name of another.
     """
-    known, own = [*STRATEGIES, *SEARCHERS], settings.methods.get(name, {})
+    known, own = [*STRATEGIES, *SEARCHERS, AUTO], settings.methods.get(name, {})
     if "method" not in own:
         if name not in known:
             raise unknown("method", name, known)
@@ -164,8 +183,10 @@ def check_compare(settings: Compare, wanted: list[str], every: bool, unit: str, 
     accepted("final.weights", Weights, settings.final.weights, fixed=NOT_FOR_USERS["weights"])
     if settings.table.file and unit != "evals":
         raise InputError(f"on a table the budget is in evals, for example 300evals; got {budget!r}")
-    if trained := next((name for name, method in methods.items() if method in STRATEGIES and unit == "evals"), None):
-        raise InputError(f"{trained} trains a supernet: its budget is in epochs, steps or s, for example 10epochs; got {budget!r}")
+    if settings.table.file and AUTO in methods.values():
+        raise InputError("auto trains on data; on a table name searchers")
+    if trained := next((name for name, method in methods.items() if method in (*STRATEGIES, AUTO) and unit == "evals"), None):
+        raise InputError(f"{trained} trains: its budget is in epochs, steps or s, for example 10epochs; got {budget!r}")
 
 
 def check_goals(methods: list[str], space: str | None) -> None:

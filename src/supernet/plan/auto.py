@@ -1,0 +1,69 @@
+"""``auto``: which method is taken where the user names none, and why. The figures that it follows stand in docs/results.md."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from supernet.errors import InputError
+from supernet.plan.budget import UNITS
+from supernet.settings.given import Settings
+
+Made = TypeVar("Made")
+
+AUTO = "auto"
+BUDGET = "600s"
+SCORES = "synflow+naswot+jacob-cov"
+SCORED, FINALISTS = 300, 8  # networks that are scored, and the best of these that are trained
+
+
+@dataclass(frozen=True)
+class Advice:
+    """A ``method``, with the ``settings`` that lie under what the user sets, and ``why`` it is taken.
+
+    ``length``: by an amount and its unit, the settings, in dotted names, that a budget is.
+    """
+
+    method: str
+    settings: Settings
+    why: str
+    length: Callable[[int, str], Settings]
+
+    @property
+    def said(self) -> str:
+        """The method and the reason, in a line."""
+        return f"auto takes {self.method}: {self.why}"
+
+
+def shared_out(amount: int, unit: str) -> Settings:
+    """The finals' parts of a budget: epochs of each, or steps or seconds of all."""
+    return {"estimator.epochs": max(amount // FINALISTS, 1)} if unit == "epochs" else {UNITS[unit]: amount}
+
+
+ADVICE = (  # the first that the networks and the data allow
+    Advice(
+        "random",
+        {"trials": SCORED, "estimator": {"name": SCORES, "finals": FINALISTS}},
+        f"networks are scored untrained, by votes of {SCORES.replace('+', ', ')}, which rank well at no cost, and the best few are trained",
+        shared_out,
+    ),
+    Advice(
+        "one-shot",
+        {"estimator": {"finals": 4}},
+        "a supernet shares its weights among all networks, and the best few by these are trained further; scores of untrained networks, "
+        "which cost less, cannot be had here",
+        lambda amount, unit: {UNITS[unit]: amount},
+    ),
+)
+
+
+def first(plan: Callable[[Advice], Made], able: Sequence[Advice] = ADVICE) -> Made:
+    """What ``plan`` makes of the first advice that it does not refuse; raises what it refused the first with, where it refuses all."""
+    refused: list[InputError] = []
+    for advice in able:
+        try:
+            return plan(advice)
+        except InputError as error:
+            refused.append(error)
+    raise refused[0]
