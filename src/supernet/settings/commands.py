@@ -40,7 +40,7 @@ class Search(Machine):
 
     command: Literal["search"] = "search"
     method: Annotated[Text | None, Flag(required=True)] = Field(
-        default=None, description="a strategy or a searcher (supernet list methods)"
+        default=None, description="a strategy or a searcher (supernet list methods), or auto"
     )
     space: Annotated[Text | None, Flag("--space")] = Field(default=None, description="a search space (supernet list spaces)")
     task: Annotated[Text | None, Flag("--task")] = Field(
