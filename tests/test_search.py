@@ -23,6 +23,7 @@ from supernet.estimators.shared import SharedWeights
 from supernet.layers.base import searchable
 from supernet.run import Run
 from supernet.space import Architecture
+from supernet.spaces import space
 from supernet.strategies.retrain import Retrain
 from supernet.strategies.weights import Weights
 from supernet.train import fit
@@ -239,3 +240,24 @@ def test_mixed_precision_and_class_weights_are_arguments() -> None:
 def test_mistakes_are_refused_before_any_work(task: Task, call: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         call(Supernet(Net()), task)
+
+
+def test_a_searcher_that_is_named_chooses_by_the_weights_of_a_method_that_could_decide() -> None:
+    def made() -> tuple[Supernet, Task]:
+        torch.manual_seed(0)
+        x = torch.randn(64, 3, 8, 8)
+        batches = list(zip(x.split(16), torch.randint(0, 10, (64,)).split(16), strict=True))
+        return space("nasbench201").supernet(channels=4, cells=1, shape=(3, 8, 8)), Task(batches, batches, loss=F.cross_entropy)
+
+    alone = search(*made(), "gdas", epochs=2)
+    assert not alone.trials
+    net, task = made()
+    found = search(net, task, "gdas", epochs=2, searcher="random", trials=5, calibration=2)
+    assert len(found.trials) == 5
+    best = max(found.trials, key=lambda trial: trial.scores["accuracy"])
+    assert found.scores["accuracy"] == best.scores["accuracy"]
+    assert [line["loss"] for line in found.history] == [line["loss"] for line in alone.history], "it is trained in the same way"
+    assert "alphas" not in found.decided and "trials" in found.decided
+    narrow = space("darts").supernet(channels=4, cells=3, nodes=1, shape=(3, 8, 8), skip_dropout=True)
+    with pytest.raises(InputError, match="leaves out options while it trains"):
+        search(narrow, task, "p-darts", searcher="random", stages=[{}], keep=[8], dropout=[0.1])

@@ -22,7 +22,6 @@ BENCH = ("--space", "nasbench201")
         (("search", "random", *BENCH, "--searcher", "grid", "--dry-run"), "--searcher"),
         (("search", "random", *BENCH, "--epochs", "3", "--dry-run"), "--epochs"),
         (("search", "random", *BENCH, "--table", "t.npz", "--epochs", "3", "--dry-run"), "--epochs"),
-        (("search", "darts", *BENCH, "--searcher", "evolution", "--dry-run"), "--searcher"),
         (("search", "darts", *BENCH, "--trials", "9", "--dry-run"), "--trials"),
         (("search", "darts", *BENCH, "--set", "estimator.examples=9", "--dry-run"), "estimator.examples"),
         (("search", "random", *BENCH, "--set", "estimator.examples=9", "--dry-run"), "estimator.examples"),

@@ -79,10 +79,10 @@ def search(
     """Train ``supernet`` on ``task`` by ``method`` and return the architecture it finds.
 
     ``method``: a strategy's name, made with ``settings``, or a strategy, see ``SupernetStrategy``. One that ``decides`` is
-    asked for its architecture; after another, ``searcher`` (None: the method's own) tries ``trials`` architectures by
-    the shared weights, batch norms recalibrated on ``calibration`` batches each, and the best by ``objective`` (default: the task's first
-    metric, else the loss) within its limits on ``costs`` is taken. ``examples``: of how many validation examples, in whole batches, these
-    scores are, the first of them; None: all. The score of what is found is of all.
+    asked for its architecture, unless a ``searcher`` is named. A searcher, after other methods by default their own, tries ``trials``
+    architectures by the shared weights, batch norms recalibrated on ``calibration`` batches each, and the best by ``objective`` (default:
+    the task's first metric, else the loss) within its limits on ``costs`` is taken. ``examples``: of how many validation examples, in
+    whole batches, these scores are, the first of them; None: all. The score of what is found is of all.
     ``finals``: so many of the best are then trained for an epoch from the shared weights, and the best of them is taken with its weights;
     or ``Finals``, which says how; 1: the best by shared weights is.
     ``limits``: the most that the derived network may have of "params", "macs", "activations" or "storage" (bytes), "bit_operations",
@@ -121,8 +121,10 @@ def search(
             raise InputError(f"settings ({', '.join(settings)}) go to a strategy's name; a strategy that is made already takes none")
         strategy = method
     check_options(supernet, task)
-    opinion = strategy.decides
+    opinion = strategy.decides and searcher is None
     if not opinion:
+        if strategy.narrows:
+            raise InputError(f"{type(strategy).__name__} leaves out options while it trains: no searcher can choose among all of them")
         if not task.data.has("validation"):
             raise InputError("architectures are compared on validation data, and the task has none: give Task a validation loader")
         asked = searcher or strategy.searched_by
@@ -137,7 +139,7 @@ def search(
     given |= {"settings": settings, "strategy": strategy, "count": count}
     config = {**about, **{name: described(value) for name, value in given.items()}, **_of(supernet, task)}
     with opened(out, config, resume, task.ranks) as run:
-        evaluated = opinion and task.data.has("validation")
+        evaluated = strategy.decides and task.data.has("validation")
 
         def evaluate() -> dict[str, Any]:
             line = {"validation": strategy.evaluate()} if evaluated else {}

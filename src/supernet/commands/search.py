@@ -112,9 +112,8 @@ def check_flags(call: SearchCall, method: str) -> None:
         alone = {"searcher.name": f"{method} is a searcher itself"}
         alone["epochs"] = f"{method} trains no supernet; --set estimator.epochs=N says how long each architecture is trained"
         refuse(call, alone)
-    elif method in STRATEGIES and STRATEGIES[method].load(call.flags["space"]).decides:
-        itself = f"{method} decides on an architecture by itself"
-        refuse(call, {"searcher.name": itself, "trials": itself})
+    elif method in STRATEGIES and call.flags["searcher.name"] is None and STRATEGIES[method].load(call.flags["space"]).decides:
+        refuse(call, {"trials": f"{method} decides on an architecture by itself, and tries none unless --searcher names what does"})
 
 
 def refuse(call: SearchCall, idle: Mapping[str, str]) -> None:

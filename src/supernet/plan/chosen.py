@@ -38,6 +38,7 @@ class Chosen:
     ``strategy``: settings of the method. ``asking``, ``scored``: what asks for architectures and what scores them.
     ``sizes``: those of the supernet that do not follow from data. ``judge``: what scores it while it trains, where one was asked for.
     ``table``: where trainings are looked up, if anywhere. ``priced``: whether costs count that it does not know.
+    ``opinion``: whether the method decides by itself, since it can and no searcher was named.
     """
 
     space: Space
@@ -51,6 +52,7 @@ class Chosen:
     judge: Judge | None
     table: Table | None
     priced: bool
+    opinion: bool
 
 
 def choose(settings: Search) -> Chosen:
@@ -82,18 +84,23 @@ def choose(settings: Search) -> Chosen:
     if settings.estimator.living and not scored.known.inherits:
         raise without_effect("estimator.living", f"no weights are inherited where {scored.name} scores")
     check_trains(scored, {} if finals else of_training)
-    check_finals(scored, method, finals)
+    check_finals(scored, has_opinion(method, settings), finals)
     check_stop(scored, settings)
     strategy = {**recipe.strategy, **settings.strategy} if method and method.decides else settings.strategy
     if scored.known.cheaper is None:
         asking.check_parts(sketch(space, sizes).space, scored.name)
     judge = judge_of(settings.judge, method, name, sketch(space, sizes).space, settings.seed) if method and settings.judge.file else None
-    return Chosen(space, name, method, strategy, recipe, asking, scored, sizes, judge, table, priced)
+    return Chosen(space, name, method, strategy, recipe, asking, scored, sizes, judge, table, priced, has_opinion(method, settings))
 
 
-def check_finals(scored: Scored, method: type[SupernetStrategy] | None, finals: bool) -> None:
+def has_opinion(method: type[SupernetStrategy] | None, settings: Search) -> bool:
+    """Whether a method decides by itself: it can, and no searcher was named."""
+    return method is not None and method.decides and settings.searcher.name is None
+
+
+def check_finals(scored: Scored, opinion: bool, finals: bool) -> None:
     """Refuse to train the best, where ``finals`` are asked for, after a method that decides and where each was trained."""
-    if finals and method and method.decides:
+    if finals and opinion:
         raise without_effect("estimator.finals", "no searcher compares architectures by shared weights")
     if finals and "steps" in keywords(scored.known.load()):
         raise without_effect("estimator.finals", f"{scored.name} trains every architecture; estimator.epochs says how long")
@@ -152,9 +159,12 @@ def check_acting(settings: Search, method: type[SupernetStrategy] | None) -> Non
         raise InputError("steps and seconds are both lengths of the search: give one of them")
     if settings.judge.file and method is None:
         raise InputError(f"--judge scores a supernet while it trains, and {name} trains none; to search on a table give --table")
-    if settings.objective and method and method.decides:
-        raise InputError(f"{name} decides by itself: --objective is for searchers, alone or after a method such as one-shot")
-    if settings.estimator.examples and (method is None or method.decides):
+    opinion = has_opinion(method, settings)
+    if method and method.decides and method.narrows and not opinion:
+        raise InputError(f"{name} leaves out options while it trains, so no searcher can choose among all of them: leave --searcher out")
+    if settings.objective and opinion:
+        raise InputError(f"{name} decides by itself: --objective is for searchers, alone, named by --searcher, or after one-shot")
+    if settings.estimator.examples and (method is None or opinion):
         raise without_effect("estimator.examples", "no searcher compares architectures by shared weights")
     if settings.estimator.finals > settings.trials:
         raise InputError(f"estimator.finals are of the {settings.trials} trials, so no more than these; got {settings.estimator.finals}")

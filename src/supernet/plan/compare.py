@@ -171,8 +171,9 @@ def check_compare(settings: Compare, wanted: list[str], every: bool, unit: str, 
     elif settings.limits.latency_table:
         raise without_effect("--latency-table", "on a table latencies are its own, or of --set table.latency=FILE")
     methods = {name: method_of(settings, name) for name in wanted}
-    if settings.objective:
-        check_goals([method for method in methods.values() if method in STRATEGIES], settings.space)
+    if settings.objective and not settings.searcher.name:
+        asking = [name for name, entry in settings.methods.items() if entry.get("searcher")]
+        check_goals([method for name, method in methods.items() if method in STRATEGIES and name not in asking], settings.space)
     if idle := next((name for name in settings.methods if name not in wanted), None):
         raise unknown("method compared in the section methods:", idle, wanted)
     for name, own in settings.methods.items():

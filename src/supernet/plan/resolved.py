@@ -97,7 +97,7 @@ def resolved(
         found["weights"] = weights_of(method, recipe.weights)
     if method:
         found["strategy"] = {**defaults(method, NOT_FOR_USERS["strategy"]), **chosen.strategy, **strategy}
-    if not method or not method.decides:
+    if not chosen.opinion:
         found["searcher"] = searcher_of(asking, space)
     if limits:
         found["limits"] = {**settings.limits.model_dump(), "margin": limits.margin}

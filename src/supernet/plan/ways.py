@@ -50,13 +50,13 @@ def over_supernet(settings: Search, chosen: Chosen, trained: Trained, scorer: On
         save_every=settings.save_every,
         seed=settings.seed,
         watch=watching.over,
-        objective=None if trained.method.decides else goals_of(settings.objective, chosen.scored, trained.task),
+        objective=None if chosen.opinion else goals_of(settings.objective, chosen.scored, trained.task),
         limits=limits,
         feasible=limits.check() if limits else None,
         baseline=baseline if settings.baseline.name else None,
         examples=settings.estimator.examples,
         finals=finals_of(settings, scorer, "shared"),
-        crew=crew_of(settings, trained.method.decides),
+        crew=crew_of(settings, chosen.opinion),
         count=settings.estimator.count,
     )
 

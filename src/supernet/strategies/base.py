@@ -30,6 +30,7 @@ class SupernetStrategy(ABC):
     pricing: ClassVar[Mapping[str, Any]] = {"form": "hinge", "weight": 1.0}
     decides: ClassVar[bool] = False  # whether the architecture is its own; else a searcher picks one by the shared weights
     searched_by: ClassVar[str] = SEARCHER
+    narrows: ClassVar[bool] = False  # whether it leaves out options while it trains, so that no searcher can choose among all afterwards
     by_alphas: ClassVar[bool] = False  # whether it is read off the alphas
     alike: ClassVar[bool] = False  # whether all of its steps run the same options, all of them, so that a compiler makes one graph of them
 

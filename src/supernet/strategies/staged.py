@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -26,6 +26,8 @@ class Staged(Gradient):
     first stage's, with all the options it has. Weights, alphas and optimisers are made anew (a method may hand some on: ``carry``).
     Raises ``InputError`` where a stage cannot be built or has other choices, and at the first epoch for fewer epochs than stages.
     """
+
+    narrows: ClassVar[bool] = True
 
     def __init__(
         self,

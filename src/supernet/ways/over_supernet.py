@@ -44,7 +44,7 @@ class OverSupernet:
     ``build``: makes the supernet, which was seeded; ``sizes``: what it is built with. ``strategy``: the method on a supernet and a task;
     prices adapt, so each call makes one of its own. ``searcher``: what tries architectures where the method has no opinion;
     ``searched_by``: the name of that which the method has of its own. ``watch``: what looks on.
-    ``objective``: what the searcher is after; None: the method has an opinion.
+    ``objective``: what the searcher is after; None: the method decides by itself.
     ``examples``: of how many validation examples the scores are by which a searcher compares; None: all.
     ``finals``: which of the best are trained further in the end, and how.
     ``crew``: who makes the estimates, those of the baseline too.
@@ -99,7 +99,7 @@ class OverSupernet:
             epochs=self.length.epochs,
             steps=steps,
             out=run,
-            searcher=self.searcher(supernet.space),
+            searcher=self.searcher(supernet.space) if self.objective else None,
             trials=self.trials,
             objective=self.objective,
             limits=self.limits,
