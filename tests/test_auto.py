@@ -26,7 +26,7 @@ def settings(*words: object) -> Any:
 def test_pictures_are_screened_by_scores_of_untrained_networks_and_the_best_are_trained() -> None:
     found = settings(*SPACE, *SMALL, "--budget", "24epochs")
     estimator = found["estimator"]
-    assert (found["method"], found["trials"], estimator["name"]) == ("random", SCORED, SCORES)
+    assert (found["method"], found["trials"], estimator["name"]) == ("evolution", SCORED, SCORES)
     assert (estimator["finals"], estimator["epochs"]) == (FINALISTS, 24 // FINALISTS)
     assert settings(*SPACE, *SMALL, "--budget", "90steps")["steps"] == 90
     assert settings(*SPACE, *SMALL)["seconds"] == budget_of(BUDGET)[0]
@@ -95,14 +95,14 @@ def test_the_first_refusal_is_what_is_said_where_all_are_refused() -> None:
     def refusing(advice: Any) -> None:
         raise InputError(f"not {advice.method}")
 
-    with pytest.raises(InputError, match="not random"):
+    with pytest.raises(InputError, match="not evolution"):
         first(refusing)
 
 
 def test_a_comparison_takes_what_a_search_would_take() -> None:
     words = ("compare", "auto,wide", *SPACE, *SMALL, "--budget", "24epochs", "--dry-run")
     plan = document(*words, "--set", "methods.wide.method=auto", "--set", "methods.wide.trials=50")["methods"]
-    assert plan["auto"]["searcher"]["name"] == plan["wide"]["searcher"]["name"] == "random"
+    assert plan["auto"]["searcher"]["name"] == plan["wide"]["searcher"]["name"] == "evolution"
     code, _, err = called("compare", "auto", *SPACE, *SMALL, "--budget", "24evals", "--dry-run")
     assert code == 2 and "auto trains: its budget is in epochs, steps or s" in err, err
     code, _, err = called("compare", "auto", "--space", "nasbench201", "--table", "t.npz", "--budget", "24evals", "--dry-run")

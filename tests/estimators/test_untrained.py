@@ -16,10 +16,12 @@ from supernet.estimators.grasp import Grasp
 from supernet.estimators.jacob_cov import SMALL, JacobCov, unlikeness
 from supernet.estimators.naswot import Naswot
 from supernet.estimators.snip import Snip
+from supernet.estimators.standing import LOWEST, Standing
 from supernet.estimators.synflow import Synflow
 from supernet.estimators.vote import Vote, preferred
 from supernet.estimators.zen import CHANGE, Zen, features
 
+SCORES = ((Synflow, "synflow"), (Naswot, "naswot"))
 OF_LOSS = (Snip, GradNorm, Grasp, Fisher)
 INPUTS = torch.tensor([[2.0, 0.0], [0.0, 2.0]]).double()  # whose mean is (1, 1)
 
@@ -202,7 +204,7 @@ def test_a_vote_is_the_share_of_the_references_that_are_beaten():
     assert every == [sum(preferred(one, other) for other in own) / 4 for one in own] and len(set(every)) > 1
 
 
-def test_any_scores_of_untrained_networks_vote_where_they_are_named():
+def test_a_standing_is_the_mean_distance_from_the_median_in_interquartile_ranges():
     space = SearchSpace([Choice("width", (1, 2, 4, 8))])
     data = task(torch.randn(16, 3, 8, 8), F.cross_entropy)
 
@@ -210,17 +212,35 @@ def test_any_scores_of_untrained_networks_vote_where_they_are_named():
         width = architecture["width"]
         return nn.Sequential(nn.Conv2d(3, width, 3), nn.ReLU(), nn.Conv2d(width, 4, 3), Mean())
 
-    known = estimator_named("naswot+synflow")
-    assert (known.raised, known.needs, known.cheaper) == ("vote", "data", None)
-    vote = known.load()(build, data, space=space)
+    standing = Standing(build, data, space=space)
+    own = {width: [cls(build, data)({"width": width})[name] for cls, name in SCORES] for width in (1, 2, 4, 8)}
     for width in (1, 8):
-        each = [cls(build, data)({"width": width})[name] for cls, name in ((Naswot, "naswot"), (Synflow, "synflow"))]
-        assert vote.scores({"width": width}) == tuple(each)
-    assert len(Vote(build, data, space=space).voters) == 3, "what the paper names stays as it is"
+        expected = 0.0
+        for i in range(2):
+            every = torch.tensor([own[w][i] for w in own], dtype=torch.double)
+            low, median, high = every.quantile(torch.tensor([0.25, 0.5, 0.75], dtype=torch.double))
+            expected += float((own[width][i] - median) / (high - low)) / 2
+        assert standing({"width": width})["standing"] == pytest.approx(expected)
+    assert standing({"width": 8})["standing"] > standing({"width": 1})["standing"]
+
+
+def test_what_a_score_fails_on_stands_low_and_does_not_drown_the_others(monkeypatch):
+    space = SearchSpace([Choice("width", (1, 2, 4, 8))])
+    known = {1: (float("-inf"), 1.0), 2: (1.0, 2.0), 4: (2.0, 3.0), 8: (3.0, 4.0)}
+    monkeypatch.setattr(Standing, "scores", lambda self, architecture: known[architecture["width"]])
+    standing = Standing(lambda architecture: nn.Identity(), task(torch.randn(4, 3, 8, 8)), space=space)
+    assert standing({"width": 1})["standing"] == pytest.approx((LOWEST - 1.0) / 2)
+    assert standing({"width": 2})["standing"] == pytest.approx((-1 - 1 / 3) / 2)
+
+
+def test_any_scores_of_untrained_networks_stand_together_where_they_are_named():
+    known = estimator_named("zen+synflow")
+    assert (known.raised, known.needs, known.cheaper) == ("standing", "data", None)
+    assert known.load().of == (Zen, Synflow) and Standing.of == (Synflow, Naswot)
     for name, said in {
-        "naswot+scratch": "scratch does not vote in naswot\\+scratch; scores of untrained networks do: synflow, naswot",
-        "naswot+vote": "vote does not vote",
-        "naswot+naswot": "a vote is of different scores; got naswot",
+        "naswot+scratch": "scratch cannot stand in naswot\\+scratch, where scores of untrained networks do: synflow, naswot",
+        "naswot+vote": "vote cannot stand in",
+        "naswot+naswot": "scores that are put together differ; got naswot",
         "naswot+synflw": "did you mean 'synflow'",
     }.items():
         with pytest.raises(InputError, match=said):

@@ -29,8 +29,8 @@ class Known:
     path: "module:class"; a table's ``estimate`` is called. Where it ``needs`` data, the class takes (build, task), and whatever it names
     of ``seed``, ``epochs``, ``steps``, ``strategy``, ``space``, the choices, ``lineage`` and ``states``. about: what it scores by.
     cheaper: what a smaller fidelity is; None: there is no cheaper answer. raised: the score that it gives, to be raised; None: it gives the
-    task's own metrics. inherits: whether an answer depends on what was asked before, which a ``lineage`` then follows. voters: the
-    scores of untrained networks that vote, where they were named.
+    task's own metrics. inherits: whether an answer depends on what was asked before, which a ``lineage`` then follows. of: the
+    scores of untrained networks that it puts together, where they were named.
     """
 
     path: str
@@ -39,17 +39,17 @@ class Known:
     cheaper: str | None
     raised: str | None = None
     inherits: bool = False
-    voters: tuple[Known, ...] = ()
+    of: tuple[Known, ...] = ()
 
     @property
-    def votes(self) -> bool:
+    def single(self) -> bool:
         """Whether it is one score of an untrained network."""
-        return self.needs == "data" and self.raised is not None and self.raised != "vote"
+        return self.needs == "data" and self.raised is not None and self.raised not in ("vote", "standing")
 
     def load(self) -> type[Any]:
         """The class."""
         found: type[Any] = at(self.path)
-        return type(found.__name__, (found,), {"of": tuple(voter.load() for voter in self.voters)}) if self.voters else found
+        return type(found.__name__, (found,), {"of": tuple(one.load() for one in self.of)}) if self.of else found
 
 
 ESTIMATORS = {
@@ -135,6 +135,13 @@ ESTIMATORS = {
         cheaper=None,
         raised="vote",
     ),
+    "standing": Known(
+        "supernet.estimators.standing:Standing",
+        needs="data",
+        about="how far synflow and naswot, or others as in synflow+zen, put it above 50 random architectures",
+        cheaper=None,
+        raised="standing",
+    ),
     "table": Known(
         "supernet.estimators.tabular:Table",
         needs="table",
@@ -152,16 +159,16 @@ ESTIMATORS = {
 
 
 def estimator_named(name: str) -> Known:
-    """An entry of ``ESTIMATORS``, or the vote of scores of untrained networks, synflow+naswot; raises ``InputError`` for another name."""
+    """An entry of ``ESTIMATORS``, or the standing by scores of untrained networks, synflow+zen; raises ``InputError`` for another name."""
     if "+" not in name:
         return named(ESTIMATORS, name, "estimator")
-    votes = {voter.strip(): named(ESTIMATORS, voter.strip(), "estimator") for voter in name.split("+")}
-    able = [known for known, each in ESTIMATORS.items() if each.votes]
-    if idle := next((voter for voter, known in votes.items() if not known.votes), None):
-        raise InputError(f"{idle} does not vote in {name}; scores of untrained networks do: {', '.join(able)}")
-    if len(votes) < 2:
-        raise InputError(f"a vote is of different scores; got {name}")
-    return replace(ESTIMATORS["vote"], voters=tuple(votes.values()))
+    together = {one.strip(): named(ESTIMATORS, one.strip(), "estimator") for one in name.split("+")}
+    able = [known for known, each in ESTIMATORS.items() if each.single]
+    if other := next((one for one, known in together.items() if not known.single), None):
+        raise InputError(f"{other} cannot stand in {name}, where scores of untrained networks do: {', '.join(able)}")
+    if len(together) < 2:
+        raise InputError(f"scores that are put together differ; got {name}")
+    return replace(ESTIMATORS["standing"], of=tuple(together.values()))
 
 
 def part(fidelity: float, whole: int) -> int:

@@ -14,8 +14,8 @@ Made = TypeVar("Made")
 
 AUTO = "auto"
 BUDGET = "600s"
-SCORES = "synflow+naswot+jacob-cov"
-SCORED, FINALISTS = 300, 8  # networks that are scored, and the best of these that are trained
+SCORES = "standing"
+SCORED, FINALISTS = 500, 4  # networks that are scored, and the best of these that are trained
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ def shared_out(amount: int, unit: str) -> Settings:
 
 ADVICE = (  # the first that the networks and the data allow
     Advice(
-        "random",
+        "evolution",
         {"trials": SCORED, "estimator": {"name": SCORES, "finals": FINALISTS}},
-        f"networks are scored untrained, by votes of {SCORES.replace('+', ', ')}, which rank well at no cost, and the best few are trained",
+        "it climbs by scores of untrained networks (synflow and naswot), which rank well and cost little, and the best few are trained",
         shared_out,
     ),
     Advice(
