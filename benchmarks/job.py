@@ -14,20 +14,19 @@ import argparse
 import json
 from collections.abc import Iterable
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import torch
+from fashion_bench import task
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from supernet import ElasticConv2d, ElasticLinear, ElasticNorm, OneOf, Supernet, Task, UpTo, derive, profile, search, time_network
+from supernet import ElasticConv2d, ElasticLinear, ElasticNorm, OneOf, Supernet, UpTo, derive, profile, search, time_network
 from supernet.costs.latency.table import LatencyTable
 from supernet.costs.limits import Limits
-from supernet.data import images
-from supernet.data.batches import KNOWN, Batches
 from supernet.estimators.scratch import FromScratch
 from supernet.files.lines import Lines
 from supernet.layers.width import Width
@@ -43,7 +42,6 @@ from supernet.ways.baseline import random_baseline
 
 WIDTHS, RATIOS, DEPTHS = (8, 12, 16, 24), (1, 1.5, 2, 3), (1, 2, 3)
 EXAMPLE = torch.zeros(1, 1, 28, 28)
-TRAINED, HELD, BATCH = 20_000, 10_000, 128
 ORIGINS = 4  # of the networks of a seed
 NEAR = 0.95  # of the bound, which a network by hand has at least where one can
 
@@ -84,26 +82,6 @@ class Net(nn.Module):
         x = self.down(F.relu(self.between(self.first(self.stem(x)))))
         out: Tensor = self.head(F.relu(self.norm(self.second(x))).mean((2, 3)))
         return out
-
-
-@cache
-def data() -> images.ImageSet:
-    """Fashion-MNIST, read once a process."""
-    return images.load("fashion-mnist")
-
-
-def task(seed: int) -> Task:
-    """What is learnt, and how networks are compared."""
-    mean, std = KNOWN["fashion-mnist"]
-    batches = partial(Batches, mean=mean, std=std)
-    x, y = data().x_train, data().y_train
-    return Task(
-        batches(x[:TRAINED], y[:TRAINED], BATCH, seed=seed),
-        batches(x[-HELD:], y[-HELD:], 500, train=False),
-        batches(data().x_test, data().y_test, 500, train=False),
-        loss=F.cross_entropy,
-        seed=seed,
-    )
 
 
 def fresh(supernet: Supernet, architecture: Architecture) -> nn.Module:

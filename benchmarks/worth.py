@@ -45,15 +45,14 @@ def main() -> None:
 
 def written(document: dict[str, Any]) -> str:
     """The document of a comparison as a Markdown table, the best first: true test scores, against random search, cost."""
-    rows = [
-        f"| method, the best is {document['judge']['best']:.2f} | test | over random search of equal cost | beats | tau | multiply-adds | minutes |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    best = document["judge"]["best"]
+    rows = [f"| method, the best is {best:.2f} | test | over random search of equal cost | beats | tau | multiply-adds | minutes |"]
+    rows.append("|---|---|---|---|---|---|---|")
     entries = sorted(document["methods"].items(), key=lambda entry: -entry[1]["test"]["mean"])
     for name, entry in entries:
         judge, seconds = entry["judge"], entry["measured"]["seconds"] / document["seeds"]
-        test = document["judge"]["best"] - judge["regret"]["mean"]
-        cells = [f"{test:.2f} ± {entry['test']['std']:.2f}", said(entry.get("over_random", {}).get("test")), f"{100 * judge['beats']['mean']:.0f} %"]
+        test, over = best - judge["regret"]["mean"], entry.get("over_random", {}).get("test")
+        cells = [f"{test:.2f} ± {entry['test']['std']:.2f}", said(over), f"{100 * judge['beats']['mean']:.0f} %"]
         cells += [f"{judge['tau']['mean']:.2f}" if "tau" in judge else "", f"{judge['multiply_adds']['mean']:.2g}", f"{seconds / 60:.1f}"]
         rows.append(f"| `{name}` | {' | '.join(cells)} |")
     return "\n".join(rows)
