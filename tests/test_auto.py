@@ -109,6 +109,7 @@ def test_a_comparison_takes_what_a_search_would_take() -> None:
     assert code == 2 and "auto trains on data; on a table name searchers" in err, err
 
 
+@pytest.mark.slow
 def test_a_comparison_on_data_trains_what_auto_screened(tmp_path: Path) -> None:
     words = ("compare", "auto", *SPACE, *SMALL, "--budget", "2epochs", "--seeds", 1, "--set", "methods.auto.trials=6", "--set", "trials=2")
     less = ("--set", "methods.auto.estimator.finals=2", "--set", "final.epochs=1", "--out", tmp_path / "c")

@@ -55,7 +55,13 @@ print("trained")
 """
 
 
-@pytest.mark.parametrize("cases", ["[(28, 3), (48, 12), (64, 8)]", "[(96, 1), (224, 4)]", "[(57, 15), (80, 24)]"])
+@pytest.mark.parametrize(
+    "cases",
+    [
+        "[(28, 3), (48, 12), (64, 8)]",
+        *(pytest.param(more, marks=pytest.mark.slow) for more in ("[(96, 1), (224, 4)]", "[(57, 15), (80, 24)]")),
+    ],
+)
 def test_searching_and_retraining_go_through_whatever_the_size_of_the_images(cases: str) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(supernet.__file__).parents[1])}
     code = SEARCH.replace("CASES", cases)

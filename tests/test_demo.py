@@ -48,6 +48,7 @@ def test_the_demo_uses_one_thread_and_ends_with_how_to_go_on(
     assert said[said.index("to go on:") :][:2] == ["to go on:", "  . .venv/bin/activate"]
 
 
+@pytest.mark.slow
 def test_what_fails_beside_another_says_why_and_ends_the_demo(demo: ModuleType, capfd: pytest.CaptureFixture[str]) -> None:
     fine, wrong = ("list", "tasks"), ("describe", "darts-v3")
     with pytest.raises(SystemExit) as ended:

@@ -197,7 +197,7 @@ METHODS = {
 }
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [pytest.param(m, marks=pytest.mark.slow if m == "second order" else ()) for m in METHODS])
 def test_a_search_that_was_killed_goes_on_as_if_it_had_not_been(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def start() -> tuple[Any, LanguageModelling]:
         task, net = made_task(), made_supernet(hidden_dropout=0.25)

@@ -79,6 +79,7 @@ def test_a_conversion_that_computes_something_else_is_refused(monkeypatch: pytes
         prepare("onnxruntime", nn.Linear(4, 4), (x,))
 
 
+@pytest.mark.slow
 def test_what_the_older_exporter_cannot_do_the_newer_does_and_neither_prints(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -73,6 +73,7 @@ except SystemExit:
 """
 
 
+@pytest.mark.slow
 def test_counting_does_not_wait_for_the_compiler_of_pytorch() -> None:
     """Importing it takes as long as all the rest of ``describe``."""
     environment = {**os.environ, "PYTHONPATH": str(Path(supernet.__file__).parents[1])}

@@ -190,7 +190,9 @@ def test_the_densenas_table_gives_the_latencies_of_the_official_code() -> None:
     assert expected(supernet.space, softmax(supernet, zeros(supernet)), table).item() == pytest.approx(32.41794401615806, rel=1e-12)
 
 
-@pytest.mark.parametrize("changes", [{"base": "resnet"}, pytest.param({"shape": (3, 192, 192)}, marks=pytest.mark.slow), {"width": 0.5}])
+@pytest.mark.parametrize(
+    "changes", [{"base": "resnet"}, *(pytest.param(other, marks=pytest.mark.slow) for other in ({"shape": (3, 192, 192)}, {"width": 0.5}))]
+)
 def test_a_densenas_network_of_other_blocks_is_refused(changes: dict[str, Any]) -> None:
     _, supernet, found = network("densenas", **changes)
     with pytest.raises(

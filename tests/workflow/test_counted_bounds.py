@@ -67,6 +67,7 @@ def test_a_bound_is_on_the_choices_that_are_searched_and_counts_what_describe_sa
         assert limits.excess(architecture) == pytest.approx(described["params"] / 1e6 - 1)
 
 
+@pytest.mark.slow
 def test_what_a_policy_finds_keeps_a_bound_on_the_evaluation_network(tmp_path: Path) -> None:
     name = "enas-macro"
     limits, _ = limits_of(name, {**SMALL[name], "network": {**SMALL[name]["network"], "shape": (1, 8, 8)}})

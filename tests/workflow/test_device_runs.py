@@ -90,7 +90,7 @@ def between(table: Path, share: float = 0.5) -> float:
 
 
 @pytest.mark.usefixtures("unexported")
-@pytest.mark.parametrize("method", [pytest.param(m, marks=pytest.mark.slow if m == "densenas" else ()) for m in HOME])
+@pytest.mark.parametrize("method", [pytest.param(m, marks=() if m == "fbnet" else pytest.mark.slow) for m in HOME])
 def test_every_method_for_devices_finds_a_network_that_keeps_its_bound(method: str, tables: dict[str, Path], tmp_path: Path) -> None:
     table = tables[HOME[method]]
     bound = between(table)
@@ -236,7 +236,7 @@ def test_what_a_device_without_python_measured_becomes_a_table(tmp_path: Path, t
 
 
 @pytest.mark.usefixtures("unexported")
-@pytest.mark.parametrize(("kind", "method"), [("mlp", "fbnet"), ("boosting", "random")])
+@pytest.mark.parametrize(("kind", "method"), [pytest.param("mlp", "fbnet", marks=pytest.mark.slow), ("boosting", "random")])
 def test_a_predictor_of_whole_networks_stands_for_a_table(kind: str, method: str, tmp_path: Path) -> None:
     network = {**SMALL["fbnet"], "stem": "cifar", "shape": (1, 8, 8)}
     plain = settled(Profile, flags={"space": "fbnet", "network": network, "networks": 30, "predictor": kind})
