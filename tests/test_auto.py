@@ -91,6 +91,11 @@ def test_what_auto_cannot_use_is_refused_in_one_line(words: tuple[object, ...], 
     assert (code, out) == (2, "") and said in err and not (tmp_path / "run").exists()
 
 
+def test_a_misspelt_auto_is_recognised() -> None:
+    code, _, err = called("search", "autto", *SPACE)
+    assert code == 2 and "did you mean 'auto'" in err, err
+
+
 def test_the_first_refusal_is_what_is_said_where_all_are_refused() -> None:
     def refusing(advice: Any) -> None:
         raise InputError(f"not {advice.method}")

@@ -10,6 +10,7 @@ from typing import Any
 from supernet.costs.latency.published import kind_of
 from supernet.errors import InputError, unknown, without_effect
 from supernet.estimators.tabular import Table
+from supernet.plan.auto import AUTO
 from supernet.plan.bounds import COUNTED, bounds_of, untold
 from supernet.plan.goals import priced_by
 from supernet.plan.recipe import Recipe, recipe_of
@@ -63,7 +64,7 @@ def choose(settings: Search) -> Chosen:
     usable(settings.device)
     method = method_of(name, space, settings.strategy, settings.weights, settings.table.file) if name in STRATEGIES else None
     if method is None and name not in SEARCHERS:
-        raise unknown("method", name, [*STRATEGIES, *SEARCHERS])
+        raise unknown("method", name, [*STRATEGIES, *SEARCHERS, AUTO])
     searcher = settings.searcher.name or method.searched_by if method else name
     asking = asking_of(searcher, settings.searcher, settings.seed, settings.trials)
     space.network.accepted(settings.network)
