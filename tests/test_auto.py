@@ -42,7 +42,7 @@ def test_what_reads_tokens_shares_weights() -> None:
 
 
 def test_a_run_goes_on_by_the_method_that_was_taken_to_the_same_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    words = ("search", "auto", *SPACE, *SMALL, "--budget", "8epochs", "--trials", 10, "--json", "--out")
+    words = ("search", "auto", *SPACE, *SMALL, "--budget", "8epochs", "--trials", 10, "--max-params", 400_000, "--json", "--out")
     code, out, err = called(*words, tmp_path / "whole")
     assert code == 0 and f"note: {ADVICE[0].said}" in err.splitlines(), err
     entered = finals.FromScratch.__call__
@@ -63,7 +63,7 @@ def test_a_run_goes_on_by_the_method_that_was_taken_to_the_same_end(tmp_path: Pa
     assert {k: v for k, v in first.items() if k not in ("measured", "out")} == {
         k: v for k, v in second.items() if k not in ("measured", "out")
     }
-    assert first["finals"]["trained"] == FINALISTS
+    assert first["finals"]["trained"] == FINALISTS and first["limits"] == {"params": {"bound": 400_000.0, "holds": True}}
     code, _, err = called(*words[:-2], "--budget", "16epochs", "--resume", "--out", tmp_path / "run")
     assert code == 2 and "(estimator.epochs)" in err, err
 
