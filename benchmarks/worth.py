@@ -1,12 +1,12 @@
 """Is a search worth its cost? Methods against random search of equal cost, by judges that no search sees.
 
-    python benchmarks/worth.py --out worth [--judge fashion-bench] [--seeds 5] [--workers 2]        # goes on from where it was
+    python benchmarks/worth.py --out worth --judge fashion-bench --table fashion_bench.npz [--seeds 5] [--workers 2]
     python benchmarks/worth.py --out worth --judge nasbench201 --table nb201.npz --seeds 3
 
-Judges: ``fashion-bench``, all networks of which were trained on Fashion-MNIST (its table comes with Supernet); ``nasbench201``, with
-supernets and short trainings on CIFAR-10. Data are looked for in $SUPERNET_DATA. What is compared, and how, stands in ``worth/JUDGE.yaml``
-beside this file: the methods are the names in its section ``methods``. Each judge is one ``supernet compare``, whose report has the plots;
-its results are printed as a Markdown table.
+Stopped, it goes on from where it was. Judges: ``fashion-bench``, all networks of which were trained on Fashion-MNIST, by
+``fashion_bench.py``; ``nasbench201``, with supernets and short trainings on CIFAR-10. Data are looked for in $SUPERNET_DATA. What is
+compared, and how, stands in ``worth/JUDGE.yaml`` beside this file: the methods are the names in its section ``methods``. Each judge is one
+``supernet compare``, whose report has the plots; its results are printed as a Markdown table.
 """
 
 from __future__ import annotations
@@ -29,15 +29,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--judge", choices=JUDGES, default=JUDGES[0])
-    parser.add_argument("--table", default=JUDGES[0], help="the benchmark table; by default the one that comes with Supernet")
+    parser.add_argument("--table", required=True, help="the benchmark table, an .npz file")
     parser.add_argument("--methods", help="some of the methods, separated by commas; by default all")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
-    config = HERE / f"{given.judge}.yaml"
-    methods = given.methods or ",".join(yaml.safe_load(config.read_text())["methods"])
-    folder = given.out / given.judge
-    words = [methods, "--config", str(config), "--judge", given.table, "--budget", BUDGETS[given.judge], "--seeds", str(given.seeds)]
+    settings = yaml.safe_load((HERE / f"{given.judge}.yaml").read_text())
+    names = given.methods.split(",") if given.methods else list(settings["methods"])
+    settings["methods"] = {name: own for name, own in settings["methods"].items() if name in {*names, "random"}}
+    given.out.mkdir(parents=True, exist_ok=True)
+    config, folder = given.out / f"{given.judge}.yaml", given.out / given.judge
+    config.write_text(yaml.safe_dump(settings))
+    words = [
+        ",".join(names),
+        "--config",
+        str(config),
+        "--judge",
+        given.table,
+        "--budget",
+        BUDGETS[given.judge],
+        "--seeds",
+        str(given.seeds),
+    ]
     words += ["--workers", str(given.workers), "--out", str(folder), "--json"]
     subprocess.run([sys.executable, "-m", "supernet", "compare", *words], check=True, stdout=subprocess.DEVNULL)
     print(written(json.loads((folder / "compare.json").read_text())))

@@ -43,7 +43,7 @@ def test_a_search_counts_by_the_table_and_its_best_so_far_by_what_it_had_cost() 
     assert judged.best == 78 and len(judged.tests) == 384
     history = [trial(1, "avg_pool_3x3", 0.5, 10), trial(2, "skip_connect", 0.4, 10), trial(3, "conv_3x3", 0.7, 30)]
     found = judged.line({"choices": history[2]["architecture"], "multiply_adds": 55}, history, Objective(("accuracy",)))
-    assert found["trace"] == [[10, 73, 72], [50, 76, 75]] and (found["validation"], found["test"]) == (76, 75)
+    assert found["trace"] == [[10, 73, 72], [50, 76, 75], [55, 76, 75]] and (found["validation"], found["test"]) == (76, 75)
     assert found["judge"] == {"regret": 3, "beats": pytest.approx(numpy.mean(judged.tests < 75)), "multiply_adds": 55}
     epochs = [{"epoch": 1, "judge": {"tau": 0.1, "spearman": 0.2, "samples": 50, "true": {}}}, {"epoch": 2}]
     trained = judged.line({"choices": history[1]["architecture"], "multiply_adds": 40}, epochs, None)

@@ -54,14 +54,14 @@ class Judged:
 
         "validation", "test": in the table's units. "judge": the "regret", how far "test" is from the best that keeps the bounds; "beats",
         the share of what keeps the bounds that is worse; "multiply_adds"; of a supernet how its shared weights ranked in the end.
-        "trace": [multiply-adds, validation, test] of the best so far, after each trial that is better; of a supernet the end alone.
+        "trace": [multiply-adds, validation, test] of the best so far, after each trial that is better, and of what was found at the end.
         """
         known, cost = self.scores(from_plain(searched["choices"])), searched["multiply_adds"]
         judge = {"regret": self.best - known[1], "beats": float(np.mean(self.tests < known[1])), "multiply_adds": cost}
         looked = [line["judge"] for line in history if line.get("judge")]
         judge |= {name: looked[-1][name] for name in RANKING if looked and looked[-1].get(name) is not None}
         trace = [] if objective is None else self.trace(history, objective)
-        trace += [] if trace and trace[-1][1:] == [*known] else [[cost, *known]]  # what finals changed stands at the end
+        trace += [] if trace[-1:] == [[cost, *known]] else [[cost, *known]]  # what was found, at the cost of all of it
         return {"validation": known[0], "test": known[1], "judge": judge, "trace": trace}
 
     def scores(self, architecture: Architecture) -> tuple[float, float]:
