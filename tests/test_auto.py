@@ -39,6 +39,7 @@ def test_what_reads_tokens_shares_weights() -> None:
     found = json.loads(out)["settings"]
     assert (found["method"], found["steps"], found["estimator"]["finals"]) == ("one-shot", 8, 4)
     assert [line for line in err.splitlines() if "auto takes" in line] == [f"note: {ADVICE[1].said}"]
+    assert "note: auto cannot take evolution: synflow is a score by inputs that are numbers" in err
 
 
 def test_a_run_goes_on_by_the_method_that_was_taken_to_the_same_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

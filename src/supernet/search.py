@@ -165,7 +165,7 @@ def search(
                 found.scores = estimate.final(space.check(found.architecture))
             if finals.number > 1:
                 found = finals.held(found, space, estimate.network, objective, run, costs=costs, passes=passes, crew=crew)
-                found.network = finals.winner(found, lambda one: estimate.network(space.check(one)))
+                found.network = finals.winner(found, estimate.network)
         found.task, found.multiply_adds = task, passes.total
         if limits:
             found.costs = limits.costs(space.check(found.architecture))

@@ -190,30 +190,23 @@ def test_a_majority_decides_and_what_has_none_counts_as_half():
     assert preferred((1, 2, 3), (1, 2, 3)) == preferred((2, 1, 3), (1, 2, 3)) == 0.5
 
 
+def of_width(architecture):
+    width = architecture["width"]
+    return nn.Sequential(nn.Conv2d(3, width, 3), nn.ReLU(), nn.Conv2d(width, 4, 3), Mean())
+
+
 def test_a_vote_is_the_share_of_the_references_that_are_beaten():
-    space = SearchSpace([Choice("width", (1, 2, 4, 8))])
-    data = task(torch.randn(16, 3, 8, 8), F.cross_entropy)
-
-    def build(architecture):
-        width = architecture["width"]
-        return nn.Sequential(nn.Conv2d(3, width, 3), nn.ReLU(), nn.Conv2d(width, 4, 3), Mean())
-
-    vote = Vote(build, data, space=space)
+    space, data = SearchSpace([Choice("width", (1, 2, 4, 8))]), task(torch.randn(16, 3, 8, 8), F.cross_entropy)
+    vote = Vote(of_width, data, space=space)
     every = [vote({"width": width})["vote"] for width in (1, 2, 4, 8)]
     own = [vote.scores({"width": width}) for width in (1, 2, 4, 8)]
     assert every == [sum(preferred(one, other) for other in own) / 4 for one in own] and len(set(every)) > 1
 
 
 def test_a_standing_is_the_mean_distance_from_the_median_in_interquartile_ranges():
-    space = SearchSpace([Choice("width", (1, 2, 4, 8))])
-    data = task(torch.randn(16, 3, 8, 8), F.cross_entropy)
-
-    def build(architecture):
-        width = architecture["width"]
-        return nn.Sequential(nn.Conv2d(3, width, 3), nn.ReLU(), nn.Conv2d(width, 4, 3), Mean())
-
-    standing = Standing(build, data, space=space)
-    own = {width: [cls(build, data)({"width": width})[name] for cls, name in SCORES] for width in (1, 2, 4, 8)}
+    space, data = SearchSpace([Choice("width", (1, 2, 4, 8))]), task(torch.randn(16, 3, 8, 8), F.cross_entropy)
+    standing = Standing(of_width, data, space=space)
+    own = {width: [cls(of_width, data)({"width": width})[name] for cls, name in SCORES] for width in (1, 2, 4, 8)}
     for width in (1, 8):
         expected = 0.0
         for i in range(2):

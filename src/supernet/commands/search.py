@@ -53,17 +53,16 @@ def run(call: SearchCall) -> dict[str, Any]:
 def advised(call: SearchCall) -> dict[str, Any]:
     """Search by the first method of ``supernet.plan.auto`` that space and data allow; a run that was begun goes on by its own."""
     from supernet.plan.auto import ADVICE, BUDGET, Advice, first
-    from supernet.plan.budget import UNITS, budget_of
+    from supernet.plan.budget import OF_TRAINING, budget_of
     from supernet.plan.search import SearchPlan, plan_search
     from supernet.workflow.searching import search_run
 
-    for name, reason in {"epochs": "auto takes --budget 10epochs", "steps": "auto takes --budget 500steps"}.items():
-        refuse(call, {name: reason})
-    refuse(call, {"table.file": "auto trains on data; on a table name a searcher"})
+    idle = {"epochs": "auto takes --budget 10epochs", "steps": "auto takes --budget 500steps"}
+    refuse(call, {**idle, "table.file": "auto trains on data; on a table name a searcher"})
     if call.recipe:
         raise without_effect("--recipe", "auto takes a method as it was best")
     folder = call.out or Path("runs") / f"auto-{call.flags['space']}-{call.flags['seed'] or 0}"
-    amount, unit = budget_of(call.budget or BUDGET, [unit for unit in UNITS if unit != "evals"])
+    amount, unit = budget_of(call.budget or BUDGET, OF_TRAINING)
     stored = call.stored(folder)
     able = [advice for advice in ADVICE if stored is None or advice.method == read_yaml(stored).get("method")]
     if not able:
@@ -85,12 +84,12 @@ def lengthened(call: SearchCall, method: str) -> SearchCall:
 
     Raises ``InputError`` where a flag says another, and where no supernet is trained.
     """
-    from supernet.plan.budget import UNITS, budget_of
+    from supernet.plan.budget import OF_TRAINING, UNITS, budget_of
     from supernet.searchers import SEARCHERS
 
     if call.budget is None:
         return call
-    amount, unit = budget_of(call.budget, [unit for unit in UNITS if unit != "evals"])
+    amount, unit = budget_of(call.budget, OF_TRAINING)
     if other := next((name for name in ("epochs", "steps") if call.flags[name] is not None), None):
         raise InputError(f"--budget and --{other} both say how long the training is: give one of them")
     if method in SEARCHERS:

@@ -29,8 +29,8 @@ class Known:
     path: "module:class"; a table's ``estimate`` is called. Where it ``needs`` data, the class takes (build, task), and whatever it names
     of ``seed``, ``epochs``, ``steps``, ``strategy``, ``space``, the choices, ``lineage`` and ``states``. about: what it scores by.
     cheaper: what a smaller fidelity is; None: there is no cheaper answer. raised: the score that it gives, to be raised; None: it gives the
-    task's own metrics. inherits: whether an answer depends on what was asked before, which a ``lineage`` then follows. of: the
-    scores of untrained networks that it puts together, where they were named.
+    task's own metrics. inherits: whether an answer depends on what was asked before, which a ``lineage`` then follows. together:
+    whether it puts scores of untrained networks together; of: which, where they were named.
     """
 
     path: str
@@ -39,12 +39,13 @@ class Known:
     cheaper: str | None
     raised: str | None = None
     inherits: bool = False
+    together: bool = False
     of: tuple[Known, ...] = ()
 
     @property
     def single(self) -> bool:
         """Whether it is one score of an untrained network."""
-        return self.needs == "data" and self.raised is not None and self.raised not in ("vote", "standing")
+        return self.needs == "data" and self.raised is not None and not self.together
 
     def load(self) -> type[Any]:
         """The class."""
@@ -134,6 +135,7 @@ ESTIMATORS = {
         about="how many of 50 random architectures most of synflow, jacob-cov and snip prefer it to",
         cheaper=None,
         raised="vote",
+        together=True,
     ),
     "standing": Known(
         "supernet.estimators.standing:Standing",
@@ -141,6 +143,7 @@ ESTIMATORS = {
         about="how far synflow and naswot, or others as in synflow+zen, put it above 50 random architectures",
         cheaper=None,
         raised="standing",
+        together=True,
     ),
     "table": Known(
         "supernet.estimators.tabular:Table",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -51,19 +52,25 @@ ADVICE = (  # the first that the networks and the data allow
     Advice(
         "one-shot",
         {"estimator": {"finals": 4}},
-        "a supernet shares its weights among all networks, and the best few by these are trained further; scores of untrained networks, "
-        "which cost less, cannot be had here",
+        "a supernet shares its weights among all networks, and the best few by these are trained further",
         lambda amount, unit: {UNITS[unit]: amount},
     ),
 )
 
 
 def first(plan: Callable[[Advice], Made], able: Sequence[Advice] = ADVICE) -> Made:
-    """What ``plan`` makes of the first advice that it does not refuse; raises what it refused the first with, where it refuses all."""
-    refused: list[InputError] = []
+    """What ``plan`` makes of the first advice that it does not refuse; those before it, and why not, are said.
+
+    Raises what it refused the first with, where it refuses all.
+    """
+    refused: dict[str, InputError] = {}
     for advice in able:
         try:
-            return plan(advice)
+            made = plan(advice)
         except InputError as error:
-            refused.append(error)
-    raise refused[0]
+            refused[advice.method] = error
+            continue
+        for method, why in refused.items():
+            print(f"note: auto cannot take {method}: {why}", file=sys.stderr)
+        return made
+    raise next(iter(refused.values()))

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from supernet.errors import InputError, unknown
 
 UNITS = {"evals": "trials", "epochs": "epochs", "steps": "steps", "s": "seconds"}  # and the settings that they are
+OF_TRAINING = tuple(unit for unit in UNITS if unit != "evals")
 
 
 def budget_of(text: str, units: Collection[str] = tuple(UNITS)) -> tuple[int, str]:

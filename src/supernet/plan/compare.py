@@ -97,9 +97,8 @@ def plan_compare(settings: Compare, names: list[str], budget: str, seeds: int, u
             search = search_of(of_method[name], name, advice, unit, amount)
             return search, plan_search(search)
 
-        search, plan = first(
-            searched, ADVICE if method == AUTO else [plainly(settings, method)]
-        )  # one at a time, since each holds its data
+        able = ADVICE if method == AUTO else [plainly(settings, method)]
+        search, plan = first(searched, able)  # one at a time, since each holds its data
         planned[name], resolved[name] = compared(search, plan, settings, threads), plan.config["resolved"]
     judge = judge_in(settings, plan) if settings.judge.file else None
     return ComparePlan(plan.space.name, resolved, budget, seeds, settings.workers, config, plan.kind, planned, judge=judge)
