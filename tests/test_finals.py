@@ -105,6 +105,7 @@ def test_the_best_by_scores_of_untrained_networks_are_trained_from_nothing_and_c
     best = max(held, key=lambda line: line["scores"]["accuracy"])
     assert (found["choices"], found["validation"]) == (best["architecture"], best["scores"]["accuracy"])
     assert found["finals"] == {"trained": 3, "from": "nothing", "place": 1 + held.index(best)}
+    assert {"trials": 3, "examples": 150}.items() <= found["decided"]["finals"].items() and "of 3 finals" in found["decided"]["finals"]["says"]
     assert found["multiply_adds"] == sum(line["multiply_adds"] for line in (*tried, *held)) > 0
     assert "The best 3 by scores of untrained networks were trained from nothing" in (tmp_path / "run/report.html").read_text()
     assert called(*words, tmp_path / "run", *more, "--resume")[0] == 0

@@ -55,17 +55,17 @@ def margin(a: float, b: float, examples: int | None) -> float:
     return SURE * math.sqrt(sum(p * (1 - p) for p in shares) / (examples + 2))
 
 
-def by_trials(scores: Sequence[float], examples: int | None = None) -> Verdict | None:
-    """Whether most trials can be told from the best. ``scores``: larger is better; None for fewer than two."""
+def by_trials(scores: Sequence[float], examples: int | None = None, what: str = "trials") -> Verdict | None:
+    """Whether most trials can be told from the best. ``scores``: larger is better; None for fewer than two. ``what`` they are called."""
     if len(scores) < 2:
         return None
     best = max(scores)
     alike = sum(best - score <= margin(best, score, examples) for score in scores)
     facts = {"alike": alike, "trials": len(scores), **({"examples": examples} if examples else {})}
     by = f"by {examples} validation examples" if examples else f"by their scores, {UNKNOWN}"
-    says = f"{alike} of {len(scores)} trials, the best among them, cannot be told apart {by}"
+    says = f"{alike} of {len(scores)} {what}, the best among them, cannot be told apart {by}"
     if alike < 2:
-        return {"decided": True, "says": f"the best of {len(scores)} trials can be told from all others {by}", **facts}
+        return {"decided": True, "says": f"the best of {len(scores)} {what} can be told from all others {by}", **facts}
     if alike < MOST * len(scores):
         return {"decided": True, "says": says, **facts}
     return {"decided": False, "says": f"{says}: the search prefers none of them. Take the cheapest, or validate on more", **facts}

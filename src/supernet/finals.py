@@ -26,7 +26,7 @@ from supernet.searchers import Exhausted, Outcome
 from supernet.space import Architecture, SearchSpace
 from supernet.strategies.retrain import Retrain
 from supernet.task import Task
-from supernet.trying import Costs, Found, try_architectures
+from supernet.trying import Costs, Found, among, try_architectures
 
 Build = Callable[[Architecture], nn.Module]
 
@@ -83,13 +83,16 @@ class Finals:
         able = [trial.architecture for trial in found.trials[: self.number]]
         with run.sub("finals", {"finalists": len(able)}) if run else nullcontext() as sub:
             how: dict[str, Any] = {"costs": costs, "what": "finals", "passes": passes, "crew": crew}
-            best = try_architectures(space, Listed(able), self.train(build), len(able), objective, sub, **how)[0]
+            training = self.train(build)
+            tried = try_architectures(space, Listed(able), training, len(able), objective, sub, **how)
+            best = tried[0]
         place = [space.key(architecture) for architecture in able].index(space.key(best.architecture))
         return replace(
             found,
             architecture=space.matters(best.architecture),
             scores=dict(best.scores or {}),
             finals={"trained": len(able), "from": self.start, "place": 1 + place},
+            decided=found.decided | among(tried, objective, training.task, "finals"),
         )
 
     def winner(self, found: Found, build: Build) -> nn.Module:

@@ -138,12 +138,15 @@ def best_of(trials: list[Trial], space: SearchSpace, objective: Objective, searc
     return Found(space.matters(best.architecture), dict(best.scores or {}), trials=trials, decided=decided)
 
 
-def among(trials: Sequence[Trial], objective: Objective, task: Task | None = None) -> dict[str, Verdict]:
-    """Whether the best of the scored ``trials`` can be told from most; shares of right answers by the examples that ``task`` evaluates."""
+def among(trials: Sequence[Trial], objective: Objective, task: Task | None = None, what: str = "trials") -> dict[str, Verdict]:
+    """Whether the best of the scored ``trials`` can be told from most; shares of right answers by the examples that ``task`` evaluates.
+
+    ``what``: the name of the verdict.
+    """
     counted = task and task.judged.counted and objective.maximise[:1] == (task.judged.name,)
     examples = task.examples() if task and counted else None
     alike = [trial for trial in trials if trial.fidelity == trials[0].fidelity]  # the largest: the best come first
-    return named("trials", by_trials([trial.score[0] for trial in alike if trial.score], examples))
+    return named(what, by_trials([trial.score[0] for trial in alike if trial.score], examples, what))
 
 
 def default_objective(task: Task) -> Objective:

@@ -195,11 +195,20 @@ def test_the_count_of_a_search_that_was_killed_and_resumed_is_that_of_one_that_w
     assert run(tmp_path / "killed", resume=True) == run(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("method", ["one-shot", "darts"])
-def test_random_search_spends_what_the_search_did_to_within_a_step_and_changes_nothing(method: str, tmp_path: Path) -> None:
+SHARED = {"epochs": 2, "searcher.name": "random", "estimator.calibration": 1}
+WAYS = {  # to an architecture on data
+    "one-shot": SHARED,
+    "darts": SHARED,
+    "evolution": {"estimator.epochs": 2},
+    "evolution by scores of untrained networks": {"method": "evolution", "estimator.name": "naswot", "estimator.finals": 2},
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_random_search_spends_what_the_search_did_to_within_a_step_and_changes_nothing(way: str, tmp_path: Path) -> None:
     def run(out: str, **more: Any) -> dict[str, Any]:
-        given = {"method": method, "space": "nasbench201", "epochs": 2, "trials": 4, "supernet.channels": 4, "supernet.cells": 1}
-        given |= {"data.source": "digits", "data.limit": 64, "data.batch_size": 16, "searcher.name": "random", "estimator.calibration": 1}
+        given = {"method": way, "space": "nasbench201", "trials": 4, "supernet.channels": 4, "supernet.cells": 1, "estimator.count": True}
+        given |= {"data.source": "digits", "data.limit": 64, "data.batch_size": 16, **WAYS[way]}
         return search_run(plan_search(settled(Search, None, [], {**given, **more})), tmp_path / out)
 
     alone, found = run("alone"), run("both", **{"baseline.name": "random", "baseline.trials": 3})
@@ -207,8 +216,11 @@ def test_random_search_spends_what_the_search_did_to_within_a_step_and_changes_n
     lines = [json.loads(line) for line in (tmp_path / "both" / "baseline" / "history.jsonl").read_text().splitlines()]
     assert sum(line["multiply_adds"] for line in lines) == budget["spent"]
     assert abs(budget["spent"] - budget["searched"]) < budget["spent"] / (3 * budget["steps"])
+    assert found["multiply_adds"] == alone["multiply_adds"] == budget["searched"] and "baseline" in found["decided"]
     assert found["choices"] == alone["choices"] and found["validation"] == alone["validation"]
-    assert (tmp_path / "both" / "weights.safetensors").read_bytes() == (tmp_path / "alone" / "weights.safetensors").read_bytes()
+    files = [tmp_path / name / "weights.safetensors" for name in ("both", "alone")]
+    assert files[0].exists() == files[1].exists() == ("epochs" in WAYS[way])
+    assert not files[0].exists() or files[0].read_bytes() == files[1].read_bytes()
 
 
 def test_equal_cost_on_text_counts_every_chunk_by_its_length() -> None:

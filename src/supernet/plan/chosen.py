@@ -129,9 +129,7 @@ def method_of(name: str, space: Space, strategy: Settings, weights: Settings, ta
     return method
 
 
-def check_limits(
-    limits: Bounds, price: PriceSettings, space: Space, kind: type[Kind], priced: bool, goals: Collection[str] = ()
-) -> None:
+def check_limits(limits: Bounds, price: PriceSettings, space: Space, kind: type[Kind], priced: bool, goals: Collection[str] = ()) -> None:
     """Refuse bounds and prices that choose nothing, and a bound on latency, or ``goals`` of it, without latencies."""
     file = limits.latency_table
     if kind.unpriced and priced:
@@ -173,8 +171,9 @@ def check_acting(settings: Search, method: type[SupernetStrategy] | None) -> Non
         raise without_effect("estimator.epochs", f"{name} trains no single architectures; they are of estimator.finals")
     if settings.estimator.count and settings.table.file:
         raise without_effect("estimator.count", "on a table nothing is computed")
-    if settings.baseline.name and method is None:
-        raise InputError(f"{name} tries single architectures: --baseline random is for a method that trains a supernet; see compare")
+    if settings.baseline.name and (settings.table.file or name == settings.baseline.name):
+        what = "on a table searchers are compared by supernet compare" if settings.table.file else f"{name} is the baseline itself"
+        raise without_effect("--baseline", what)
     if settings.table.file:
         idle = {"steps": settings.steps, "seconds": settings.seconds, "initial": settings.initial}
         for given in (given for given, value in idle.items() if value):

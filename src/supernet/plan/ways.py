@@ -11,6 +11,7 @@ from supernet.costs.limits import Limits
 from supernet.costs.passes import Passes, Uncounted
 from supernet.estimators import ESTIMATORS
 from supernet.estimators.curves import MedianStop
+from supernet.estimators.scratch import FromScratch
 from supernet.estimators.states import InFolder
 from supernet.estimators.tabular import Table
 from supernet.finals import Finals
@@ -26,16 +27,16 @@ from supernet.settings.commands import Search
 from supernet.settings.given import keywords
 from supernet.space import SearchSpace
 from supernet.trying import default_objective
+from supernet.ways.baseline import Baseline
 from supernet.ways.on_data import OnData
 from supernet.ways.on_table import OnTable
-from supernet.ways.over_supernet import Baseline, OverSupernet
+from supernet.ways.over_supernet import OverSupernet
 from supernet.ways.pace import Length
 
 
 def over_supernet(settings: Search, chosen: Chosen, trained: Trained, scorer: OnDataOf) -> OverSupernet:
     """Train a supernet on data."""
-    limits, scratch = trained.limits, ESTIMATORS["scratch"]
-    baseline = Baseline(settings.baseline.trials, lambda steps: scorer.by(scratch, epochs=1, steps=steps))
+    limits = trained.limits
     watching = Watching(trained.space, trained.method.decides, settings.alarm, chosen.judge, settings.judge.every)
     return OverSupernet(
         trained.task,
@@ -52,8 +53,7 @@ def over_supernet(settings: Search, chosen: Chosen, trained: Trained, scorer: On
         watch=watching.over,
         objective=None if chosen.opinion else goals_of(settings.objective, chosen.scored, trained.task),
         limits=limits,
-        feasible=limits.check() if limits else None,
-        baseline=baseline if settings.baseline.name else None,
+        baseline=baseline_of(settings, chosen, scorer, limits),
         examples=settings.estimator.examples,
         finals=finals_of(settings, scorer, "shared"),
         crew=crew_of(settings, chosen.opinion),
@@ -87,11 +87,12 @@ def on_data(settings: Search, chosen: Chosen, scorer: OnDataOf, space: SearchSpa
         trials=settings.trials,
         seed=settings.seed,
         limits=limits,
-        passes=Passes() if known.inherits or settings.estimator.count else Uncounted(),
+        passes=Passes() if known.inherits or settings.estimator.count or settings.baseline.name else Uncounted(),
         crew=crew_of(settings, decides=False),
         along=lambda architecture: {"origin": lineage.origin(architecture)} if known.inherits else {},
         at_once=1 if settings.estimator.ray or settings.estimator.slurm else settings.estimator.workers or 1,
         trains="steps" in keywords(known.load()),
+        baseline=baseline_of(settings, chosen, scorer, limits),
     )
 
 
@@ -110,6 +111,19 @@ def on_table(settings: Search, chosen: Chosen, space: SearchSpace, table: Table,
 def finals_of(settings: Search, scorer: OnDataOf, start: Literal["shared", "nothing"], steps: int | None = None) -> Finals:
     """Which of the best are trained in the end, from what, and how long: in so many ``steps`` each, else for estimator.epochs."""
     return Finals(settings.estimator.finals, partial(scorer.further, settings.estimator.epochs, steps), start)
+
+
+def baseline_of(settings: Search, chosen: Chosen, scorer: OnDataOf, limits: Limits | None) -> Baseline | None:
+    """Random search of equal cost, where it was asked for."""
+    if settings.baseline.name is None:
+        return None
+
+    def train(steps: int | None) -> FromScratch:
+        trained: FromScratch = scorer.by(ESTIMATORS["scratch"], epochs=1, steps=steps)
+        return trained
+
+    feasible, crew = limits.check() if limits else None, crew_of(settings, chosen.opinion)
+    return Baseline(scorer.task, settings.baseline.trials, train, settings.seed, limits, feasible, crew)
 
 
 def length_of(settings: Search) -> Length:

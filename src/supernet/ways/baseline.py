@@ -11,8 +11,10 @@ from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from typing import Any, NamedTuple
 
+from supernet.costs.limits import Limits
 from supernet.costs.objective import Objective
 from supernet.costs.passes import Passes
+from supernet.decided import by_difference
 from supernet.estimators.scratch import FromScratch
 from supernet.explore.loop import explore
 from supernet.explore.workers import ALONE, Crew
@@ -22,7 +24,8 @@ from supernet.run import Run
 from supernet.searchers import Searcher, make_searcher
 from supernet.searchers.assured import Assured
 from supernet.space import Architecture, SearchSpace
-from supernet.trying import Costs, try_architectures
+from supernet.task import Task
+from supernet.trying import Costs, Found, default_objective, try_architectures
 
 
 @dataclass(frozen=True)
@@ -84,46 +87,54 @@ def _costs(architecture: Architecture, estimate: FromScratch) -> _Cost:
     return _Cost(step.total, scoring.total, batches, size)
 
 
-def random_baseline(
-    run: Run,
-    space: SearchSpace,
-    searched: int,
-    make: Callable[[int | None], FromScratch],
-    found: Architecture,
-    *,
-    trials: int,
-    seed: int,
-    objective: Objective,
-    costs: Costs | None,
-    feasible: Architecture | None,
-    crew: Crew = ALONE,
-) -> dict[str, Any]:
-    """Search at random in the folder ``baseline`` of ``run``; the best, the budget, and ``found`` trained in the same way.
+@dataclass(frozen=True)
+class Baseline:
+    """Random search of equal cost: ``trials`` architectures, each trained as ``train(steps)`` does, by what the task is judged by.
 
-    ``make(steps)``: the estimator that trains each architecture so long. ``searched``: the multiply-adds of the search.
-    ``feasible``: an architecture that keeps the limits of ``objective``, where one is known. ``crew``: who makes the estimates.
+    ``limits``: where anything is bound or priced; ``feasible``: an architecture that keeps them, where one is known. ``crew``: who makes
+    the estimates.
     """
 
-    def searcher() -> Searcher:
-        plain = make_searcher("random", space, seed)
-        return plain if feasible is None else Assured(plain, feasible)
+    task: Task
+    trials: int
+    train: Callable[[int | None], FromScratch]
+    seed: int
+    limits: Limits | None = None
+    feasible: Architecture | None = None
+    crew: Crew = ALONE
 
-    drawn = _drawn(space, searcher(), trials, objective, costs)
-    budget, passes = equal_budget(searched, drawn, make(1)), Passes()
-    short, long = make(budget.steps), make(budget.steps + 1)
-    longer = {space.key(architecture) for architecture in drawn[: budget.longer]}
+    def beside(self, found: Found, space: SearchSpace, run: Run) -> None:
+        """Search so in the folder ``baseline`` of ``run``, for what was found, and tell ``found`` of it and whether it beats it."""
+        found.baseline = self.search(run, space, found.multiply_adds, found.architecture)
+        judged = self.task.judged
+        own, other = (found.baseline[whose][judged.name] for whose in ("found", "scores"))
+        number = self.task.examples() if judged.counted else None
+        found.decided |= {"baseline": by_difference(own, other, number, judged.larger)}
 
-    def estimate(architecture: Architecture) -> dict[str, float]:
-        return (long if space.key(architecture) in longer else short)(architecture)
+    def search(self, run: Run, space: SearchSpace, searched: int, found: Architecture) -> dict[str, Any]:
+        """The best of random search for as many multiply-adds as were ``searched``, the budget, and ``found`` trained in the same way."""
+        objective = replace(default_objective(self.task), limits=self.limits.aims if self.limits else {})
+        costs = self.limits.costs if self.limits else None
 
-    with run.sub("baseline", {"method": "random", "seed": seed, **asdict(budget)}) as sub:
-        how: dict[str, Any] = {"costs": costs, "what": "random search", "passes": passes, "crew": crew}
-        tried = try_architectures(space, searcher(), estimate, trials, objective, sub, **how)
-        best = tried[0]
-    with within("what was found, trained alike"):
-        alike = short(found)
-    done = {**asdict(budget), "spent": passes.total}
-    return {"best": space.matters(best.architecture), "scores": best.scores, "found": alike, "budget": done}
+        def searcher() -> Searcher:
+            plain = make_searcher("random", space, self.seed)
+            return plain if self.feasible is None else Assured(plain, self.feasible)
+
+        drawn = _drawn(space, searcher(), self.trials, objective, costs)
+        budget, passes = equal_budget(searched, drawn, self.train(1)), Passes()
+        short, long = self.train(budget.steps), self.train(budget.steps + 1)
+        longer = {space.key(architecture) for architecture in drawn[: budget.longer]}
+
+        def estimate(architecture: Architecture) -> dict[str, float]:
+            return (long if space.key(architecture) in longer else short)(architecture)
+
+        with run.sub("baseline", {"method": "random", "seed": self.seed, **asdict(budget)}) as sub:
+            how: dict[str, Any] = {"costs": costs, "what": "random search", "passes": passes, "crew": self.crew}
+            best = try_architectures(space, searcher(), estimate, self.trials, objective, sub, **how)[0]
+        with within("what was found, trained alike"):
+            alike = short(found)
+        done = {**asdict(budget), "spent": passes.total}
+        return {"best": space.matters(best.architecture), "scores": best.scores, "found": alike, "budget": done}
 
 
 def _drawn(space: SearchSpace, searcher: Searcher, trials: int, objective: Objective, costs: Costs | None) -> list[Architecture]:

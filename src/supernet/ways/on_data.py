@@ -22,6 +22,7 @@ from supernet.space import SearchSpace
 from supernet.tasks.kind import Kind
 from supernet.trying import Found, best_of, try_architectures
 from supernet.ways.ahead import Ahead, Batches, ahead
+from supernet.ways.baseline import Baseline
 from supernet.ways.pace import Length
 
 
@@ -34,6 +35,7 @@ class OnData:
     architectures cost, where anything is bound or priced. ``finals``: which of the best are trained in the end, each in so many steps;
     ``build``: their fresh networks, which are compared by ``judged``. ``passes``: counts what the estimates compute, or nothing. ``crew``:
     who makes the estimates; ``along``: what a worker is sent with an architecture; ``at_once``: estimates that share this machine's memory.
+    ``baseline``: random search of equal cost, where it is to stand beside.
     """
 
     task: Kind
@@ -54,6 +56,7 @@ class OnData:
     along: Along = nothing
     at_once: int = 1
     trains: bool = True
+    baseline: Baseline | None = None
 
     def ahead(self, batches: Batches) -> Ahead | None:
         """What the training of one architecture takes, drawn at random; None where none is trained."""
@@ -64,6 +67,7 @@ class OnData:
 
     def find(self, run: Run) -> Found:
         """Search in a run; the best of the trials, or of the finals among them, and all trials."""
+        start = self.task.data.state_dict()
         seed_everything(self.seed)
         drawn = self.space.sample(Random(self.seed))
         steps = self.length.in_steps(lambda: self.train(self.task).begin(drawn), self.task, run)
@@ -80,5 +84,7 @@ class OnData:
             found = finals.held(found, self.space, self.build, self.judged, run, **last)
         found.multiply_adds = self.passes.total
         found.data = {"preprocessing": self.task.preprocessing, **self.task.about}
+        if self.baseline:
+            self.task.forget(start)
+            self.baseline.beside(found, self.space, run)
         return found
-

@@ -1,4 +1,4 @@
-"""The way to an architecture over a supernet, and random search of equal cost beside it."""
+"""The way to an architecture over a supernet."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from typing import Any
 
 from supernet.costs.limits import Limits
 from supernet.costs.objective import Objective
-from supernet.decided import Verdict, by_difference
-from supernet.estimators.scratch import FromScratch
 from supernet.estimators.shared import SharedWeights
 from supernet.explore.workers import ALONE, Crew
 from supernet.finals import Finals
@@ -25,16 +23,8 @@ from supernet.task import Task
 from supernet.tasks.kind import Kind
 from supernet.trying import Found, default_objective
 from supernet.ways.ahead import Ahead, Batches, ahead
-from supernet.ways.baseline import random_baseline
+from supernet.ways.baseline import Baseline
 from supernet.ways.pace import Length
-
-
-@dataclass(frozen=True)
-class Baseline:
-    """Random search of equal cost: so many ``trials``, each trained as ``train(steps)`` does."""
-
-    trials: int
-    train: Callable[[int | None], FromScratch]
 
 
 @dataclass(frozen=True)
@@ -47,9 +37,9 @@ class OverSupernet:
     ``objective``: what the searcher is after; None: the method decides by itself.
     ``examples``: of how many validation examples the scores are by which a searcher compares; None: all.
     ``finals``: which of the best are trained further in the end, and how.
-    ``crew``: who makes the estimates, those of the baseline too.
+    ``crew``: who makes the estimates. ``baseline``: random search of equal cost, where it is to stand beside.
     ``count``: whether multiply-adds are counted, as they are beside a baseline.
-    ``limits``: where anything is bound or priced; ``feasible``: an architecture that keeps them, where one is known.
+    ``limits``: where anything is bound or priced.
     """
 
     task: Kind
@@ -66,7 +56,6 @@ class OverSupernet:
     watch: Callable[[Run, Supernet], Watch]
     objective: Objective | None = None
     limits: Limits | None = None
-    feasible: Architecture | None = None
     baseline: Baseline | None = None
     examples: int | None = None
     finals: int | Finals = 1
@@ -119,29 +108,5 @@ class OverSupernet:
         found.built = {**self.sizes, **strategy.built}
         if self.baseline:
             task.forget(start)
-            self._beside(self.baseline, found, run, supernet.space)
+            self.baseline.beside(found, supernet.space, run)
         return found
-
-    def _beside(self, baseline: Baseline, found: Found, run: Run, space: SearchSpace) -> None:
-        limits = self.limits
-        found.baseline = random_baseline(
-            run,
-            space,
-            found.multiply_adds,
-            baseline.train,
-            found.architecture,
-            trials=baseline.trials,
-            seed=self.seed,
-            objective=replace(default_objective(self.task), limits=limits.aims if limits else {}),
-            costs=limits.costs if limits else None,
-            feasible=self.feasible,
-            crew=self.crew,
-        )
-        found.decided |= against_random(found, self.task)
-
-
-def against_random(found: Found, task: Task) -> dict[str, Verdict]:
-    """Whether what was found beats the best of its baseline, trained alike, by what the task is judged by."""
-    judged = task.judged
-    own, other = (found.baseline[whose][judged.name] for whose in ("found", "scores"))
-    return {"baseline": by_difference(own, other, task.examples() if judged.counted else None, judged.larger)}
