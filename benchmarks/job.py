@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -24,7 +23,8 @@ from fashion_bench import task
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from supernet import ElasticConv2d, ElasticLinear, ElasticNorm, OneOf, Supernet, UpTo, derive, profile, search, time_network
+from supernet import ElasticConv2d, ElasticLinear, ElasticNorm, OneOf, Supernet, UpTo, auto, derive, profile, search, time_network
+from supernet.auto import AUTO
 from supernet.costs.latency.table import LatencyTable
 from supernet.costs.limits import Limits
 from supernet.estimators.scratch import FromScratch
@@ -37,8 +37,7 @@ from supernet.space import Architecture
 from supernet.strategies.retrain import Retrain
 from supernet.strategies.weights import Weights
 from supernet.summary import interval
-from supernet.trying import default_objective
-from supernet.ways.baseline import random_baseline
+from supernet.ways.baseline import Baseline
 
 WIDTHS, RATIOS, DEPTHS = (8, 12, 16, 24), (1, 1.5, 2, 3), (1, 2, 3)
 EXAMPLE = torch.zeros(1, 1, 28, 28)
@@ -118,18 +117,18 @@ def searched(seed: int, given: argparse.Namespace, table: LatencyTable) -> Itera
     supernet, own = Supernet(Net()), task(seed)
     limits = limits_of(supernet, own, {"latency": given.bound}, table)
     folder = given.out / f"search-{seed}"
-    how: dict[str, Any] = {"epochs": given.search_epochs, "seed": seed, "trials": given.trials, "searcher": given.searcher}
-    how |= {"examples": 2_000, "calibration": 4, "finals": given.finals, "weights": {"lr": 0.1, "lr_min": 0.0, "decay": 5e-5}}
+    how: dict[str, Any] = {"epochs": given.search_epochs, "seed": seed, "trials": given.trials, "finals": given.finals}
     how |= {"limits": limits, "count": True, "out": folder, "resume": (folder / "config.yaml").exists()}
-    found = search(supernet, own, given.method, **how)
+    if given.method == AUTO:
+        found = auto(supernet, own, weights={"lr": 0.2, "decay": 5e-4}, **how)
+    else:
+        how |= {"searcher": given.searcher, "examples": 2_000, "calibration": 4}
+        found = search(supernet, own, given.method, weights={"lr": 0.1, "lr_min": 0.0, "decay": 5e-5}, **how)
     yield "found", found.architecture
-    objective = replace(default_objective(own), limits=limits.aims)
-    beside: dict[str, Any] = {"trials": given.random_trials, "seed": seed, "objective": objective}
-    beside |= {"costs": limits.costs, "feasible": limits.check()}
-    rivals = partial(training, supernet, seed, 1)
+    beside = Baseline(own, given.random_trials, partial(training, supernet, seed, 1), seed, limits, limits.check())
     run = given.out / f"random-{seed}"
     with Run(run, {"multiply_adds": found.multiply_adds}, (run / "config.yaml").exists()) as kept:
-        base = random_baseline(kept, supernet.space, found.multiply_adds, rivals, found.architecture, **beside)
+        base = beside.search(kept, supernet.space, found.multiply_adds, found.architecture)
     yield "random search", base["best"]
     yield "by hand", by_hand(supernet, limits, given.bound)
     rng = Random(seed)
@@ -177,11 +176,11 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="the first seed, so that two processes can share the work")
     parser.add_argument("--bound", type=float, default=0.1, help="milliseconds")
     parser.add_argument("--epochs", type=int, default=8, help="of the training of each network")
-    parser.add_argument("--method", default="one-shot")
+    parser.add_argument("--method", default=AUTO)
     parser.add_argument("--searcher", default="surrogate")
     parser.add_argument("--search-epochs", type=int, default=24)
-    parser.add_argument("--trials", type=int, default=200)
-    parser.add_argument("--finals", type=int, default=5)
+    parser.add_argument("--trials", type=int, default=500)
+    parser.add_argument("--finals", type=int, default=4)
     parser.add_argument("--random-trials", type=int, default=12)
     given = parser.parse_args()
     torch.set_num_threads(1)

@@ -7,13 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
+from torch import nn
+from torch.nn import functional as F
 
 from command_line import called, document
-from supernet import finals
+from supernet import OneOf, Supernet, Task, auto, finals, load
+from supernet.auto import FINALISTS, SCORED, SCORES
 from supernet.errors import InputError
-from supernet.plan.auto import ADVICE, BUDGET, FINALISTS, SCORED, SCORES, first
+from supernet.finals import trainings
+from supernet.plan.auto import ADVICE, BUDGET, first
 from supernet.plan.budget import budget_of
+from supernet.stopping import Interrupted
 
 SPACE = ("--space", "nasbench201", "--channels", 4, "--cells", 1, "--threads", 1)
 SMALL = ("--data", "digits", "--limit-data", 240, "--batch-size", 32)
@@ -27,7 +33,7 @@ def test_pictures_are_screened_by_scores_of_untrained_networks_and_the_best_are_
     found = settings(*SPACE, *SMALL, "--budget", "24epochs")
     estimator = found["estimator"]
     assert (found["method"], found["trials"], estimator["name"]) == ("evolution", SCORED, SCORES)
-    assert (estimator["finals"], estimator["epochs"]) == (FINALISTS, 24 // FINALISTS)
+    assert (estimator["finals"], estimator["epochs"]) == (FINALISTS, 24 // trainings(FINALISTS))
     assert settings(*SPACE, *SMALL, "--budget", "90steps")["steps"] == 90
     assert settings(*SPACE, *SMALL)["seconds"] == budget_of(BUDGET)[0]
     assert settings(*SPACE, *SMALL, "--trials", 20, "--set", "estimator.finals=3")["trials"] == 20, "what the user sets counts"
@@ -121,3 +127,56 @@ def test_a_comparison_on_data_trains_what_auto_screened(tmp_path: Path) -> None:
     less = ("--set", "methods.auto.estimator.finals=2", "--set", "final.epochs=1", "--out", tmp_path / "c")
     found = document(*words, *less)["methods"]
     assert found["auto"]["evaluations"] == 6 and found["random"]["evaluations"] == 2
+
+
+POINTS = torch.randn(320, 2, generator=torch.Generator().manual_seed(0))
+LABELS = (POINTS[:, 0] * POINTS[:, 1] > 0).long()
+CHEAP = {"epochs": 15, "trials": 5, "finals": 2, "weights": {"lr": 0.2}, "count": True}
+
+
+def task() -> Task:
+    """Which of two signs are equal."""
+    batches = list(zip(POINTS.split(32), LABELS.split(32), strict=True))
+    return Task(batches[:6], batches[6:], loss=F.cross_entropy)
+
+
+def own() -> Supernet:
+    torch.manual_seed(0)
+    kinds = {f"{width}": nn.Sequential(nn.Linear(2, width), nn.ReLU(), nn.Linear(width, 2)) for width in (2, 8, 32, 128)}
+    return Supernet(nn.Sequential(OneOf({"line": nn.Linear(2, 2), **kinds}, name="kind")))
+
+
+def test_a_module_of_ones_own_is_searched_within_its_bounds_and_handed_back_trained(tmp_path: Path) -> None:
+    found = auto(own(), task(), limits={"params": 300}, out=tmp_path / "run", **CHEAP)
+    assert found.architecture == {"kind": "32"} and found.limits["params"] == {"bound": 300, "holds": True}
+    assert found.finals["from"] == "nothing" and found.multiply_adds > 0 and "finals" in found.decided
+    assert found.network is not None and task().evaluate(found.network) == pytest.approx(found.scores) and found.scores["accuracy"] > 0.9
+    back = load(tmp_path / "run", own().model, POINTS[:2])
+    assert torch.equal(back(POINTS), found.network.eval()(POINTS))
+    assert "The best 2 by scores of untrained networks were trained from nothing" in (tmp_path / "run/report.html").read_text()
+
+
+def test_a_module_of_ones_own_is_searched_to_the_same_end_after_a_kill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = auto(own(), task(), out=tmp_path / "whole", **CHEAP)
+    with monkeypatch.context() as patch:
+        patch.setattr(finals.FromScratch, "__call__", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(Interrupted):
+            auto(own(), task(), out=tmp_path / "run", **CHEAP)
+    again = auto(own(), task(), out=tmp_path / "run", resume=True, **CHEAP)
+    assert (again.architecture, again.scores, again.multiply_adds) == (whole.architecture, whole.scores, whole.multiply_adds)
+    with pytest.raises(InputError, match="epochs"):
+        auto(own(), task(), out=tmp_path / "run", resume=True, **CHEAP | {"epochs": 30})
+
+
+def test_what_reads_tokens_shares_weights_in_a_program_too(capsys: pytest.CaptureFixture[str]) -> None:
+    tokens = [(torch.randint(5, (8, 4), generator=torch.Generator().manual_seed(0)), torch.randint(2, (8,))) for _ in range(2)]
+    flat = {name: nn.Sequential(nn.Flatten(), nn.Linear(12, 2)) for name in "ab"}
+    supernet = Supernet(nn.Sequential(nn.Embedding(5, 3), OneOf(flat)))
+    found = auto(supernet, Task(tokens, tokens, loss=F.cross_entropy), epochs=1, trials=2, finals=2)
+    assert found.finals["from"] == "shared" and "auto cannot score untrained networks" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("wrong", "said"), [({"trials": 0}, "trials"), ({"finals": 0}, "finals"), ({"limits": {"params": 1}}, "params")])
+def test_what_a_program_cannot_ask_for_is_refused(wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        auto(own(), task(), **CHEAP | wrong)

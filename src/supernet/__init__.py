@@ -13,6 +13,7 @@ from __future__ import annotations
 from supernet.stopping import starting
 
 with starting():
+    from supernet.auto import auto
     from supernet.costs.latency.profile import profile, time_network
     from supernet.derive import derive, recalibrate
     from supernet.errors import InputError, RunError
@@ -70,6 +71,7 @@ __all__ = [
     "TrainedSupernet",
     "UpTo",
     "Width",
+    "auto",
     "derive",
     "export",
     "inherit",

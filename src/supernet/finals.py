@@ -19,14 +19,17 @@ from torch import nn
 from supernet.costs.objective import Objective
 from supernet.costs.passes import Passes
 from supernet.estimators.scratch import FromScratch
-from supernet.explore.workers import ALONE, Crew
+from supernet.explore.executor import Estimate
+from supernet.explore.workers import ALONE, Along, Crew, nothing
 from supernet.progress import within
 from supernet.run import Run
-from supernet.searchers import Exhausted, Outcome
+from supernet.searchers import Exhausted, Outcome, Searcher
+from supernet.settings.given import Settings
 from supernet.space import Architecture, SearchSpace
 from supernet.strategies.retrain import Retrain
+from supernet.strategies.weights import Weights
 from supernet.task import Task
-from supernet.trying import Costs, Found, among, try_architectures
+from supernet.trying import Costs, Found, among, best_of, try_architectures
 
 Build = Callable[[Architecture], nn.Module]
 
@@ -103,7 +106,49 @@ class Finals:
         return network
 
 
-def finals_of(number: int, task: Task, epochs: int, seed: int) -> Finals:
-    """Finals of so many architectures, trained for ``epochs`` by the usual settings of ``Retrain``, without drop path."""
-    strategy = partial(Retrain, auxiliary=None, drop_path=0.0)
-    return Finals(number, lambda build: FromScratch(build, task, epochs=epochs, seed=seed, strategy=strategy))
+def trainings(finalists: int) -> int:
+    """How many trainings finals are: those of the finalists, and that of the winner once more, whose network is handed back."""
+    return finalists + 1
+
+
+def finals_of(
+    number: int, task: Task, epochs: int, seed: int, weights: Settings | None = None, start: Literal["shared", "nothing"] = "shared"
+) -> Finals:
+    """Finals of so many architectures, trained for ``epochs`` by the usual settings of ``Retrain``, without drop path.
+
+    ``weights``: settings of ``Weights`` beside these.
+    """
+    own: dict[str, Any] = {"weights": partial(Weights, **{"lr_min": 0.0, **weights})} if weights else {}
+    strategy = partial(Retrain, auxiliary=None, drop_path=0.0, **own)
+    return Finals(number, lambda build: FromScratch(build, task, epochs=epochs, seed=seed, strategy=strategy), start)
+
+
+def selected(
+    space: SearchSpace,
+    searcher: Searcher,
+    estimate: Estimate,
+    trials: int,
+    objective: Objective,
+    finals: Finals | None,
+    build: Build,
+    judged: Objective,
+    run: Run | None,
+    task: Task,
+    *,
+    costs: Costs | None,
+    passes: Passes,
+    crew: Crew = ALONE,
+    along: Along = nothing,
+) -> Found:
+    """What a searcher finds by the ``objective`` of an estimate; then, of the best, what ``finals`` take by ``judged``, with its network.
+
+    ``build``: the networks that they train. The others: see ``try_architectures``.
+    """
+    how: dict[str, Any] = {"costs": costs, "passes": passes, "crew": crew}
+    tried = try_architectures(space, searcher, estimate, trials, objective, run, along=along, **how)
+    found = best_of(tried, space, objective, searcher, task)
+    if finals:
+        found = finals.held(found, space, build, judged, run, **how)
+        found.network = finals.winner(found, build)
+    found.multiply_adds = passes.total
+    return found

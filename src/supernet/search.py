@@ -137,7 +137,7 @@ def search(
     given: dict[str, Any] = {"save_every": save_every, "calibration": calibration, "limits": limits, "costs": costs, "watch": watch}
     given |= {} if opinion else {"trials": trials, "searcher": asker, "objective": objective, "examples": examples, "finals": finals.number}
     given |= {"settings": settings, "strategy": strategy, "count": count}
-    config = {**about, **{name: described(value) for name, value in given.items()}, **_of(supernet, task)}
+    config = {**about, **{name: described(value) for name, value in given.items()}, **problem(supernet, task)}
     with opened(out, config, resume, task.ranks) as run:
         evaluated = strategy.decides and task.data.has("validation")
 
@@ -167,17 +167,20 @@ def search(
                 found = finals.held(found, space, estimate.network, objective, run, costs=costs, passes=passes, crew=crew)
                 found.network = finals.winner(found, estimate.network)
         found.task, found.multiply_adds = task, passes.total
-        if limits:
-            found.costs = limits.costs(space.check(found.architecture))
-            found.limits = limits.judged(found.costs)
+        bounded(found, limits)
         if run:  # here, before anything else can train the supernet
             found.network = found.network or derive(supernet, found.architecture, *task.example)
             run.write_weights(found.network, *task.example)
-        if own and run:
-            _deliver(found, about, run)
-        for sentence in missed(found.limits, found.costs) if own else ():
-            print(f"warning: {sentence}", file=sys.stderr)
+        if own:
+            deliver(found, about, run)
     return found
+
+
+def bounded(found: Found, limits: Limits | None) -> None:
+    """Tell ``found`` what it costs by ``limits``, and which hold."""
+    if limits:
+        found.costs = limits.costs(limits.space.check(found.architecture))
+        found.limits = limits.judged(found.costs)
 
 
 @contextmanager
@@ -218,7 +221,7 @@ def check_options(supernet: Supernet, task: Task) -> None:
                 raise InputError(f"with the smallest sizes ({', '.join(some)}{', ...' if len(sizes) > 3 else ''}) {error}") from error
 
 
-def _of(supernet: Supernet, task: Task) -> dict[str, Any]:
+def problem(supernet: Supernet, task: Task) -> dict[str, Any]:
     """What a search works on and where, to be compared when it is resumed."""
     return {
         "supernet": {**described_network(supernet), "choices": described(supernet.space)},
@@ -248,10 +251,14 @@ def _measured(table: LatencyTable | Predictor | str | Path | None, space: Search
     return {name: read.table(space, name) for name in read.costs}, read.underestimate
 
 
-def _deliver(found: Found, about: Mapping[str, Any], run: Run) -> None:
-    """Write what was found: architecture and report. Commands write theirs with the sizes of a built-in space."""
+def deliver(found: Found, about: Mapping[str, Any], run: Run | None) -> None:
+    """Say which bounds are missed; write architecture and report into a run. Commands write theirs with the sizes of a built-in space."""
+    for sentence in missed(found.limits, found.costs):
+        print(f"warning: {sentence}", file=sys.stderr)
+    if run is None:
+        return
     stored = {"format": FORMAT, "space": "own", "settings": {}, "choices": plain(found.architecture), "found_by": about}
     stored |= {"scores": {f"validation_{k}": v for k, v in found.scores.items()}, "costs": found.costs}
-    further = {"limits": found.limits, "decided": found.decided}
+    further = {"limits": found.limits, "finals": found.finals, "decided": found.decided}
     run.write_json("architecture.json", {**stored, **{name: entry for name, entry in further.items() if entry}})
     write_report(run.folder)

@@ -31,7 +31,7 @@ class SearchCall(Resumable):
 
 def run(call: SearchCall) -> dict[str, Any]:
     """Search for an architecture on data, or on a benchmark table."""
-    from supernet.plan.auto import AUTO
+    from supernet.auto import AUTO
     from supernet.plan.search import plan_search
     from supernet.recipes import recipe
     from supernet.workflow.searching import search_run

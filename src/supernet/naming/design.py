@@ -32,6 +32,11 @@ class Design:
     folder: Path | None = None
     stored: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def alone(self) -> bool:
+        """Whether the weights of the run it comes from were never a supernet's: those of a retraining, or of finals that began anew."""
+        return "trained" in self.stored or self.stored.get("finals", {}).get("from") == "nothing"
+
     def sized(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """All settings of the network: the space's defaults, those of the source, those ``given`` (None: not given)."""
         chosen = {**self.settings, **{k: v for k, v in given.items() if v is not None}}

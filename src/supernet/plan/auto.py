@@ -7,16 +7,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from supernet.auto import FINALISTS, SCORED, SCORES
 from supernet.errors import InputError
+from supernet.finals import trainings
 from supernet.plan.budget import UNITS
 from supernet.settings.given import Settings
 
 Made = TypeVar("Made")
 
-AUTO = "auto"
 BUDGET = "600s"
-SCORES = "standing"
-SCORED, FINALISTS = 500, 4  # networks that are scored, and the best of these that are trained
 
 
 @dataclass(frozen=True)
@@ -38,8 +37,8 @@ class Advice:
 
 
 def shared_out(amount: int, unit: str) -> Settings:
-    """The finals' parts of a budget: epochs of each, or steps or seconds of all."""
-    return {"estimator.epochs": max(amount // FINALISTS, 1)} if unit == "epochs" else {UNITS[unit]: amount}
+    """The finals' parts of a budget: epochs of each training, or steps or seconds of all."""
+    return {"estimator.epochs": max(amount // trainings(FINALISTS), 1)} if unit == "epochs" else {UNITS[unit]: amount}
 
 
 ADVICE = (  # the first that the networks and the data allow
@@ -51,7 +50,7 @@ ADVICE = (  # the first that the networks and the data allow
     ),
     Advice(
         "one-shot",
-        {"estimator": {"finals": 4}},
+        {"estimator": {"finals": FINALISTS}},
         "a supernet shares its weights among all networks, and the best few by these are trained further",
         lambda amount, unit: {UNITS[unit]: amount},
     ),

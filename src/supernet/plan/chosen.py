@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from supernet.auto import AUTO
 from supernet.costs.latency.published import kind_of
 from supernet.errors import InputError, unknown, without_effect
 from supernet.estimators.tabular import Table
-from supernet.plan.auto import AUTO
 from supernet.plan.bounds import COUNTED, bounds_of, untold
 from supernet.plan.goals import priced_by
 from supernet.plan.recipe import Recipe, recipe_of

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from supernet.auto import AUTO
 from supernet.costs.objective import Objective
 from supernet.errors import InputError, unknown, without_effect
 from supernet.estimators.tabular import Table
-from supernet.plan.auto import ADVICE, AUTO, Advice, first
+from supernet.plan.auto import ADVICE, Advice, first
 from supernet.plan.bounds import bounds_of
 from supernet.plan.budget import UNITS, budget_of
 from supernet.plan.resolved import use_machine

@@ -142,7 +142,7 @@ def shared_weights(there: Design, settings: Retrain, network: nn.Module) -> Path
     """The file with the weights of a search's supernet, where they are of ``network``; raises ``InputError`` where they are not."""
     if settings.initial:
         raise InputError("--from shared and initial are both weights to start from: give one of them")
-    if there.folder is None or "supernet" not in there.stored:
+    if there.folder is None or "supernet" not in there.stored or there.alone:
         raise InputError("--from shared starts from the weights of a supernet: give the run of a search that trained one")
     other = f"--from shared: the supernet of {there.folder} has other networks than a retraining trains"
     if not space_named(there.space).one_build:

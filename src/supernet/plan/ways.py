@@ -83,6 +83,7 @@ def on_data(settings: Search, chosen: Chosen, scorer: OnDataOf, space: SearchSpa
         judged=replace(default_objective(scorer.task), limits=limited),
         finals=partial(finals_of, settings, scorer, "nothing"),
         build=scorer.network,
+        sizes=scorer.sizes,
         length=length_of(settings),
         trials=settings.trials,
         seed=settings.seed,

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
-from typing import Any
 
 from supernet.costs.limits import Limits
 from supernet.costs.objective import Objective
@@ -14,13 +13,14 @@ from supernet.costs.passes import Passes, Uncounted
 from supernet.estimators.scratch import FromScratch
 from supernet.explore.executor import Estimate
 from supernet.explore.workers import ALONE, Along, Crew, nothing
-from supernet.finals import Build, Finals
+from supernet.finals import Build, Finals, selected, trainings
 from supernet.randomness import seed_everything
 from supernet.run import Run
 from supernet.searchers import Searcher
+from supernet.settings.given import Settings
 from supernet.space import SearchSpace
 from supernet.tasks.kind import Kind
-from supernet.trying import Found, best_of, try_architectures
+from supernet.trying import Found
 from supernet.ways.ahead import Ahead, Batches, ahead
 from supernet.ways.baseline import Baseline
 from supernet.ways.pace import Length
@@ -33,9 +33,9 @@ class OnData:
     ``estimate``: what scores an architecture, in so many steps where it trains, as ``trains`` says, and may keep files in a folder.
     ``train``: one training on a task, by which a budget in seconds is timed. ``objective``: with its limits; ``limits``: what
     architectures cost, where anything is bound or priced. ``finals``: which of the best are trained in the end, each in so many steps;
-    ``build``: their fresh networks, which are compared by ``judged``. ``passes``: counts what the estimates compute, or nothing. ``crew``:
-    who makes the estimates; ``along``: what a worker is sent with an architecture; ``at_once``: estimates that share this machine's memory.
-    ``baseline``: random search of equal cost, where it is to stand beside.
+    ``build``: their fresh networks, of ``sizes``, which are compared by ``judged``. ``passes``: counts what the estimates compute, or
+    nothing. ``crew``: who makes the estimates; ``along``: what a worker is sent with an architecture; ``at_once``: estimates that share
+    this machine's memory. ``baseline``: random search of equal cost, where it is to stand beside.
     """
 
     task: Kind
@@ -47,6 +47,7 @@ class OnData:
     judged: Objective
     finals: Callable[[int | None], Finals]
     build: Build
+    sizes: Settings
     length: Length
     trials: int
     seed: int
@@ -71,18 +72,28 @@ class OnData:
         seed_everything(self.seed)
         drawn = self.space.sample(Random(self.seed))
         steps = self.length.in_steps(lambda: self.train(self.task).begin(drawn), self.task, run)
-        trained = self.trials if self.trains else self.finals(None).number
+        trained = self.trials if self.trains else trainings(self.finals(None).number)
         each = None if steps is None else max(steps // trained, 1)
-        costs = self.limits.costs if self.limits else None
-        how: dict[str, Any] = {"costs": costs, "passes": self.passes, "crew": self.crew, "along": self.along}
-        estimate = self.estimate(each, run.folder)
-        trials = try_architectures(self.space, self.searcher, estimate, self.trials, self.objective, run, **how)
-        found = best_of(trials, self.space, self.objective, self.searcher, self.task)
         finals = self.finals(each)
-        if finals.number > 1:
-            last: dict[str, Any] = {"costs": costs, "passes": self.passes, "crew": self.crew}
-            found = finals.held(found, self.space, self.build, self.judged, run, **last)
-        found.multiply_adds = self.passes.total
+        found = selected(
+            self.space,
+            self.searcher,
+            self.estimate(each, run.folder),
+            self.trials,
+            self.objective,
+            finals if finals.number > 1 else None,
+            self.build,
+            self.judged,
+            run,
+            self.task,
+            costs=self.limits.costs if self.limits else None,
+            passes=self.passes,
+            crew=self.crew,
+            along=self.along,
+        )
+        if found.network is not None:
+            run.write_weights(found.network, *self.task.example)
+            found.built = dict(self.sizes)
         found.data = {"preprocessing": self.task.preprocessing, **self.task.about}
         if self.baseline:
             self.task.forget(start)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from supernet.costs.limits import Limits
@@ -18,10 +18,9 @@ from supernet.run import Run
 from supernet.search import Watch, search
 from supernet.searchers import Searcher
 from supernet.settings.given import Settings
-from supernet.space import Architecture, SearchSpace
-from supernet.task import Task
+from supernet.space import SearchSpace
 from supernet.tasks.kind import Kind
-from supernet.trying import Found, default_objective
+from supernet.trying import Found
 from supernet.ways.ahead import Ahead, Batches, ahead
 from supernet.ways.baseline import Baseline
 from supernet.ways.pace import Length

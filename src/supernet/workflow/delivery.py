@@ -28,7 +28,8 @@ from supernet.workflow.description import description
 def load(run: str | Path, model: nn.Module | None = None, *example: Any) -> nn.Module:
     """The network of a run, with its weights, in evaluation mode.
 
-    Of a retraining: its network. Of a search over a supernet: the derived network with the supernet's weights. ``model``, ``example``:
+    Of a retraining: its network. Of a search over a supernet: the derived network with the supernet's weights. Of a search by scores of
+    untrained networks whose best were trained: the one that was found, at the sizes of the search. ``model``, ``example``:
     for a search over a module of one's own, that module (built anew) and inputs for one forward pass.
     What was trained as a plain module is that module. Raises ``InputError`` where the run is not finished or kept no weights, ``RunError``
     where its weights are damaged or of another network.
@@ -52,6 +53,9 @@ def _derived(folder: Path, there: Design) -> nn.Module:
     build, sizes = space_named(there.space).supernet, there.stored.get("supernet")
     if not isinstance(sizes, dict) or there.choices is None:
         raise InputError(f"{folder / 'architecture.json'} does not say which supernet its weights are from")
+    if there.alone:
+        network: nn.Module = space_named(there.space).network(there.choices, **space_named(there.space).network.taken(sizes))
+        return network
     sizes = {**build.usual(), **build.accepted(sizes)}
     supernet = build(**sizes)
     return derive(supernet, there.choices, kind_for(there.space, there.stored.get("task")).drawn(sizes, 2))

@@ -16,7 +16,7 @@ def description(folder: Path, there: Design) -> Settings:
     stored, kind = there.stored, kind_for(there.space, there.stored.get("task"))
     known = {**stored, **stored.get("trained", {})}
     found: Settings = {
-        "weights": "trained from nothing" if "trained" in stored else "of the supernet, as the search left them",
+        "weights": "trained from nothing" if there.alone else "of the supernet, as the search left them",
         **stored.get("preprocessing", {}),
         **{name: known[name] for name in kind.meant if name in known},
         "metrics": stored.get("scores", {}),
