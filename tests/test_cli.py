@@ -231,6 +231,7 @@ def test_every_command_has_help_with_an_example() -> None:
         assert shown.exit_code == 0 and "Example:" in shown.output, command
 
 
+@pytest.mark.slow
 def test_json_is_all_there_is_on_standard_output(cli: Cli, tmp_path: Path) -> None:
     done = cli("search", "darts", *CELLS, "--batch-size", 500, "--epochs", 1, "--out", "r", "--json")
     assert done.returncode == 0, done.stderr

@@ -173,7 +173,7 @@ def left_of_this_package(model: nn.Module) -> set[str]:
     return {type(m).__qualname__ for m in model.modules() for base in type(m).__mro__ if base.__module__.startswith("supernet.")}
 
 
-@pytest.mark.parametrize("name", [*SMALL, *OWN])
+@pytest.mark.parametrize("name", [*(pytest.param(n, marks=pytest.mark.slow if n == "densenas" else ()) for n in SMALL), *OWN])
 def test_nothing_of_this_package_is_left_in_a_derived_model(name: str) -> None:
     net, x = supernet_of(name)
     for seed in range(SEEDS):

@@ -170,6 +170,7 @@ def test_skipped_layers_of_single_path_take_no_time() -> None:
         assert latency(supernet, table, arch) == pytest.approx(19.5999 + firsts)
 
 
+@pytest.mark.slow
 def test_single_path_of_another_size_is_refused() -> None:
     _, supernet, found = network("single-path", stem="cifar", shape=(3, 32, 32))
     with pytest.raises(InputError, match="layer 0 of the table is fed 16 channels of 112x112, of this network"):

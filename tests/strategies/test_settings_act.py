@@ -134,7 +134,7 @@ def values(name: str) -> dict[str, Any]:
 SEARCHING = [name for name in STRATEGIES if name != "darts-plus"]  # DARTS with a rule that ends so small a search at once
 
 
-@pytest.mark.parametrize("name", SEARCHING)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow if name == "enas" else ()) for name in SEARCHING])
 def test_every_setting_acts_or_is_refused_with_the_reason(name: str) -> None:
     able = {*keywords(class_of(name), NOT_FOR_USERS["strategy"])}
     changed = {n: v for n, v in values(name).items() if n in able}

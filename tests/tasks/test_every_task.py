@@ -60,7 +60,10 @@ def test_the_table_names_its_classes_and_every_space_its_tasks() -> None:
         task_kind("clasification")
 
 
-@pytest.mark.parametrize("task", [pytest.param(task, marks=pytest.mark.slow if task == "language" else ()) for task in TASKS])
+LONG = ("language", "multi-label")
+
+
+@pytest.mark.parametrize("task", [pytest.param(task, marks=pytest.mark.slow if task in LONG else ()) for task in TASKS])
 def test_a_search_by_gradients_leads_to_a_delivered_network(tmp_path: Path, task: str) -> None:
     kind = task_kind(task)
     found = search_run(plan_search(settings(task, "darts")), tmp_path / "s")

@@ -182,6 +182,7 @@ def test_a_random_search_tries_nothing_beyond_the_bound(tables: dict[str, Path],
     assert all((line["outcome"] == "infeasible") == (line["costs"]["latency"] > bound) for line in lines)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unexported")
 def test_a_bound_gives_a_faster_network_than_none(tables: dict[str, Path], tmp_path: Path) -> None:
     table = tables["proxyless"]
@@ -194,6 +195,7 @@ def test_a_bound_gives_a_faster_network_than_none(tables: dict[str, Path], tmp_p
     assert kept["latency"] <= bound
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unexported")
 def test_timing_a_few_steps_for_a_budget_in_seconds_leaves_the_price_as_it_is(tables: dict[str, Path], tmp_path: Path) -> None:
     table = tables["proxyless"]

@@ -72,6 +72,7 @@ def test_the_constrained_derivation_meets_the_bound_and_changes_little() -> None
     assert within(space, belief, loose.excess) == free
 
 
+@pytest.mark.slow
 def test_the_penalty_pushes_alphas_towards_cheaper_options_only_above_the_bound() -> None:
     for bound, pushes in ((20_000, True), (10_000_000, False)):
         made, space = limits("darts", params=bound)
