@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from command_line import called, document
 from supernet import OneOf, Supernet, Task, auto, finals, load
-from supernet.auto import FINALISTS, SCORED, SCORES
+from supernet.auto import BEYOND, FINALISTS, SCORED, SCORES
 from supernet.errors import InputError
 from supernet.finals import trainings
 from supernet.plan.auto import ADVICE, BUDGET, first
@@ -48,8 +48,25 @@ def test_what_reads_tokens_shares_weights() -> None:
     assert "note: auto cannot take evolution: synflow is a score by inputs that are numbers" in err
 
 
+def test_within_bounds_a_supernet_is_trained(tmp_path: Path) -> None:
+    words = ("search", "auto", *SPACE, *SMALL, "--budget", "4steps", "--trials", 6, "--max-params", 400_000, "--out", tmp_path, "--json")
+    code, out, err = called(*words)
+    assert code == 0, err
+    assert f"note: auto cannot take evolution: {BEYOND}" in err.splitlines() and f"note: {ADVICE[1].said}" in err.splitlines()
+    found = json.loads(out)
+    assert found["finals"]["from"] == "shared" and found["limits"] == {"params": {"bound": 400_000.0, "holds": True}}
+    compared = document("compare", "auto", *SPACE, *SMALL, "--budget", "4steps", "--max-params", 400_000, "--dry-run")
+    assert compared["methods"]["auto"]["searcher"]["name"] == found_searcher(tmp_path)
+
+
+def found_searcher(run: Path) -> str:
+    """The searcher of a run."""
+    name: str = yaml.safe_load((run / "config.yaml").read_text())["resolved"]["searcher"]["name"]
+    return name
+
+
 def test_a_run_goes_on_by_the_method_that_was_taken_to_the_same_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    words = ("search", "auto", *SPACE, *SMALL, "--budget", "8epochs", "--trials", 10, "--max-params", 400_000, "--json", "--out")
+    words = ("search", "auto", *SPACE, *SMALL, "--budget", "8epochs", "--trials", 10, "--json", "--out")
     code, out, err = called(*words, tmp_path / "whole")
     assert code == 0 and f"note: {ADVICE[0].said}" in err.splitlines(), err
     entered = finals.FromScratch.__call__
@@ -70,7 +87,7 @@ def test_a_run_goes_on_by_the_method_that_was_taken_to_the_same_end(tmp_path: Pa
     assert {k: v for k, v in first.items() if k not in ("measured", "out")} == {
         k: v for k, v in second.items() if k not in ("measured", "out")
     }
-    assert first["finals"]["trained"] == FINALISTS and first["limits"] == {"params": {"bound": 400_000.0, "holds": True}}
+    assert first["finals"]["trained"] == FINALISTS
     code, _, err = called(*words[:-2], "--budget", "16epochs", "--resume", "--out", tmp_path / "run")
     assert code == 2 and "(estimator.epochs)" in err, err
 
@@ -146,9 +163,9 @@ def own() -> Supernet:
     return Supernet(nn.Sequential(OneOf({"line": nn.Linear(2, 2), **kinds}, name="kind")))
 
 
-def test_a_module_of_ones_own_is_searched_within_its_bounds_and_handed_back_trained(tmp_path: Path) -> None:
-    found = auto(own(), task(), limits={"params": 300}, out=tmp_path / "run", **CHEAP)
-    assert found.architecture == {"kind": "32"} and found.limits["params"] == {"bound": 300, "holds": True}
+def test_a_module_of_ones_own_is_searched_and_handed_back_trained(tmp_path: Path) -> None:
+    found = auto(own(), task(), out=tmp_path / "run", **CHEAP)
+    assert found.architecture["kind"] in ("32", "128")
     assert found.finals["from"] == "nothing" and found.multiply_adds > 0 and "finals" in found.decided
     assert found.network is not None and task().evaluate(found.network) == pytest.approx(found.scores) and found.scores["accuracy"] > 0.9
     back = load(tmp_path / "run", own().model, POINTS[:2])
@@ -168,12 +185,19 @@ def test_a_module_of_ones_own_is_searched_to_the_same_end_after_a_kill(tmp_path:
         auto(own(), task(), out=tmp_path / "run", resume=True, **CHEAP | {"epochs": 30})
 
 
+def test_a_module_of_ones_own_is_searched_within_its_bounds_over_shared_weights(capsys: pytest.CaptureFixture[str]) -> None:
+    found = auto(own(), task(), limits={"params": 300}, **CHEAP)
+    assert found.limits["params"] == {"bound": 300, "holds": True} and found.finals["from"] == "shared"
+    assert f"note: auto takes one-shot: {BEYOND}" in capsys.readouterr().err
+    assert found.network is not None and task().evaluate(found.network) == pytest.approx(found.scores)
+
+
 def test_what_reads_tokens_shares_weights_in_a_program_too(capsys: pytest.CaptureFixture[str]) -> None:
     tokens = [(torch.randint(5, (8, 4), generator=torch.Generator().manual_seed(0)), torch.randint(2, (8,))) for _ in range(2)]
     flat = {name: nn.Sequential(nn.Flatten(), nn.Linear(12, 2)) for name in "ab"}
     supernet = Supernet(nn.Sequential(nn.Embedding(5, 3), OneOf(flat)))
     found = auto(supernet, Task(tokens, tokens, loss=F.cross_entropy), epochs=1, trials=2, finals=2)
-    assert found.finals["from"] == "shared" and "auto cannot score untrained networks" in capsys.readouterr().err
+    assert found.finals["from"] == "shared" and "auto takes one-shot: synflow" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("wrong", "said"), [({"trials": 0}, "trials"), ({"finals": 0}, "finals"), ({"limits": {"params": 1}}, "params")])

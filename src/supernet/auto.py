@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +23,8 @@ from supernet.files.typed import value_as
 from supernet.finals import finals_of, selected, trainings
 from supernet.layers.base import Supernet
 from supernet.randomness import seed_everything
-from supernet.search import bounded, check_options, deliver, limits_of, opened, problem, search
+from supernet.search import check_options, deliver, opened, problem, search
 from supernet.searchers import make_searcher
-from supernet.searchers.assured import Assured
 from supernet.settings.given import Settings
 from supernet.settings.quantities import Count, Epochs, Seed
 from supernet.space import Architecture
@@ -35,7 +33,9 @@ from supernet.trying import Found, default_objective
 
 AUTO = "auto"
 SCORES = "standing"  # the estimator ``Standing``
+BEYOND = "within bounds scores of untrained networks choose worse than random search does, and one is given"
 SCORED, FINALISTS = 500, 4  # networks that are scored, and the best of these that are trained
+EXAMPLES = 2000  # validation examples by which shared weights are compared
 
 
 def auto(
@@ -56,62 +56,55 @@ def auto(
 ) -> Found:
     """Search the networks of an untrained ``supernet`` as ``supernet search auto`` does; ``found.network`` is trained.
 
-    Evolution climbs by ``standing``, a score of untrained networks, over ``trials`` of them, and the best ``finals`` within all ``limits``
+    Evolution climbs by ``standing``, a score of untrained networks, over ``trials`` of them, and the best ``finals``
     are trained, for ``epochs`` in all, from the weights that they have in ``supernet``; the best of these by the task's first metric is
     found, and trained once more, to be handed back. ``weights``: settings of that training, see ``Weights``.
-    Where networks read no numbers but, such as language models, tokens, there are no such scores: then, and it is said, ``search`` trains
-    the supernet by "one-shot" for ``epochs``, and the ``finals`` go on from its weights.
+    Within ``limits`` such scores choose badly, and where networks read no numbers but, such as language models, tokens, there are none:
+    then, and it is said, ``search`` trains the supernet by "one-shot" for ``epochs``, and the ``finals`` go on from its weights.
     ``out``, ``resume``, ``limits``, ``latency_table``, ``count``, ``crew``: as in ``search``.
     Raises ``InputError`` for bad settings before any work, ``Interrupted`` after Ctrl-C or SIGTERM.
     """
-    for name, (kind, value) in {
-        "epochs": (Epochs, epochs),
-        "trials": (Count, trials),
-        "finals": (Count, finals),
-        "seed": (Seed, seed),
-    }.items():
+    counts = {"epochs": (Epochs, epochs), "trials": (Count, trials), "finals": (Count, finals), "seed": (Seed, seed)}
+    for name, (kind, value) in counts.items():
         value_as(kind, value, name)
-    space, given = supernet.space, dict(weights or {})
-    if limits is not None and not isinstance(limits, Limits):
-        limits = limits_of(supernet, task, limits, latency_table)
-    task.place(supernet)
+    given = dict(weights or {})
 
     def build(architecture: Architecture) -> nn.Module:
         return derive(supernet, architecture, *task.example)
 
+    task.place(supernet)
     try:
-        estimate = Standing(build, task, space=space, seed=seed)
+        if limits:
+            raise InputError(BEYOND)
+        estimate = Standing(build, task, space=supernet.space, seed=seed)
     except InputError as error:
-        print(f"note: {AUTO} cannot score untrained networks: {error}; it takes one-shot", file=sys.stderr)
-        how: dict[str, Any] = {"epochs": epochs, "out": out, "resume": resume, "seed": seed, "trials": trials, "limits": limits}
-        return search(supernet, task, "one-shot", **how, finals=finals, weights=given, count=count, crew=crew)
+        print(f"note: {AUTO} takes one-shot: {error}", file=sys.stderr)
+        how: dict[str, Any] = {"epochs": epochs, "trials": trials, "finals": finals, "examples": EXAMPLES, "weights": given}
+        how |= {"out": out, "resume": resume, "seed": seed, "limits": limits, "latency_table": latency_table, "count": count, "crew": crew}
+        return search(supernet, task, "one-shot", **how)
     seed_everything(seed)
     check_options(supernet, task)
-    asker, aims = make_searcher("evolution", space, seed, budget=trials), limits.aims if limits else {}
-    if limits and (feasible := limits.check()) is not None:
-        asker = Assured(asker, feasible)
-    passes = Passes() if count else Uncounted()
-    last = finals_of(finals, task, max(epochs // trainings(finals), 1), seed, given, start="nothing")
     about = {"method": AUTO, "seed": seed, "epochs": epochs}
-    config = {**about, "trials": trials, "finals": finals, "weights": described(given), "limits": described(limits), "count": count}
-    with opened(out, {**config, **problem(supernet, task)}, resume, task.ranks) as run:
+    config = {**about, "trials": trials, "finals": finals, "weights": described(given), "count": count, **problem(supernet, task)}
+    last = finals_of(finals, task, max(epochs // trainings(finals), 1), seed, given, start="nothing")
+    passes = Passes() if count else Uncounted()
+    with opened(out, config, resume, task.ranks) as run:
         found = selected(
-            space,
-            asker,
+            supernet.space,
+            make_searcher("evolution", supernet.space, seed, budget=trials),
             estimate,
             trials,
-            Objective((SCORES,), limits=aims),
+            Objective((SCORES,)),
             last,
             build,
-            replace(default_objective(task), limits=aims),
+            default_objective(task),
             run,
             task,
-            costs=limits.costs if limits else None,
+            costs=None,
             passes=passes,
             crew=crew,
         )
         found.task = task
-        bounded(found, limits)
         if run and found.network is not None:
             run.write_weights(found.network, *task.example)
         deliver(found, about, run)

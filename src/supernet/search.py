@@ -167,20 +167,15 @@ def search(
                 found = finals.held(found, space, estimate.network, objective, run, costs=costs, passes=passes, crew=crew)
                 found.network = finals.winner(found, estimate.network)
         found.task, found.multiply_adds = task, passes.total
-        bounded(found, limits)
+        if limits:
+            found.costs = limits.costs(space.check(found.architecture))
+            found.limits = limits.judged(found.costs)
         if run:  # here, before anything else can train the supernet
             found.network = found.network or derive(supernet, found.architecture, *task.example)
             run.write_weights(found.network, *task.example)
         if own:
             deliver(found, about, run)
     return found
-
-
-def bounded(found: Found, limits: Limits | None) -> None:
-    """Tell ``found`` what it costs by ``limits``, and which hold."""
-    if limits:
-        found.costs = limits.costs(limits.space.check(found.architecture))
-        found.limits = limits.judged(found.costs)
 
 
 @contextmanager

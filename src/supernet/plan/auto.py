@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from supernet.auto import FINALISTS, SCORED, SCORES
+from supernet.auto import BEYOND, EXAMPLES, FINALISTS, SCORED, SCORES
 from supernet.errors import InputError
 from supernet.finals import trainings
+from supernet.plan.bounds import bounds_of
 from supernet.plan.budget import UNITS
+from supernet.settings.commands import Search
 from supernet.settings.given import Settings
 
 Made = TypeVar("Made")
@@ -22,13 +24,20 @@ BUDGET = "600s"
 class Advice:
     """A ``method``, with the ``settings`` that lie under what the user sets, and ``why`` it is taken.
 
-    ``length``: by an amount and its unit, the settings, in dotted names, that a budget is.
+    ``length``: by an amount and its unit, the settings, in dotted names, that a budget is. ``bounded``: whether it is for searches within
+    bounds too.
     """
 
     method: str
     settings: Settings
     why: str
     length: Callable[[int, str], Settings]
+    bounded: bool = True
+
+    def check(self, search: Search) -> None:
+        """Raise ``InputError`` where the settings of the search have a bound that it is not for."""
+        if bounds_of(search.limits) and not self.bounded:
+            raise InputError(BEYOND)
 
     @property
     def said(self) -> str:
@@ -47,10 +56,11 @@ ADVICE = (  # the first that the networks and the data allow
         {"trials": SCORED, "estimator": {"name": SCORES, "finals": FINALISTS}},
         "it climbs by scores of untrained networks (synflow and naswot), which rank well and cost little, and the best few are trained",
         shared_out,
+        bounded=False,
     ),
     Advice(
         "one-shot",
-        {"estimator": {"finals": FINALISTS}},
+        {"estimator": {"finals": FINALISTS, "examples": EXAMPLES}},
         "a supernet shares its weights among all networks, and the best few by these are trained further",
         lambda amount, unit: {UNITS[unit]: amount},
     ),

@@ -96,6 +96,7 @@ def plan_compare(settings: Compare, names: list[str], budget: str, seeds: int, u
 
         def searched(advice: Advice, name: str = name) -> tuple[Search, SearchPlan]:
             search = search_of(of_method[name], name, advice, unit, amount)
+            advice.check(search)
             return search, plan_search(search)
 
         able = ADVICE if method == AUTO else [plainly(settings, method)]
