@@ -21,7 +21,7 @@ from supernet.watch.judge import Judge
 
 @dataclass(frozen=True)
 class Watching:
-    """What looks on: the alarm where the method ``decides``, and a judge every so many epochs, where there is one."""
+    """What looks on: the alarm where the method ``decides``, and a judge every so many epochs and after the last, where there is one."""
 
     space: Space
     decides: bool
@@ -29,8 +29,11 @@ class Watching:
     judge: Judge | None
     every: int
 
-    def over(self, run: Run, supernet: Supernet) -> Watch:
-        """What is called at the end of every epoch: the present genotype, the alarm, whose warnings it prints, the judge."""
+    def over(self, run: Run, supernet: Supernet, last: int) -> Watch:
+        """What is called at the end of every epoch: the present genotype, the alarm, whose warnings it prints, the judge.
+
+        ``last``: the number of the last epoch, where no rule ends the search before.
+        """
         watched = self.alarm.every and self.decides and can_skip(supernet)
         alarm = Alarm(**self.alarm.model_dump(), past=run.history) if watched else None
         epochs: list[int] = []  # the last one
@@ -45,7 +48,7 @@ class Watching:
                 found["alarm"] = record
                 for warning in record.get("warnings", ()):
                     print(f"warning: epoch {epochs[0]}: {warning}", file=sys.stderr)  # above the bar, where there is one
-            if self.judge and (epochs[0] - 1) % self.every == 0:
+            if self.judge and ((epochs[0] - 1) % self.every == 0 or epochs[0] == last):
                 found["judge"] = self.judge.score(strategy.supernet, strategy.task, derived)
             return found
 

@@ -268,7 +268,7 @@ class JudgeSettings(Section):
         default=None, description="a benchmark table that scores the search epoch by epoch"
     )
     samples: CountOrNone = Field(default=50, description="architectures that are ranked by shared weights and by the table; 0: none")
-    every: Count = Field(default=1, description="epochs between scores")
+    every: Count = Field(default=1, description="epochs between scores; the last one is scored too")
     search: Text | None = Field(default=None, description="the column of that table that counts in a search; none: by the table")
     report: Text | None = Field(default=None, description="the column of that table that is reported; none: by the table")
     dataset: Text | None = Field(default=None, description="the data set of that table; none: cifar10")

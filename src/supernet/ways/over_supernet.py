@@ -32,7 +32,7 @@ class OverSupernet:
 
     ``build``: makes the supernet, which was seeded; ``sizes``: what it is built with. ``strategy``: the method on a supernet and a task;
     prices adapt, so each call makes one of its own. ``searcher``: what tries architectures where the method has no opinion;
-    ``searched_by``: the name of that which the method has of its own. ``watch``: what looks on.
+    ``searched_by``: the name of that which the method has of its own. ``watch``: what looks on, told which epoch is the last.
     ``objective``: what the searcher is after; None: the method decides by itself.
     ``examples``: of how many validation examples the scores are by which a searcher compares; None: all.
     ``finals``: which of the best are trained further in the end, and how.
@@ -52,7 +52,7 @@ class OverSupernet:
     calibration: int
     save_every: float
     seed: int
-    watch: Callable[[Run, Supernet], Watch]
+    watch: Callable[[Run, Supernet, int], Watch]
     objective: Objective | None = None
     limits: Limits | None = None
     baseline: Baseline | None = None
@@ -80,6 +80,7 @@ class OverSupernet:
         steps = self.length.in_steps(lambda: self.strategy(deepcopy(supernet), task), task, run)
         seed_everything(self.seed)
         strategy = self.strategy(supernet, task)
+        last = self.length.epochs if steps is None else -(-steps // strategy.steps(task.data))
         found = search(
             supernet,
             task,
@@ -95,7 +96,7 @@ class OverSupernet:
             examples=self.examples,
             finals=self.finals,
             save_every=self.save_every,
-            watch=self.watch(run, supernet),
+            watch=self.watch(run, supernet, last),
             count=self.count or self.baseline is not None,
             crew=self.crew,
         )
