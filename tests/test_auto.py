@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from command_line import called, document
 from supernet import OneOf, Supernet, Task, auto, finals, load
-from supernet.auto import BEYOND, FINALISTS, SCORED, SCORES
+from supernet.auto import BEYOND, FINALISTS, SCORED, SCORES, USED
 from supernet.errors import InputError
 from supernet.finals import trainings
 from supernet.plan.auto import ADVICE, BUDGET, first
@@ -55,7 +55,12 @@ def test_within_bounds_a_supernet_is_trained(tmp_path: Path) -> None:
     assert f"note: auto cannot take evolution: {BEYOND}" in err.splitlines() and f"note: {ADVICE[1].said}" in err.splitlines()
     found = json.loads(out)
     assert found["finals"]["from"] == "shared" and found["limits"] == {"params": {"bound": 400_000.0, "holds": True}}
+    lines = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
+    estimated = [line["costs"]["params"] for line in lines if line.get("scores")]
+    assert len(estimated) == 6 and all(0.93 * 400_000 <= params <= 400_000 for params in estimated), "as much as is possible"
     compared = document("compare", "auto", *SPACE, *SMALL, "--budget", "4steps", "--max-params", 400_000, "--dry-run")
+    assert compared["methods"]["auto"]["limits"]["least"] == USED
+    assert settings(*SPACE, *SMALL, "--max-params", 400_000, "--set", "limits.least=0.5")["limits"]["least"] == 0.5
     assert compared["methods"]["auto"]["searcher"]["name"] == found_searcher(tmp_path)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from supernet.files.typed import value_as
 from supernet.finals import finals_of, selected, trainings
 from supernet.layers.base import Supernet
 from supernet.randomness import seed_everything
-from supernet.search import check_options, deliver, opened, problem, search
+from supernet.search import check_options, deliver, limits_of, opened, problem, search
 from supernet.searchers import make_searcher
 from supernet.settings.given import Settings
 from supernet.settings.quantities import Count, Epochs, Seed
@@ -35,6 +36,7 @@ AUTO = "auto"
 SCORES = "standing"  # the estimator ``Standing``
 BEYOND = "within bounds scores of untrained networks choose worse than random search does, and one is given"
 SCORED, FINALISTS = 500, 4  # networks that are scored, and the best of these that are trained
+USED = 0.95  # of a bound, by what is tried within it: shared weights are worth less to large networks than weights of their own
 EXAMPLES = 2000  # validation examples by which shared weights are compared
 
 
@@ -60,7 +62,8 @@ def auto(
     are trained, for ``epochs`` in all, from the weights that they have in ``supernet``; the best of these by the task's first metric is
     found, and trained once more, to be handed back. ``weights``: settings of that training, see ``Weights``.
     Within ``limits`` such scores choose badly, and where networks read no numbers but, such as language models, tokens, there are none:
-    then, and it is said, ``search`` trains the supernet by "one-shot" for ``epochs``, and the ``finals`` go on from its weights.
+    then, and it is said, ``search`` trains the supernet by "one-shot" for ``epochs``, tries what uses 95 % of one limit at least, and the
+    ``finals`` go on from its weights.
     ``out``, ``resume``, ``limits``, ``latency_table``, ``count``, ``crew``: as in ``search``.
     Raises ``InputError`` for bad settings before any work, ``Interrupted`` after Ctrl-C or SIGTERM.
     """
@@ -68,6 +71,9 @@ def auto(
     for name, (kind, value) in counts.items():
         value_as(kind, value, name)
     given = dict(weights or {})
+    if limits is not None:
+        known = limits if isinstance(limits, Limits) else limits_of(supernet, task, limits, latency_table)
+        limits = replace(known, least=known.least or USED)
 
     def build(architecture: Architecture) -> nn.Module:
         return derive(supernet, architecture, *task.example)
@@ -80,7 +86,7 @@ def auto(
     except InputError as error:
         print(f"note: {AUTO} takes one-shot: {error}", file=sys.stderr)
         how: dict[str, Any] = {"epochs": epochs, "trials": trials, "finals": finals, "examples": EXAMPLES, "weights": given}
-        how |= {"out": out, "resume": resume, "seed": seed, "limits": limits, "latency_table": latency_table, "count": count, "crew": crew}
+        how |= {"out": out, "resume": resume, "seed": seed, "limits": limits, "count": count, "crew": crew}
         return search(supernet, task, "one-shot", **how)
     seed_everything(seed)
     check_options(supernet, task)

@@ -131,7 +131,7 @@ def search(
         asker = make_searcher(asked, supernet.space, seed, budget=trials) if isinstance(asked, str) else asked
         objective = objective or default_objective(task)
         if limits:
-            objective, costs = replace(objective, limits={**limits.aims, **objective.limits}), costs or limits.costs
+            objective, costs = limits.on(objective), costs or limits.costs
             asker = asker if feasible is None else Assured(asker, feasible)
     about = {"method": method if isinstance(method, str) else type(method).__name__, "seed": seed, "epochs": epochs, "steps": steps}
     given: dict[str, Any] = {"save_every": save_every, "calibration": calibration, "limits": limits, "costs": costs, "watch": watch}

@@ -30,6 +30,15 @@ def test_limits_are_judged_on_what_is_known_and_a_nan_breaks_them():
     assert not objective.feasible({"latency": math.nan})
 
 
+def test_so_much_of_one_limit_is_to_be_used():
+    objective = Objective(limits={"macs": 100, "params": 10}, least=0.9)
+    assert objective.feasible({"macs": 95, "params": 1}) and objective.feasible({"macs": 1, "params": 9})
+    assert objective.violated({"macs": 80, "params": 1}) == "macs 80 < 90% of 100"
+    assert objective.violated({"macs": 101, "params": 10}) == "macs 101 > 100"
+    assert objective.feasible({"accuracy": 0.5}) and Objective(limits={"macs": 100}).feasible({"macs": 0})
+    assert "of which 90% are to be used" in objective.unmet([{"macs": 80, "params": 1}])
+
+
 def test_a_metric_that_is_missing_is_named():
     with pytest.raises(InputError, match="needs the metric 'accuracy'; there are: loss"):
         Objective().score({"loss": 1.0})

@@ -154,9 +154,7 @@ def test_a_bound_that_was_missed_does_not_hold_in_python(
     assert kept.holds and kept.limits == {"params": {"bound": 30, "holds": True}} and "missed" not in capsys.readouterr().err
     monkeypatch.setattr(Limits, "excess", lambda self, architecture: 0.0)  # as if the derivation looked at none
     dear = {"one": "k3", "two": "k5"}
-    found = search(
-        Supernet(Own()), task(), "darts", epochs=1, limits={"params": 31}, rule=lambda space, belief: dear, out=tmp_path / "run"
-    )
+    found = search(Supernet(Own()), task(), "darts", epochs=1, limits={"params": 31}, rule=lambda space, belief: dear, out=tmp_path / "run")
     stored = json.loads((tmp_path / "run" / "architecture.json").read_text())["limits"]
     assert found.costs["params"] > 31 and not found.holds and stored == found.limits == {"params": {"bound": 31, "holds": False}}
     assert f"the limit is missed: params {found.costs['params']:.0f} > 31" in capsys.readouterr().err
@@ -170,8 +168,8 @@ def test_a_latency_that_is_measured_above_its_bound_does_not_hold(tmp_path: Path
     monkeypatch.setattr("supernet.plan.chosen.check_limits", lambda *given: None)
     plain = Limits.of
 
-    def timed(supernet: Supernet, example: Any, bounds: Any, measured: Any = None, margin: float = 0.0) -> Limits:
-        return plain(supernet, example, bounds, {"latency": {(): torch.tensor(0.5, dtype=torch.float64)}}, margin)
+    def timed(supernet: Supernet, example: Any, bounds: Any, measured: Any = None, *more: float) -> Limits:
+        return plain(supernet, example, bounds, {"latency": {(): torch.tensor(0.5, dtype=torch.float64)}}, *more)
 
     monkeypatch.setattr(Limits, "of", timed)
     found = search_run(plan_search(given("darts", **{"limits.latency": 1.0})), tmp_path / "run")
@@ -194,3 +192,19 @@ def test_a_comparison_on_a_table_keeps_its_bounds_and_refuses_those_that_no_row_
     assert all(line["validation"] <= 9 / 24 + 1e-9 for line in lines)
     with pytest.raises(InputError, match=r"no network of the table meets params <= 0\.5: the least that is possible is params 10"):
         plan_compare(settled(Compare, flags={**flags, "limits.params": 0.5}), ["evolution"], "30evals", 1)
+
+
+@pytest.mark.parametrize(("bound", "least", "used"), [(30, 0.9, 27), (1000, 0.9, 60), (30, 0.0, 0)])
+def test_what_is_known_to_keep_a_bound_uses_as_much_of_it_as_is_asked_or_possible(bound: int, least: float, used: int) -> None:
+    space = SearchSpace(Choice(str(i), (0, 1, 2, 3)) for i in range(10))
+    limits = Limits({"params": bound}, {"params": {(name,): torch.tensor([0.0, 1.0, 3.0, 6.0]) for name in space}}, space, least=least)
+    found = limits.check()
+    assert found is not None and used <= limits.costs(found)["params"] <= bound
+    objective = limits.on(Objective())
+    assert objective.limits == {"params": bound} and objective.feasible(limits.costs(found))
+    assert objective.least == pytest.approx(min(least, 60 / bound))
+
+
+def test_a_share_of_a_bound_is_a_share() -> None:
+    with pytest.raises(InputError, match="a share, at least 0 and below 1; got 1"):
+        Limits({}, {}, SearchSpace([]), least=1.0)

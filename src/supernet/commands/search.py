@@ -72,9 +72,7 @@ def advised(call: SearchCall) -> dict[str, Any]:
         length = advice.length(amount, unit) if call.budget or stored is None else {}
         own = call.model_copy(update={"flags": {**call.flags, **length, "method": advice.method}})
         check_flags(own, advice.method)
-        settings = own.settled(Search, advice.settings, stored)
-        advice.check(settings)
-        made = plan_search(settings)
+        made = plan_search(advice.settled(lambda under: own.settled(Search, under, stored)))
         print(f"note: {advice.said}", file=sys.stderr)
         return made
 

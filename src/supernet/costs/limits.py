@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from supernet.costs.least import least
-from supernet.costs.objective import number
+from supernet.costs.objective import Objective, number
 from supernet.costs.price import Price, Prices
 from supernet.costs.sought import sought
 from supernet.costs.table import count_tables
@@ -45,13 +45,15 @@ def missed(limits: Judged, costs: Mapping[str, float]) -> list[str]:
 class Limits:
     """``bounds``: cost -> the most that it may be, in the unit of its table. ``tables``: cost -> what each option of ``space`` costs.
 
-    ``margin``: the share of a bound on latency that is left for what the table does not know.
+    ``margin``: the share of a bound on latency that is left for what the table does not know. ``least``: the share of at least one bound
+    that what a searcher tries has to use.
     """
 
     bounds: Mapping[str, float]
     tables: Mapping[str, Table | Costing]
     space: SearchSpace
     margin: float = 0.0
+    least: float = 0.0
 
     def __post_init__(self) -> None:
         for name, bound in self.bounds.items():
@@ -61,6 +63,8 @@ class Limits:
                 raise InputError(f"a bound on {name} must be above 0; got {bound:g}")
         if not 0 <= self.margin < 1:
             raise InputError(f"the margin of a bound is a share, at least 0 and below 1; got {self.margin:g}")
+        if not 0 <= self.least < 1:
+            raise InputError(f"what has to be used of a bound is a share, at least 0 and below 1; got {self.least:g}")
 
     @property
     def aims(self) -> dict[str, float]:
@@ -75,6 +79,7 @@ class Limits:
         bounds: Mapping[str, float],
         measured: Mapping[str, Table | Costing] | None = None,
         margin: float = 0.0,
+        least: float = 0.0,
     ) -> Limits:
         """Limits on networks derived from ``supernet``; ``example``: inputs, one example each; ``measured``: what cannot be counted."""
         for name in bounds:
@@ -82,9 +87,34 @@ class Limits:
                 raise unknown("cost", name, COSTS)
             if name in ("latency", "energy") and name not in (measured or {}):
                 raise InputError(f"a bound on {name} needs a table that was measured: supernet profile writes one")
-        return cls(dict(bounds), {**count_tables(supernet, *example), **(measured or {})}, supernet.space, margin)
+        return cls(dict(bounds), {**count_tables(supernet, *example), **(measured or {})}, supernet.space, margin, least)
+
+    def on(self, objective: Objective) -> Objective:
+        """``objective`` within the bounds; ``least`` of them counts as far as a network is found that uses so much."""
+        found = self.check() if self.least else None
+        least = 0.0 if found is None else min(self.least, (1 + self.excess(found)) * (1 - 1e-9))
+        return replace(objective, limits={**self.aims, **objective.limits}, least=least)
 
     def check(self) -> Architecture | None:
+        """An architecture that keeps all bounds, where one is found, and uses ``least`` of them where one is found that does.
+
+        Raises what ``cheap`` does.
+        """
+        kept = self.cheap()
+        return kept if kept is None or not self.least else self._filled(kept)
+
+    def _filled(self, architecture: Architecture) -> Architecture:
+        """``architecture``, changed one choice at a time to what costs more within the bounds, until ``least`` of them is used."""
+        used, better = self.excess(architecture), True
+        while better and used < self.least - 1:
+            better = False
+            for other in self.space.neighbours(architecture):
+                if used < (more := self.excess(other)) <= 0:
+                    architecture, used, better = other, more, True
+                    break
+        return architecture
+
+    def cheap(self) -> Architecture | None:
         """An architecture that keeps all bounds, where one is found.
 
         Raises ``InputError`` where the tables show that nothing keeps them, with the least that is possible, and where there are costs
@@ -185,3 +215,8 @@ class Limits:
         own = {**pricing, **({} if main not in self.bounds else BOUNDED.get(pricing["form"], {})), **given}
         other = "reward" if own["form"] == "reward" else "hinge"
         return {main: own} | {name: {"form": other} for name in self.bounds if name != main}
+
+
+def bound_by(limits: Limits | None, objective: Objective) -> Objective:
+    """``objective`` within ``limits``, where there are any."""
+    return limits.on(objective) if limits else objective

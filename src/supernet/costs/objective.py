@@ -14,13 +14,14 @@ from supernet.metrics import USUAL
 class Objective:
     """Metrics by name. The first of ``maximise``, else of ``minimise``, is the one that single-objective searchers look at.
 
-    limits: metric -> the most that it may be, in the metric's own unit.
+    limits: metric -> the most that it may be, in the metric's own unit. least: the share of at least one of the limits that is to be used.
     Raises ``InputError`` where there is nothing to optimise.
     """
 
     maximise: tuple[str, ...] = tuple(USUAL)
     minimise: tuple[str, ...] = ()
     limits: Mapping[str, float] = field(default_factory=dict)
+    least: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.maximise and not self.minimise:
@@ -42,11 +43,16 @@ class Objective:
         for name, limit in self.limits.items():
             if name in metrics and not metrics[name] <= limit:  # so that a NaN breaks a limit
                 return f"{name} {number(metrics[name])} > {number(limit)}"
+        used = {name: metrics[name] / limit for name, limit in self.limits.items() if name in metrics} if self.least else {}
+        if used and max(used.values()) < self.least:
+            name = max(used, key=lambda name: used[name])
+            return f"{name} {number(metrics[name])} < {self.least:.0%} of {number(self.limits[name])}"
         return None
 
     def unmet(self, tried: Sequence[Mapping[str, float]]) -> str:
         """That none of the architectures with these metrics is feasible, and what the smallest had, for a message."""
         bounds = " and ".join(f"{name} <= {number(limit)}" for name, limit in self.limits.items())
+        bounds += f", of which {self.least:.0%} are to be used" if self.least else ""
         smallest = {name: min((m[name] for m in tried if name in m), default=math.nan) for name in self.limits}
         had = ", ".join(f"{name} {number(value)}" for name, value in smallest.items())
         return f"no architecture of {len(tried)} tried met {bounds}; the smallest had {had}"

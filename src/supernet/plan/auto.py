@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
-from supernet.auto import BEYOND, EXAMPLES, FINALISTS, SCORED, SCORES
+from supernet.auto import BEYOND, EXAMPLES, FINALISTS, SCORED, SCORES, USED
 from supernet.errors import InputError
 from supernet.finals import trainings
 from supernet.plan.bounds import bounds_of
@@ -24,20 +24,24 @@ BUDGET = "600s"
 class Advice:
     """A ``method``, with the ``settings`` that lie under what the user sets, and ``why`` it is taken.
 
-    ``length``: by an amount and its unit, the settings, in dotted names, that a budget is. ``bounded``: whether it is for searches within
-    bounds too.
+    ``length``: by an amount and its unit, the settings, in dotted names, that a budget is. ``within``: further settings of a search within
+    bounds; None: it is not for such a search.
     """
 
     method: str
     settings: Settings
     why: str
     length: Callable[[int, str], Settings]
-    bounded: bool = True
+    within: Settings | None = field(default_factory=dict)
 
-    def check(self, search: Search) -> None:
-        """Raise ``InputError`` where the settings of the search have a bound that it is not for."""
-        if bounds_of(search.limits) and not self.bounded:
+    def settled(self, settle: Callable[[Settings], Search]) -> Search:
+        """The settings of a search, by what ``settle`` lays over those of the advice; raises ``InputError`` for a bound it is not for."""
+        search = settle(self.settings)
+        if not bounds_of(search.limits) or self.within == {}:
+            return search
+        if self.within is None:
             raise InputError(BEYOND)
+        return settle({**self.settings, **self.within})
 
     @property
     def said(self) -> str:
@@ -56,13 +60,14 @@ ADVICE = (  # the first that the networks and the data allow
         {"trials": SCORED, "estimator": {"name": SCORES, "finals": FINALISTS}},
         "it climbs by scores of untrained networks (synflow and naswot), which rank well and cost little, and the best few are trained",
         shared_out,
-        bounded=False,
+        within=None,
     ),
     Advice(
         "one-shot",
         {"estimator": {"finals": FINALISTS, "examples": EXAMPLES}},
         "a supernet shares its weights among all networks, and the best few by these are trained further",
         lambda amount, unit: {UNITS[unit]: amount},
+        within={"limits": {"least": USED}},
     ),
 )
 

@@ -78,7 +78,7 @@ def bounded(
     bounds, latencies = bounds_of(asked), latencies_in(asked.latency_table)
     limits = None
     if space.whole and (bounds or priced):
-        limits = Limits(bounds, counted(space, choices, space.network.sized(network)), choices)
+        limits = Limits(bounds, counted(space, choices, space.network.sized(network)), choices, least=asked.least or 0.0)
     elif bounds or priced:
         limits = limits_on(asked, space, kind, network, latencies, supernet)
     return Bounded(bounds, limits, asked.latency_table, latencies)
@@ -97,7 +97,7 @@ def limits_on(
     margin = asked.margin
     if margin is None:  # a network at the bound itself would miss it as often as not
         margin = latencies.underestimate if isinstance(latencies, LatencyTable) else 0.0
-    return Limits.of(found, [example], bounds_of(asked), measured, margin)
+    return Limits.of(found, [example], bounds_of(asked), measured, margin, asked.least or 0.0)
 
 
 def counted(space: Space, choices: SearchSpace, sized: Settings) -> Mapping[str, Costing]:

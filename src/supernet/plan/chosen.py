@@ -169,6 +169,9 @@ def check_acting(settings: Search, method: type[SupernetStrategy] | None) -> Non
         raise InputError(f"estimator.finals are of the {settings.trials} trials, so no more than these; got {settings.estimator.finals}")
     if settings.estimator.epochs != 1 and settings.estimator.finals == 1 and method:
         raise without_effect("estimator.epochs", f"{name} trains no single architectures; they are of estimator.finals")
+    if settings.limits.least and (settings.table.file or opinion or not bounds_of(settings.limits)):
+        table, own = "on a table all networks are known", f"{name} decides by itself, and strategy.fill says how it uses a bound"
+        raise without_effect("limits.least", table if settings.table.file else own if opinion else "nothing is bound")
     if settings.estimator.count and settings.table.file:
         raise without_effect("estimator.count", "on a table nothing is computed")
     if settings.baseline.name and (settings.table.file or name == settings.baseline.name):

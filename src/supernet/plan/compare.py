@@ -96,7 +96,6 @@ def plan_compare(settings: Compare, names: list[str], budget: str, seeds: int, u
 
         def searched(advice: Advice, name: str = name) -> tuple[Search, SearchPlan]:
             search = search_of(of_method[name], name, advice, unit, amount)
-            advice.check(search)
             return search, plan_search(search)
 
         able = ADVICE if method == AUTO else [plainly(settings, method)]
@@ -119,12 +118,16 @@ def plainly(settings: Compare, method: str) -> Advice:
 def search_of(settings: Compare, name: str, advice: Advice, unit: str, amount: int) -> Search:
     """The settings of the search of a method: those that all share, what is advised of it, its budget, and its own."""
     shared = settings.model_dump(include=set(Search.model_fields)) | {"command": "search"}
-    own = resolve(overlaid(shared, advice.settings), None, (), {**advice.length(amount, unit), "method": advice.method})
-    if settings.judge.file:
-        own["estimator"]["count"] = True
-        own["judge"] |= {"file": None} if advice.method in SEARCHERS else {}  # which is looked up at the end, as it trains no supernet
     given = {setting: value for setting, value in settings.methods.get(name, {}).items() if setting != "method"}
-    return checked(Search, overlaid(own, given))
+
+    def settle(under: Settings) -> Search:
+        own = resolve(overlaid(shared, under), None, (), {**advice.length(amount, unit), "method": advice.method})
+        if settings.judge.file:
+            own["estimator"]["count"] = True
+            own["judge"] |= {"file": None} if advice.method in SEARCHERS else {}  # which is looked up at the end, as it trains no supernet
+        return checked(Search, overlaid(own, given))
+
+    return advice.settled(settle)
 
 
 def judge_in(settings: Compare, plan: SearchPlan) -> Judged:

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from supernet.costs.limits import Limits
+from supernet.costs.limits import Limits, bound_by
 from supernet.costs.passes import Passes, Uncounted
 from supernet.estimators import ESTIMATORS
 from supernet.estimators.curves import MedianStop
@@ -37,6 +37,8 @@ from supernet.ways.pace import Length
 def over_supernet(settings: Search, chosen: Chosen, trained: Trained, scorer: OnDataOf) -> OverSupernet:
     """Train a supernet on data."""
     limits = trained.limits
+    if limits:
+        limits.check()
     watching = Watching(trained.space, trained.method.decides, settings.alarm, chosen.judge, settings.judge.every)
     return OverSupernet(
         trained.task,
@@ -64,7 +66,6 @@ def over_supernet(settings: Search, chosen: Chosen, trained: Trained, scorer: On
 def on_data(settings: Search, chosen: Chosen, scorer: OnDataOf, space: SearchSpace, limits: Limits | None) -> OnData:
     """Score single architectures on data; refuses networks that the estimator cannot score."""
     known, lineage = chosen.scored.known, Lineage(space, settings.estimator.living or LIVING)
-    limited = limits.aims if limits else {}
     score = partial(scorer.by, known, lineage=lineage)
     score()
     searcher = chosen.asking.on(space, limits.check() if limits else None)
@@ -79,8 +80,8 @@ def on_data(settings: Search, chosen: Chosen, scorer: OnDataOf, space: SearchSpa
         searcher=Followed(searcher, lineage) if known.inherits else searcher,
         estimate=lambda steps, run: score(epochs=settings.estimator.epochs, steps=steps, **kept_in(run)),
         train=lambda task: replace(scorer, task=task).by(ESTIMATORS["scratch"], epochs=1),
-        objective=replace(goals_of(settings.objective, chosen.scored, scorer.task), limits=limited),
-        judged=replace(default_objective(scorer.task), limits=limited),
+        objective=bound_by(limits, goals_of(settings.objective, chosen.scored, scorer.task)),
+        judged=bound_by(limits, default_objective(scorer.task)),
         finals=partial(finals_of, settings, scorer, "nothing"),
         build=scorer.network,
         sizes=scorer.sizes,

@@ -215,6 +215,9 @@ class Bounds(Section):
         default=None,
         description="the share of a bound on latency that is left for what the table does not know; none: the table's underestimate",
     )
+    least: Part | None = Field(
+        default=None, description="the share of at least one bound that what a searcher tries has to use; none: 0, with auto 0.95"
+    )
     latency: Annotated[Cost | None, Flag("--max-latency", read=milliseconds)] = Field(
         default=None, description="the highest latency, such as 12ms; in a file a number of ms"
     )

@@ -87,7 +87,7 @@ def _tried(scored: Kept, every: Sequence[Limits], askers: Sequence[Searcher], ob
     tried: dict[str, Trial] = {}
     for number, (each, asker) in enumerate(zip(every, askers, strict=True), start=1):
         what = f"bound {number} of {len(every)}" if len(every) > 1 else "trying"
-        bounded = replace(objective, limits={**each.aims, **objective.limits})
+        bounded = each.on(objective)
         for trial in try_architectures(scored.space, asker, scored, trials, bounded, costs=each.costs, what=what):
             key = scored.space.key(trial.architecture)
             tried[key] = max(tried.get(key, trial), trial, key=lambda each: each.fidelity)

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from typing import Any, NamedTuple
 
-from supernet.costs.limits import Limits
+from supernet.costs.limits import Limits, bound_by
 from supernet.costs.objective import Objective
 from supernet.costs.passes import Passes
 from supernet.decided import by_difference
@@ -113,7 +113,7 @@ class Baseline:
 
     def search(self, run: Run, space: SearchSpace, searched: int, found: Architecture) -> dict[str, Any]:
         """The best of random search for as many multiply-adds as were ``searched``, the budget, and ``found`` trained in the same way."""
-        objective = replace(default_objective(self.task), limits=self.limits.aims if self.limits else {})
+        objective = bound_by(self.limits, default_objective(self.task))
         costs = self.limits.costs if self.limits else None
 
         def searcher() -> Searcher:
