@@ -120,7 +120,7 @@ def searched(seed: int, given: argparse.Namespace, table: LatencyTable) -> Itera
     how: dict[str, Any] = {"epochs": given.search_epochs, "seed": seed, "trials": given.trials, "finals": given.finals}
     how |= {"limits": limits, "count": True, "out": folder, "resume": (folder / "config.yaml").exists()}
     if given.method == AUTO:
-        found = auto(supernet, own, weights={"lr": 0.2, "decay": 5e-4}, **how)
+        found = auto(supernet, own, weights={"lr": 0.1, "decay": 5e-5}, **how)
     else:
         how |= {"searcher": given.searcher, "examples": 2_000, "calibration": 4}
         found = search(supernet, own, given.method, weights={"lr": 0.1, "lr_min": 0.0, "decay": 5e-5}, **how)

@@ -34,7 +34,7 @@ from supernet.trying import Found, default_objective
 
 AUTO = "auto"
 SCORES = "standing"  # the estimator ``Standing``
-BEYOND = "within bounds scores of untrained networks choose worse than random search does, and one is given"
+BEYOND = "within bounds scores of untrained networks cannot be relied on, and one is given"
 SCORED, FINALISTS = 500, 4  # networks that are scored, and the best of these that are trained
 USED = 0.95  # of a bound, by what is tried within it: shared weights are worth less to large networks than weights of their own
 EXAMPLES = 2000  # validation examples by which shared weights are compared
@@ -61,7 +61,7 @@ def auto(
     Evolution climbs by ``standing``, a score of untrained networks, over ``trials`` of them, and the best ``finals``
     are trained, for ``epochs`` in all, from the weights that they have in ``supernet``; the best of these by the task's first metric is
     found, and trained once more, to be handed back. ``weights``: settings of that training, see ``Weights``.
-    Within ``limits`` such scores choose badly, and where networks read no numbers but, such as language models, tokens, there are none:
+    Within ``limits`` such scores cannot be relied on, and where networks read no numbers but, such as language models, tokens, there are none:
     then, and it is said, ``search`` trains the supernet by "one-shot" for ``epochs``, tries what uses 95 % of one limit at least, and the
     ``finals`` go on from its weights.
     ``out``, ``resume``, ``limits``, ``latency_table``, ``count``, ``crew``: as in ``search``.
