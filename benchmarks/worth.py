@@ -1,12 +1,14 @@
 """Is a search worth its cost? Methods against random search of equal cost, by judges that no search sees.
 
-    python benchmarks/worth.py --out worth --judge fashion-bench --table fashion_bench.npz [--seeds 5] [--workers 2]
-    python benchmarks/worth.py --out worth --judge nasbench201 --table nb201.npz --seeds 3
+    python benchmarks/worth.py --out worth --tables tables [--workers 2]      # all of it: days of one core
+    python benchmarks/worth.py --out worth --tables tables --judge nasbench201 [--methods auto,fairnas] [--seeds 1]
 
-Stopped, it goes on from where it was. Judges: ``fashion-bench``, all networks of which were trained on Fashion-MNIST, by
-``fashion_bench.py``; ``nasbench201``, with supernets and short trainings on CIFAR-10. Data are looked for in $SUPERNET_DATA. What is
-compared, and how, stands in ``worth/JUDGE.yaml`` beside this file: the methods are the names in its section ``methods``. Each judge is one
-``supernet compare``, whose report has the plots; its results are printed as a Markdown table.
+Stopped, it goes on from where it was. Judges, each with its table in the folder of tables: ``fashion-bench`` (fashion_bench.npz), all
+networks of which were trained on Fashion-MNIST, by ``fashion_bench.py``; ``nasbench201`` (nb201.npz) and ``nasbench-macro``
+(nas_bench_macro_cifar10.npz), with supernets and short trainings on CIFAR-10; ``job``, a module of one's own under a bound in ms, which
+``job.py`` has. Data are looked for in $SUPERNET_DATA. What is compared, and how, stands in ``worth/JUDGE.yaml`` beside this file: the
+methods are the names in its section ``methods``. Each judge is one ``supernet compare``, whose report has the plots; its results are
+printed as a Markdown table.
 """
 
 from __future__ import annotations
@@ -20,40 +22,46 @@ from typing import Any
 
 import yaml
 
-HERE = Path(__file__).parent / "worth"
-JUDGES = ("fashion-bench", "nasbench201")
-BUDGETS = {"fashion-bench": "24epochs", "nasbench201": "24epochs"}
+HERE = Path(__file__).parent
+BUDGET = "24epochs"
+JUDGES = {  # the table of each, and seeds
+    "fashion-bench": ("fashion_bench.npz", 5),
+    "nasbench201": ("nb201.npz", 3),
+    "nasbench-macro": ("nas_bench_macro_cifar10.npz", 3),
+}
+JOB = "job"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--judge", choices=JUDGES, default=JUDGES[0])
-    parser.add_argument("--table", required=True, help="the benchmark table, an .npz file")
+    parser.add_argument("--tables", type=Path, required=True, help="the folder of the benchmark tables")
+    parser.add_argument("--judge", choices=[*JUDGES, JOB], help="one of the judges; by default all")
     parser.add_argument("--methods", help="some of the methods, separated by commas; by default all")
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, help="by default 5 on fashion-bench and of the job, 3 on the others")
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
-    settings = yaml.safe_load((HERE / f"{given.judge}.yaml").read_text())
-    names = given.methods.split(",") if given.methods else list(settings["methods"])
-    settings["methods"] = {name: own for name, own in settings["methods"].items() if name in {*names, "random"}}
     given.out.mkdir(parents=True, exist_ok=True)
-    config, folder = given.out / f"{given.judge}.yaml", given.out / given.judge
+    for judge in [given.judge] if given.judge else [*JUDGES, JOB]:
+        if judge == JOB:
+            seeds = ["--seeds", str(given.seeds)] if given.seeds else []
+            subprocess.run([sys.executable, str(HERE / "job.py"), "--out", str(given.out / JOB), *seeds], check=True)
+        else:
+            file, usual = JUDGES[judge]
+            print(compared(judge, given.out, given.tables / file, given.methods, given.seeds or usual, given.workers), flush=True)
+
+
+def compared(judge: str, out: Path, table: Path, methods: str | None, seeds: int, workers: int) -> str:
+    """Compare by a judge, or go on with it; the results as a Markdown table."""
+    settings = yaml.safe_load((HERE / "worth" / f"{judge}.yaml").read_text())
+    names = methods.split(",") if methods else list(settings["methods"])
+    settings["methods"] = {name: own for name, own in settings["methods"].items() if name in {*names, "random"}}
+    config, folder = out / f"{judge}.yaml", out / judge
     config.write_text(yaml.safe_dump(settings))
-    words = [
-        ",".join(names),
-        "--config",
-        str(config),
-        "--judge",
-        given.table,
-        "--budget",
-        BUDGETS[given.judge],
-        "--seeds",
-        str(given.seeds),
-    ]
-    words += ["--workers", str(given.workers), "--out", str(folder), "--json"]
+    words = [",".join(names), "--config", str(config), "--judge", str(table), "--budget", BUDGET, "--seeds", str(seeds)]
+    words += ["--workers", str(workers), "--out", str(folder), "--json"]
     subprocess.run([sys.executable, "-m", "supernet", "compare", *words], check=True, stdout=subprocess.DEVNULL)
-    print(written(json.loads((folder / "compare.json").read_text())))
+    return written(json.loads((folder / "compare.json").read_text()))
 
 
 def written(document: dict[str, Any]) -> str:

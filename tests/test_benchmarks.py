@@ -12,10 +12,14 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from torch.nn import functional as F
 
-from supernet import Task
+from supernet import InputError, Task
+from supernet.searchers import SEARCHERS
 from supernet.spaces import cell
+from supernet.spaces.fashion_bench import FASHION_BENCH
+from supernet.strategies import STRATEGIES
 from supernet.strategies.darts import DARTS
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -141,3 +145,19 @@ def test_every_kind_of_step_is_measured(method: str) -> None:
     command = [sys.executable, str(BENCHMARKS / "step.py"), "--rounds", "1", "--batch-size", "2", "--threads", "1", "--only", method]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     assert done.stdout.count("\n") == 3 + {"darts": 4}.get(method, 2)
+
+
+def test_the_study_leaves_out_no_method_that_its_space_takes() -> None:
+    compared = yaml.safe_load((BENCHMARKS / "worth" / "fashion-bench.yaml").read_text())["methods"]
+    left_out = [name for name in [*STRATEGIES, *SEARCHERS] if name not in compared]
+    batch = [(torch.zeros(2, 1, 28, 28), torch.tensor([0, 1]))]
+    for name in left_out:
+        with pytest.raises(InputError):
+            STRATEGIES[name].load("fashion-bench")(FASHION_BENCH.supernet(), Task(batch, batch, loss=F.cross_entropy))
+    assert left_out == ["p-darts", "single-path", "smash"]
+
+
+@pytest.mark.parametrize("judge", ["nasbench201", "nasbench-macro"])
+def test_the_other_judges_compare_with_random_search_too(judge: str) -> None:
+    settings = yaml.safe_load((BENCHMARKS / "worth" / f"{judge}.yaml").read_text())
+    assert settings["space"] == judge and {"random", "auto"} < settings["methods"].keys() and len(settings["methods"]) >= 6

@@ -58,12 +58,12 @@ def auto(
 ) -> Found:
     """Search the networks of an untrained ``supernet`` as ``supernet search auto`` does; ``found.network`` is trained.
 
-    Evolution climbs by ``standing``, a score of untrained networks, over ``trials`` of them, and the best ``finals``
-    are trained, for ``epochs`` in all, from the weights that they have in ``supernet``; the best of these by the task's first metric is
-    found, and trained once more, to be handed back. ``weights``: settings of that training, see ``Weights``.
-    Within ``limits`` such scores cannot be relied on, and where networks read no numbers but, such as language models, tokens, there are none:
-    then, and it is said, ``search`` trains the supernet by "one-shot" for ``epochs``, tries what uses 95 % of one limit at least, and the
-    ``finals`` go on from its weights.
+    Evolution climbs by ``standing``, a score of untrained networks, over ``trials`` of them, and the best ``finals`` are trained, for
+    ``epochs`` in all, from the weights that they have in ``supernet``; the best of these by the task's first metric is found, and trained
+    once more, to be handed back. ``weights``: settings of that training, see ``Weights``.
+    Within ``limits`` such scores cannot be relied on, and where networks read no numbers but, such as language models, tokens, there are
+    none: then, and it is said, ``search`` trains the supernet by "one-shot" for ``epochs``, tries what uses 95 % of one limit at least,
+    and the ``finals`` go on from its weights.
     ``out``, ``resume``, ``limits``, ``latency_table``, ``count``, ``crew``: as in ``search``.
     Raises ``InputError`` for bad settings before any work, ``Interrupted`` after Ctrl-C or SIGTERM.
     """
