@@ -111,6 +111,7 @@ def test_a_run_of_another_method_is_not_gone_on_with(tmp_path: Path) -> None:
         (("--steps", 3), "--steps would have no effect: auto takes --budget 500steps"),
         (("--table", "t.npz"), "--table would have no effect: auto trains on data"),
         (("--recipe", "short"), "--recipe would have no effect"),
+        (("--data", "digits", "--max-params", 10), "no network of this space meets params <= 10"),
         (("--budget", "300evals"), "unknown unit of --budget 'evals'"),
         (("--data", "nowhere"), "unknown data set 'nowhere'"),
     ],

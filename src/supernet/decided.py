@@ -65,7 +65,8 @@ def by_trials(scores: Sequence[float], examples: int | None = None, what: str = 
     by = f"by {examples} validation examples" if examples else f"by their scores, {UNKNOWN}"
     says = f"{alike} of {len(scores)} {what}, the best among them, cannot be told apart {by}"
     if alike < 2:
-        return {"decided": True, "says": f"the best of {len(scores)} {what} can be told from all others {by}", **facts}
+        alone = f"can be told from all others {by}" if examples else f"has a score of its own, {UNKNOWN}"
+        return {"decided": True, "says": f"the best of {len(scores)} {what} {alone}", **facts}
     if alike < MOST * len(scores):
         return {"decided": True, "says": says, **facts}
     return {"decided": False, "says": f"{says}: the search prefers none of them. Take the cheapest, or validate on more", **facts}

@@ -20,6 +20,10 @@ Made = TypeVar("Made")
 BUDGET = "600s"
 
 
+class Unadvised(InputError):
+    """What a search is not advised for, though it could be done."""
+
+
 @dataclass(frozen=True)
 class Advice:
     """A ``method``, with the ``settings`` that lie under what the user sets, and ``why`` it is taken.
@@ -35,12 +39,12 @@ class Advice:
     within: Settings | None = field(default_factory=dict)
 
     def settled(self, settle: Callable[[Settings], Search]) -> Search:
-        """The settings of a search, by what ``settle`` lays over those of the advice; raises ``InputError`` for a bound it is not for."""
+        """The settings of a search, by what ``settle`` lays over those of the advice; raises ``Unadvised`` for a bound it is not for."""
         search = settle(self.settings)
         if not bounds_of(search.limits) or self.within == {}:
             return search
         if self.within is None:
-            raise InputError(BEYOND)
+            raise Unadvised(BEYOND)
         return settle({**self.settings, **self.within})
 
     @property
@@ -75,7 +79,7 @@ ADVICE = (  # the first that the networks and the data allow
 def first(plan: Callable[[Advice], Made], able: Sequence[Advice] = ADVICE) -> Made:
     """What ``plan`` makes of the first advice that it does not refuse; those before it, and why not, are said.
 
-    Raises what it refused the first with, where it refuses all.
+    Raises what it refused the first with that is advised, where it refuses all.
     """
     refused: dict[str, InputError] = {}
     for advice in able:
@@ -87,4 +91,4 @@ def first(plan: Callable[[Advice], Made], able: Sequence[Advice] = ADVICE) -> Ma
         for method, why in refused.items():
             print(f"note: auto cannot take {method}: {why}", file=sys.stderr)
         return made
-    raise next(iter(refused.values()))
+    raise next(error for error in refused.values() if not isinstance(error, Unadvised))
