@@ -42,7 +42,7 @@ def ours(make: type[DARTS], order: int, data: Any) -> DARTS:
 
 
 @pytest.mark.usefixtures("double")
-@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("order", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_step_of_the_textbook_is_one_of_ours(order: int) -> None:
     from textbook import Textbook
 
@@ -64,7 +64,7 @@ def test_a_step_of_the_textbook_is_one_of_ours(order: int) -> None:
 
 
 @pytest.mark.usefixtures("double")
-@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("order", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_the_plain_step_is_one_of_ours(order: int) -> None:
     from step import Plain
 

@@ -171,7 +171,7 @@ def test_files_have_the_permissions_of_any_other_file(model: nn.Module, tmp_path
     assert {p.stat().st_mode for p in tmp_path.iterdir()} == {(tmp_path / "plain").stat().st_mode}
 
 
-@pytest.mark.parametrize("form", ["torch", "safetensors"])
+@pytest.mark.parametrize("form", [pytest.param("torch", marks=pytest.mark.slow), "safetensors"])
 def test_a_full_disk_is_an_error_in_one_line_and_leaves_nothing(form: str, tmp_path: Path) -> None:
     program = (
         "import resource, sys, torch\n"

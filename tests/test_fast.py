@@ -36,19 +36,19 @@ def trained(make: Any, fast: bool, order: int) -> tuple[list[torch.Tensor], Supe
     return [*net.state_dict().values(), *strategy.alphas.values(), out], net
 
 
+FAST = {
+    "cell": lambda: cell.supernet(channels=4, cells=4, nodes=2, shape=(3, 16, 16)),
+    "partial": lambda: cell.supernet(channels=8, cells=3, nodes=2, shape=(3, 16, 16), partial=4),
+    "nasbench201": lambda: nasbench201.supernet(channels=4, cells=1, shape=(3, 16, 16)),
+}
+LONG = [pytest.param(name, 2, marks=pytest.mark.slow) for name in ("cell", "nasbench201")]
+
+
 @pytest.mark.usefixtures("double")
-@pytest.mark.parametrize("order", [1, 2])
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda: cell.supernet(channels=4, cells=4, nodes=2, shape=(3, 16, 16)),
-        lambda: cell.supernet(channels=8, cells=3, nodes=2, shape=(3, 16, 16), partial=4),
-        lambda: nasbench201.supernet(channels=4, cells=1, shape=(3, 16, 16)),
-    ],
-)
-def test_the_fast_path_equals_the_plain_one(make: Any, order: int) -> None:
-    plain, _ = trained(make, False, order)
-    fast, net = trained(make, True, order)
+@pytest.mark.parametrize(("name", "order"), [*((name, 1) for name in FAST), ("partial", 2), *LONG])
+def test_the_fast_path_equals_the_plain_one(name: str, order: int) -> None:
+    plain, _ = trained(FAST[name], False, order)
+    fast, net = trained(FAST[name], True, order)
     assert any(p.is_contiguous(memory_format=torch.channels_last) and not p.is_contiguous() for p in net.parameters() if p.dim() == 4)
     tolerance = 1e-9 if order == 1 else 1e-6  # the second order's difference quotient magnifies rounding at the kinks
     for a, b in zip(plain, fast, strict=True):

@@ -104,6 +104,7 @@ def test_darts_searches_a_users_own_module(task: Task, tmp_path: Path) -> None:
     assert strategy.evaluate()["accuracy"] > 0.85
 
 
+@pytest.mark.slow
 def test_one_shot_and_evolution_search_a_users_own_module(task: Task, tmp_path: Path) -> None:
     net = Supernet(Net())
     found = search(net, task, "one-shot", epochs=10, searcher="evolution", trials=30)

@@ -138,7 +138,7 @@ def test_derived_network_equals_supernet_under_one_hot(settings: Mapping[str, An
         assert (plain(x) - net(one_hot(net.space, arch), x)).abs().max() < 1e-12
 
 
-@pytest.mark.parametrize("settings", [SMALL, BASIC], ids=["inverted", "basic"])
+@pytest.mark.parametrize("settings", [pytest.param(SMALL, marks=pytest.mark.slow), BASIC], ids=["inverted", "basic"])
 def test_the_network_of_an_architecture_has_the_convolutions_of_its_route(settings: dict[str, Any]) -> None:
     with torch.device("meta"):
         net = densenas.supernet(**settings)

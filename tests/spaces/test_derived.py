@@ -26,7 +26,7 @@ SHAPES = {"darts, odd size": (1, 9, 13)}
 
 
 @pytest.mark.usefixtures("double")
-@pytest.mark.parametrize("name", SUPERNETS)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow if "skip" in name else ()) for name in SUPERNETS])
 def test_derived_network_equals_supernet_under_one_hot(name: str) -> None:
     torch.manual_seed(0)
     net: Any = SUPERNETS[name]()

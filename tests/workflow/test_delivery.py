@@ -98,6 +98,7 @@ def test_damaged_weights_end_every_command_in_one_line(damage: Any, tmp_path: Pa
         retrained(SAME, tmp_path / "again", initial=str(path))
 
 
+@pytest.mark.slow
 def test_the_script_of_the_guide_names_the_class_of_a_picture_without_supernet(tmp_path: Path) -> None:
     retrained(SAME, tmp_path / "run", epochs=3)
     export.run(export.Export(run=tmp_path / "run", out=tmp_path / "exported", formats=["onnx"]))

@@ -223,6 +223,7 @@ def test_a_price_without_a_bound_is_the_papers(tables: dict[str, Path], tmp_path
 
 
 @pytest.mark.usefixtures("unexported")
+@pytest.mark.slow
 def test_what_a_device_without_python_measured_becomes_a_table(tmp_path: Path, tables: dict[str, Path]) -> None:
     plain = settled(Profile, flags={"space": "fbnet", "network": {**SMALL["fbnet"], "stem": "cifar", "shape": (1, 8, 8)}})
     written = profile_run(plan_profile(plain, None, tmp_path / "parts"))

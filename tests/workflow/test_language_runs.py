@@ -102,6 +102,7 @@ def killed_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ByLength, "step", once)
 
 
+@pytest.mark.slow
 def test_a_killed_search_goes_on_to_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = settings("darts-2nd", save_every=0.0, steps=6)
     search_run(plan_search(wanted), tmp_path / "whole")
