@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Any
 
 from supernet.costs.least import least
 from supernet.costs.objective import Objective, number
 from supernet.costs.price import Price, Prices
 from supernet.costs.sought import sought
-from supernet.costs.table import count_tables
+from supernet.costs.table import cost_of, count_tables
 from supernet.errors import InputError, unknown
 from supernet.layers.base import Supernet
-from supernet.mixture import Costing, Table, expected, one_hot
+from supernet.mixture import Costing, Table, one_hot
 from supernet.space import Architecture, SearchSpace
 
 COSTS = (
@@ -180,13 +181,24 @@ class Limits:
 
     def costs(self, architecture: Architecture) -> dict[str, float]:
         """What an architecture costs, by every table."""
-        mixture = one_hot(self.space, self.space.check(architecture))
-        return {name: float(expected(self.space, mixture, table)) for name, table in self.tables.items()}
+        whole = self.space.check(architecture)
+        return {name: cost(whole) for name, cost in self._costs.items()}
 
     def excess(self, architecture: Architecture) -> float:
         """By which share the worst of ``aims`` is passed; at most 0 where all hold."""
-        mixture = one_hot(self.space, self.space.check(architecture))
-        return max(float(expected(self.space, mixture, self.tables[name])) / aim - 1 for name, aim in self.aims.items())
+        whole = self.space.check(architecture)
+        return max(self._costs[name](whole) / aim - 1 for name, aim in self.aims.items())
+
+    @cached_property
+    def _costs(self) -> dict[str, Callable[[Architecture], float]]:
+        """Each table -> what gives the cost of an architecture that decides every choice."""
+        return {
+            name: cost_of(self.space, table) if isinstance(table, dict) else partial(self._expected, table)
+            for name, table in self.tables.items()
+        }
+
+    def _expected(self, table: Costing, architecture: Architecture) -> float:
+        return float(table.expected(self.space, one_hot(self.space, architecture)))
 
     def for_gradient(self, pricing: Mapping[str, Any], chosen: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Settings for a gradient strategy: ``penalty`` and, where there are bounds, ``within``.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from supernet.costs.bit_operations import bit_operations
@@ -10,7 +11,7 @@ from supernet.costs.count import work
 from supernet.costs.parts import Part, parts, tabulate
 from supernet.layers.base import Supernet
 from supernet.mixture import Table
-from supernet.space import Architecture, SearchSpace
+from supernet.space import Architecture, Pairs, SearchSpace
 
 
 def count_tables(supernet: Supernet, *example: Any) -> dict[str, Table]:
@@ -50,18 +51,23 @@ def count_part(part: Part) -> dict[str, float]:
     return {"params": params, "storage": held, **{name: part.calls * cost for name, cost in ran.items()}}
 
 
+Entries = list[tuple[tuple[str, ...], Any, tuple[Pairs, ...]]]  # choices, costs of the combinations of their options, where they matter
+
+
 def cost_of(space: SearchSpace, table: Table) -> Callable[[Architecture], float]:
-    """(an architecture that decides every choice) -> its cost: ``expected`` of its one-hot mixture, on plain numbers, to draw by."""
-    entries = [(names, values.tolist(), space.reached(names)) for names, values in table.items()]
+    """(an architecture that decides every choice) -> its cost: ``expected`` of its one-hot mixture, on plain numbers."""
+    return partial(_cost, space, [(names, values.tolist(), space.reached(names)) for names, values in table.items()])
 
-    def at(values: Any, names: tuple[str, ...], architecture: Architecture) -> float:
-        if not names:
-            return float(values)
-        options, taken = space[names[0]].options, architecture[names[0]]
-        return sum(at(values[options.index(o)], names[1:], architecture) for o in (taken if isinstance(taken, tuple) else (taken,)))
 
-    def cost(architecture: Architecture) -> float:
-        on = space.matters(architecture)
-        return sum(at(values, names, architecture) for names, values, sets in entries if space.met(sets, on))
+def _cost(space: SearchSpace, entries: Entries, architecture: Architecture) -> float:
+    on = space.matters(architecture)
+    return sum(_at(space, values, names, architecture) for names, values, sets in entries if space.met(sets, on))
 
-    return cost
+
+def _at(space: SearchSpace, values: Any, names: tuple[str, ...], architecture: Architecture) -> float:
+    """The entry of what an architecture takes of the choices ``names``; of a subset, the sum."""
+    if not names:
+        return float(values)
+    options, taken = space[names[0]].options, architecture[names[0]]
+    wanted = taken if isinstance(taken, tuple) else (taken,)
+    return sum(_at(space, values[options.index(option)], names[1:], architecture) for option in wanted)
