@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from command_line import called, document
 from supernet import OneOf, Supernet, Task, auto, finals, load
-from supernet.auto import BEYOND, FINALISTS, SCORED, SCORES, USED
+from supernet.auto import FINALISTS, SCORED, SCORES, SCORES_WITHIN, USED
 from supernet.errors import InputError
 from supernet.finals import trainings
 from supernet.plan.auto import ADVICE, BUDGET, first
@@ -48,26 +48,20 @@ def test_what_reads_tokens_shares_weights() -> None:
     assert "note: auto cannot take evolution: synflow is a score by inputs that are numbers" in err
 
 
-def test_within_bounds_a_supernet_is_trained(tmp_path: Path) -> None:
-    words = ("search", "auto", *SPACE, *SMALL, "--budget", "4steps", "--trials", 6, "--max-params", 400_000, "--out", tmp_path, "--json")
-    code, out, err = called(*words)
-    assert code == 0, err
-    assert f"note: auto cannot take evolution: {BEYOND}" in err.splitlines() and f"note: {ADVICE[1].said}" in err.splitlines()
+def test_within_bounds_what_uses_them_is_screened_by_a_score_that_is_not_of_size(tmp_path: Path) -> None:
+    bound = ("--max-params", 400_000)
+    code, out, err = called("search", "auto", *SPACE, *SMALL, "--budget", "4steps", "--trials", 6, *bound, "--out", tmp_path, "--json")
+    assert code == 0 and f"note: {ADVICE[0].said}" in err.splitlines(), err
     found = json.loads(out)
-    assert found["finals"]["from"] == "shared" and found["limits"] == {"params": {"bound": 400_000.0, "holds": True}}
+    assert found["finals"]["from"] == "nothing" and found["limits"] == {"params": {"bound": 400_000.0, "holds": True}}
     lines = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
     estimated = [line["costs"]["params"] for line in lines if line.get("scores")]
     assert len(estimated) == 6 and all(0.93 * 400_000 <= params <= 400_000 for params in estimated), "as much as is possible"
-    compared = document("compare", "auto", *SPACE, *SMALL, "--budget", "4steps", "--max-params", 400_000, "--dry-run")
-    assert compared["methods"]["auto"]["limits"]["least"] == USED
-    assert settings(*SPACE, *SMALL, "--max-params", 400_000, "--set", "limits.least=0.5")["limits"]["least"] == 0.5
-    assert compared["methods"]["auto"]["searcher"]["name"] == found_searcher(tmp_path)
-
-
-def found_searcher(run: Path) -> str:
-    """The searcher of a run."""
-    name: str = yaml.safe_load((run / "config.yaml").read_text())["resolved"]["searcher"]["name"]
-    return name
+    assert all(SCORES_WITHIN in line["scores"] for line in lines if line.get("scores"))
+    compared = document("compare", "auto", *SPACE, *SMALL, "--budget", "4steps", *bound, "--dry-run")["methods"]["auto"]
+    assert (compared["limits"]["least"], compared["searcher"]["name"]) == (USED, "evolution")
+    own = settings(*SPACE, *SMALL, *bound, "--set", "limits.least=0.5", "--estimator", "naswot")
+    assert (own["limits"]["least"], own["estimator"]["name"]) == (0.5, "naswot"), "what the user sets counts"
 
 
 def test_a_run_goes_on_by_the_method_that_was_taken_to_the_same_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,10 +185,11 @@ def test_a_module_of_ones_own_is_searched_to_the_same_end_after_a_kill(tmp_path:
         auto(own(), task(), out=tmp_path / "run", resume=True, **CHEAP | {"epochs": 30})
 
 
-def test_a_module_of_ones_own_is_searched_within_its_bounds_over_shared_weights(capsys: pytest.CaptureFixture[str]) -> None:
-    found = auto(own(), task(), limits={"params": 300}, **CHEAP)
-    assert found.limits["params"] == {"bound": 300, "holds": True} and found.finals["from"] == "shared"
-    assert f"note: auto takes one-shot: {BEYOND}" in capsys.readouterr().err
+def test_a_module_of_ones_own_is_searched_within_its_bounds(tmp_path: Path) -> None:
+    found = auto(own(), task(), limits={"params": 300}, out=tmp_path / "run", **CHEAP)
+    assert found.limits["params"] == {"bound": 300, "holds": True} and found.finals["from"] == "nothing"
+    assert found.costs["params"] == 162, "the largest within it"
+    assert json.loads((tmp_path / "run/architecture.json").read_text())["limits"] == found.limits
     assert found.network is not None and task().evaluate(found.network) == pytest.approx(found.scores)
 
 

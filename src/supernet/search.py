@@ -35,7 +35,7 @@ from supernet.ranks import Ranks
 from supernet.report.page import write_report
 from supernet.run import Run
 from supernet.searchers import Searcher, make_searcher
-from supernet.searchers.assured import Assured
+from supernet.searchers.assured import assured
 from supernet.searchers.state import plain
 from supernet.settings.given import keywords
 from supernet.settings.quantities import Amount, Count, CountOrNone, Epochs, Seed
@@ -132,7 +132,7 @@ def search(
         objective = objective or default_objective(task)
         if limits:
             objective, costs = limits.on(objective), costs or limits.costs
-            asker = asker if feasible is None else Assured(asker, feasible)
+            asker = assured(asker, feasible)
     about = {"method": method if isinstance(method, str) else type(method).__name__, "seed": seed, "epochs": epochs, "steps": steps}
     given: dict[str, Any] = {"save_every": save_every, "calibration": calibration, "limits": limits, "costs": costs, "watch": watch}
     given |= {} if opinion else {"trials": trials, "searcher": asker, "objective": objective, "examples": examples, "finals": finals.number}
@@ -167,9 +167,7 @@ def search(
                 found = finals.held(found, space, estimate.network, objective, run, costs=costs, passes=passes, crew=crew)
                 found.network = finals.winner(found, estimate.network)
         found.task, found.multiply_adds = task, passes.total
-        if limits:
-            found.costs = limits.costs(space.check(found.architecture))
-            found.limits = limits.judged(found.costs)
+        hold(found, limits)
         if run:  # here, before anything else can train the supernet
             found.network = found.network or derive(supernet, found.architecture, *task.example)
             run.write_weights(found.network, *task.example)
@@ -244,6 +242,13 @@ def _measured(table: LatencyTable | Predictor | str | Path | None, space: Search
         return {"latency": table}, 0.0
     read = table if isinstance(table, LatencyTable) else LatencyTable.read(Path(table))
     return {name: read.table(space, name) for name in read.costs}, read.underestimate
+
+
+def hold(found: Found, limits: Limits | None) -> None:
+    """Note in ``found`` what its architecture costs, and which of the ``limits`` hold of it."""
+    if limits:
+        found.costs = limits.costs(found.architecture)
+        found.limits = limits.judged(found.costs)
 
 
 def deliver(found: Found, about: Mapping[str, Any], run: Run | None) -> None:

@@ -7,21 +7,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from supernet.auto import BEYOND, EXAMPLES, FINALISTS, SCORED, SCORES, USED
+from supernet.auto import EXAMPLES, FINALISTS, SCORED, SCORES, SCORES_WITHIN, USED
 from supernet.errors import InputError
 from supernet.finals import trainings
 from supernet.plan.bounds import bounds_of
 from supernet.plan.budget import UNITS
 from supernet.settings.commands import Search
-from supernet.settings.given import Settings
+from supernet.settings.given import Settings, merged
 
 Made = TypeVar("Made")
 
 BUDGET = "600s"
-
-
-class Unadvised(InputError):
-    """What a search is not advised for, though it could be done."""
 
 
 @dataclass(frozen=True)
@@ -29,23 +25,19 @@ class Advice:
     """A ``method``, with the ``settings`` that lie under what the user sets, and ``why`` it is taken.
 
     ``length``: by an amount and its unit, the settings, in dotted names, that a budget is. ``within``: further settings of a search within
-    bounds; None: it is not for such a search.
+    bounds.
     """
 
     method: str
     settings: Settings
     why: str
     length: Callable[[int, str], Settings]
-    within: Settings | None = field(default_factory=dict)
+    within: Settings = field(default_factory=dict)
 
     def settled(self, settle: Callable[[Settings], Search]) -> Search:
-        """The settings of a search, by what ``settle`` lays over those of the advice; raises ``Unadvised`` for a bound it is not for."""
+        """The settings of a search, by what ``settle`` lays over those of the advice."""
         search = settle(self.settings)
-        if not bounds_of(search.limits) or self.within == {}:
-            return search
-        if self.within is None:
-            raise Unadvised(BEYOND)
-        return settle({**self.settings, **self.within})
+        return settle(merged(self.settings, self.within)) if self.within and bounds_of(search.limits) else search
 
     @property
     def said(self) -> str:
@@ -62,9 +54,9 @@ ADVICE = (  # the first that the networks and the data allow
     Advice(
         "evolution",
         {"trials": SCORED, "estimator": {"name": SCORES, "finals": FINALISTS}},
-        "it climbs by scores of untrained networks (synflow and naswot), which rank well and cost little, and the best few are trained",
+        "it climbs by scores of untrained networks, which rank well and cost little, and the best few are trained",
         shared_out,
-        within=None,
+        within={"estimator": {"name": SCORES_WITHIN}, "limits": {"least": USED}},
     ),
     Advice(
         "one-shot",
@@ -79,7 +71,7 @@ ADVICE = (  # the first that the networks and the data allow
 def first(plan: Callable[[Advice], Made], able: Sequence[Advice] = ADVICE) -> Made:
     """What ``plan`` makes of the first advice that it does not refuse; those before it, and why not, are said.
 
-    Raises what it refused the first with that is advised, where it refuses all.
+    Raises what it refused the first with, where it refuses all.
     """
     refused: dict[str, InputError] = {}
     for advice in able:
@@ -91,4 +83,4 @@ def first(plan: Callable[[Advice], Made], able: Sequence[Advice] = ADVICE) -> Ma
         for method, why in refused.items():
             print(f"note: auto cannot take {method}: {why}", file=sys.stderr)
         return made
-    raise next(error for error in refused.values() if not isinstance(error, Unadvised))
+    raise next(iter(refused.values()))

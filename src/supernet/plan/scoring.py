@@ -15,7 +15,7 @@ from supernet.estimators import ESTIMATORS, Known, estimator_named
 from supernet.estimators.scratch import FromScratch
 from supernet.estimators.tabular import Table
 from supernet.searchers import Searcher, make_searcher, searcher_class, share_of
-from supernet.searchers.assured import Assured
+from supernet.searchers.assured import assured
 from supernet.settings.given import NOT_FOR_USERS, Settings, accepted, keywords, taken
 from supernet.settings.sections import SearcherSettings, TableFile
 from supernet.space import Architecture, SearchSpace
@@ -38,8 +38,7 @@ class Asking:
 
     def on(self, space: SearchSpace, feasible: Architecture | None = None) -> Searcher:
         """The searcher on a space; ``feasible``: an architecture that keeps all bounds, where one is known."""
-        made = make_searcher(self.name, space, self.seed, budget=self.trials, **self.settings)
-        return made if feasible is None else Assured(made, feasible)
+        return assured(make_searcher(self.name, space, self.seed, budget=self.trials, **self.settings), feasible)
 
     def check_parts(self, space: SearchSpace, of: str, instead: str = "estimator") -> None:
         """Refuse a searcher that asks for parts, where there are none ``of`` what scores; ``instead``: what else could be changed."""

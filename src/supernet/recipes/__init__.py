@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from supernet.errors import InputError, unknown
 from supernet.searchers import SEARCHERS
-from supernet.settings.given import Settings
+from supernet.settings.given import Settings, merged
 from supernet.spaces import SPACES
 from supernet.spaces import space as space_named
 
@@ -95,12 +95,3 @@ def recipe(name: str, method: str, space: str | None) -> Settings:
         others = [other for other in SPACES if "short" in space_named(other).recipes]
         raise InputError(f"there is no short recipe in {space}; there is one in: {', '.join(others)}")
     return merged(SHORT, known.recipes["short"], SHORT_METHODS.get(method, {}) if space in HOME.get(method, ("darts",)) else {})
-
-
-def merged(*parts: Settings) -> Settings:
-    """Groups of settings over one another, the later over the earlier."""
-    whole: Settings = {}
-    for part in parts:
-        for section, value in part.items():
-            whole[section] = {**whole.get(section, {}), **value} if isinstance(value, dict) else value
-    return whole

@@ -47,3 +47,8 @@ class Assured:
         """Go on as the one that gave ``state``."""
         self.searcher.load_state_dict(state["searcher"])
         self.missed, self.met = state["missed"], state["met"]
+
+
+def assured(searcher: Searcher, feasible: Architecture | None) -> Searcher:
+    """``searcher``, helped with ``feasible``, an architecture within the bounds, where one is known."""
+    return searcher if feasible is None else Assured(searcher, feasible)

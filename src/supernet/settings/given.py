@@ -56,6 +56,15 @@ def overlaid(settings: Mapping[str, Any], own: Mapping[str, Any], source: str = 
     return whole
 
 
+def merged(*parts: Settings) -> Settings:
+    """Groups of settings over one another, the later over the earlier."""
+    whole: Settings = {}
+    for part in parts:
+        for section, value in part.items():
+            whole[section] = {**whole.get(section, {}), **value} if isinstance(value, dict) else value
+    return whole
+
+
 def checked(model: type[Model], settings: Mapping[str, Any]) -> Model:
     """``settings`` of a command as its model, defaults where they lack one; raises ``InputError`` that names what is wrong."""
     found: Model = typed(model, overlaid(model().model_dump(), settings, "the settings"), "")

@@ -13,7 +13,7 @@ from supernet.decided import by_models, named
 from supernet.estimators.tabular import Table
 from supernet.explore.loop import explore
 from supernet.searchers import make_searcher, searcher_class
-from supernet.searchers.assured import Assured
+from supernet.searchers.assured import assured
 from supernet.searchers.trust import models
 from supernet.study.trace import Timed, Trace
 from supernet.study.truth import Truth
@@ -83,10 +83,9 @@ class Study:
         space, limits, table = self.table.space(), self.objective.limits, self.table
         its, settings = self._searcher(name)
         searcher = Timed(make_searcher(its, space, seed, budget=budget, **settings))
-        feasible, trace = table.check(limits), Trace(table, self.objective, self.truth)
-        asked = searcher if feasible is None else Assured(searcher, feasible)
+        trace = Trace(table, self.objective, self.truth)
         costs = table.costs if limits or self.objective.minimise or self.objective.maximise != ("validation",) else None
         how: dict[str, Any] = {"costs": costs, "shares": table.shares, "progress": trace}
-        trials = explore(space, asked, table.estimate, budget, self.objective, **how)
+        trials = explore(space, assured(searcher, table.check(limits)), table.estimate, budget, self.objective, **how)
         model = named("model", by_models(models(searcher.state_dict())))
         return {"trials": trials, "trace": trace, "seconds": searcher.seconds, "model": model}

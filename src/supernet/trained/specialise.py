@@ -22,7 +22,7 @@ from supernet.estimators.shared import SharedWeights
 from supernet.explore.trial import Trial, ranked
 from supernet.search import limits_of
 from supernet.searchers import Searcher, make_searcher
-from supernet.searchers.assured import Assured
+from supernet.searchers.assured import assured
 from supernet.settings.sections import SEARCHER
 from supernet.trained.supernet import Trained, comparing
 from supernet.trying import Found, best_of, default_objective, try_architectures
@@ -64,11 +64,11 @@ def specialise(
     feasible = [each.check() for each in every]
     space, goal = supernet.space, objective or default_objective(task)
     askers: list[Searcher] = [make_searcher(searcher, space, seed, budget=trials, **settings) for _ in every]
-    assured = [asker if known is None else Assured(asker, known) for asker, known in zip(askers, feasible, strict=True)]
+    helped = list(map(assured, askers, feasible))
     estimate = SharedWeights(supernet, task, batches=calibration, examples=examples)
     scored = Kept(estimate, kept)
     try:
-        tried = _tried(scored, every, assured, goal, trials)
+        tried = _tried(scored, every, helped, goal, trials)
         found = [_best(tried, each, goal, scored, asker) for each, asker in zip(every, askers, strict=True)]
         keys = [space.key(each.architecture) for each in found]
         said = [in_words(number, each) for number, each in enumerate(every, start=1)]

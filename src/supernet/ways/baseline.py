@@ -22,7 +22,7 @@ from supernet.progress import within
 from supernet.randomness import drawing_apart
 from supernet.run import Run
 from supernet.searchers import Searcher, make_searcher
-from supernet.searchers.assured import Assured
+from supernet.searchers.assured import assured
 from supernet.space import Architecture, SearchSpace
 from supernet.task import Task
 from supernet.trying import Costs, Found, default_objective, try_architectures
@@ -117,8 +117,7 @@ class Baseline:
         costs = self.limits.costs if self.limits else None
 
         def searcher() -> Searcher:
-            plain = make_searcher("random", space, self.seed)
-            return plain if self.feasible is None else Assured(plain, self.feasible)
+            return assured(make_searcher("random", space, self.seed), self.feasible)
 
         drawn = _drawn(space, searcher(), self.trials, objective, costs)
         budget, passes = equal_budget(searched, drawn, self.train(1)), Passes()
