@@ -4,11 +4,11 @@
     python benchmarks/worth.py --out worth --tables tables --judge nasbench201 [--methods auto,fairnas] [--seeds 1]
 
 Stopped, it goes on from where it was. Judges, each with its table in the folder of tables: ``fashion-bench`` (fashion_bench.npz), all
-networks of which were trained on Fashion-MNIST, by ``fashion_bench.py``; ``nasbench201`` (nb201.npz) and ``nasbench-macro``
-(nas_bench_macro_cifar10.npz), with supernets and short trainings on CIFAR-10; ``job``, a module of one's own under a bound in ms, which
-``job.py`` has. Data are looked for in $SUPERNET_DATA. What is compared, and how, stands in ``worth/JUDGE.yaml`` beside this file: the
-methods are the names in its section ``methods``. Each judge is one ``supernet compare``, whose report has the plots; its results are
-printed as a Markdown table.
+networks of which were trained on Fashion-MNIST, by ``fashion_bench.py``; ``searchers``, the same table, in which all searchers look up;
+``nasbench201`` (nb201.npz) and ``nasbench-macro`` (nas_bench_macro_cifar10.npz), with supernets and short trainings on CIFAR-10; ``job``,
+a module of one's own under a bound in ms, which ``job.py`` has. Data are looked for in $SUPERNET_DATA. What is compared, and how, stands in
+``worth/JUDGE.yaml`` beside this file: the methods are the names in its section ``methods``. Each is one ``supernet compare``, whose report
+has the plots; its results are printed as a Markdown table.
 """
 
 from __future__ import annotations
@@ -29,23 +29,27 @@ JUDGES = {  # the table of each, and seeds
     "nasbench201": ("nb201.npz", 3),
     "nasbench-macro": ("nas_bench_macro_cifar10.npz", 3),
 }
-JOB = "job"
+JOB, SEARCHERS = "job", "searchers"
+LOOKED_UP = ("--budget", "100evals", "--at", "10,30,100", "--seeds", "100")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--tables", type=Path, required=True, help="the folder of the benchmark tables")
-    parser.add_argument("--judge", choices=[*JUDGES, JOB], help="one of the judges; by default all")
+    parser.add_argument("--judge", choices=[*JUDGES, SEARCHERS, JOB], help="one of the judges; by default all")
     parser.add_argument("--methods", help="some of the methods, separated by commas; by default all")
     parser.add_argument("--seeds", type=int, help="by default 5 on fashion-bench and of the job, 3 on the others")
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
-    for judge in [given.judge] if given.judge else [*JUDGES, JOB]:
+    for judge in [given.judge] if given.judge else [*JUDGES, SEARCHERS, JOB]:
         if judge == JOB:
             seeds = ["--seeds", str(given.seeds)] if given.seeds else []
             subprocess.run([sys.executable, str(HERE / "job.py"), "--out", str(given.out / JOB), *seeds], check=True)
+        elif judge == SEARCHERS:
+            words = ["all", "--table", str(given.tables / JUDGES["fashion-bench"][0]), *LOOKED_UP, "--workers", str(given.workers)]
+            command(*words, "--out", str(given.out / SEARCHERS))
         else:
             file, usual = JUDGES[judge]
             print(compared(judge, given.out, given.tables / file, given.methods, given.seeds or usual, given.workers), flush=True)
@@ -60,8 +64,13 @@ def compared(judge: str, out: Path, table: Path, methods: str | None, seeds: int
     config.write_text(yaml.safe_dump(settings))
     words = [",".join(names), "--config", str(config), "--judge", str(table), "--budget", BUDGET, "--seeds", str(seeds)]
     words += ["--workers", str(workers), "--out", str(folder), "--json"]
-    subprocess.run([sys.executable, "-m", "supernet", "compare", *words], check=True, stdout=subprocess.DEVNULL)
+    command(*words, stdout=subprocess.DEVNULL)
     return written(json.loads((folder / "compare.json").read_text()))
+
+
+def command(*words: str, stdout: int | None = None) -> None:
+    """Compare, as the command line does."""
+    subprocess.run([sys.executable, "-m", "supernet", "compare", *words], check=True, stdout=stdout)
 
 
 def written(document: dict[str, Any]) -> str:
