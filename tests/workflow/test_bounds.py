@@ -205,6 +205,13 @@ def test_what_is_known_to_keep_a_bound_uses_as_much_of_it_as_is_asked_or_possibl
     assert objective.least == pytest.approx(min(least, 60 / bound))
 
 
+def test_what_uses_enough_of_a_bound_is_found_where_no_change_of_one_choice_leads_there() -> None:
+    space = SearchSpace(Choice(name, (0, 1, 2)) for name in "ab")
+    pairs = torch.tensor([[1.0, 20.0, 20.0], [20.0, 9.7, 20.0], [20.0, 20.0, 20.0]])  # 20 is beyond the bound
+    limits = Limits({"params": 10}, {"params": {("a", "b"): pairs}}, space, least=0.95)
+    assert limits.check() == {"a": 1, "b": 1} and limits.on(Objective()).least == pytest.approx(0.95)
+
+
 def test_a_share_of_a_bound_is_a_share() -> None:
     with pytest.raises(InputError, match="a share, at least 0 and below 1; got 1"):
         Limits({}, {}, SearchSpace([]), least=1.0)

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from random import Random
 from typing import Any
 
 from supernet.costs.least import least
@@ -33,6 +34,7 @@ BOUNDED = {"power": {"form": "linear", "weight": 0.1}}  # forms that need more t
 
 ROUNDS = 8  # of looking for a network that keeps several bounds
 NEAR = 500  # networks that are looked at in each, beside the cheapest
+DRAWS = 1000  # in which one is looked for that uses enough of the bounds
 Judged = Mapping[str, Mapping[str, Any]]  # cost -> its bound, and whether it holds
 
 
@@ -105,6 +107,17 @@ class Limits:
         return kept if kept is None or not self.least else self._filled(kept)
 
     def _filled(self, architecture: Architecture) -> Architecture:
+        """``architecture``, or another that keeps the bounds and uses more of them, at best ``least``."""
+        best, rng = self._fuller(architecture), Random(0)
+        for _ in range(DRAWS):
+            if (used := self.excess(best)) >= self.least - 1:
+                break
+            drawn = self.space.sample(rng)
+            if used < self.excess(drawn) <= 0:
+                best = self._fuller(drawn)
+        return best
+
+    def _fuller(self, architecture: Architecture) -> Architecture:
         """``architecture``, changed one choice at a time to what costs more within the bounds, until ``least`` of them is used."""
         used, better = self.excess(architecture), True
         while better and used < self.least - 1:
