@@ -212,7 +212,8 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     assert not (tmp_path / "runs").exists() or not any((tmp_path / "runs").rglob("history.jsonl"))
 
 
-def test_a_refused_search_leaves_nothing_in_the_way_of_the_corrected_one(tmp_path: Path) -> None:
+def test_a_refused_search_leaves_nothing_in_the_way_of_the_corrected_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SUPERNET_DATA", raising=False)  # where CIFAR-10 may be
     words = ("search", "random", "--space", "nasbench201", "--out", tmp_path / "r", "--limit-data", 40, "--channels", 4, "--cells", 1)
     assert called(*words, "--data", "cifar10")[0] == 2
     assert called(*words, "--data", tmp_path / "nowhere")[0] == 2
