@@ -92,7 +92,7 @@ def test_a_score_that_a_method_does_not_give_is_left_out():
 def test_results_that_are_there_are_not_run_again(tmp_path):
     calls = []
     run(tmp_path, ["darts"], seeds=range(2), method=counted(VALUES, calls))
-    assert calls == [("darts", 0), ("darts", 1), ("random", 0), ("random", 1)]
+    assert calls == [("darts", 0), ("random", 0), ("darts", 1), ("random", 1)]
     document = run(tmp_path, ["darts"], seeds=range(3), method=counted(VALUES, calls))
     assert calls[4:] == [("darts", 2), ("random", 2)]
     assert document["methods"]["darts"]["validation"]["mean"] == 4.0
@@ -104,7 +104,7 @@ def test_killed_while_a_line_was_written_it_goes_on_to_the_same_document(tmp_pat
     path = tmp_path / "cut" / "results.jsonl"
     path.write_text(path.read_text()[:-700])
     assert without_clock(run(tmp_path / "cut")) == without_clock(whole)
-    assert [json.loads(line)["seed"] for line in path.read_text().splitlines()] == [0, 1, 2, 3] * 2
+    assert [json.loads(line)["seed"] for line in path.read_text().splitlines()] == [0, 0, 1, 1, 2, 2, 3, 3]
 
 
 def without_clock(document):
@@ -112,14 +112,35 @@ def without_clock(document):
 
 
 def test_results_of_another_comparison_are_refused(tmp_path):
-    run(tmp_path, settings={"dataset": "cifar10"})
+    run(tmp_path, settings=of("cifar10"))
     with pytest.raises(InputError, match="the budget '40evals', not '50evals'; give another folder"):
-        run(tmp_path, evaluations=50, settings={"dataset": "cifar10"})
+        run(tmp_path, evaluations=50, settings=of("cifar10"))
     with pytest.raises(InputError, match=r"the settings .*cifar10.*, not .*cifar100"):
-        run(tmp_path, settings={"dataset": "cifar100"})
+        run(tmp_path, settings=of("cifar100"))
     (tmp_path / "results.jsonl").write_text("[1]\n")
     with pytest.raises(InputError, match=r"line 1 of .* is not a result"):
         run(tmp_path)
+
+
+def of(dataset):
+    return lambda name: {"dataset": dataset}
+
+
+def test_a_method_can_join_those_that_were_compared_and_its_settings_are_its_own(tmp_path):
+    calls, settings = [], {"darts": {"rate": 1}, "gdas": {"rate": 2}, "random": {}}
+    values = VALUES | {"gdas": [3.0, 3.0, 3.0]}
+    run(tmp_path, ["darts"], seeds=range(2), method=counted(values, calls), settings=settings.get)
+    document = run(tmp_path, ["gdas"], seeds=range(2), method=counted(values, calls), settings=settings.get)
+    assert calls[4:] == [("gdas", 0), ("gdas", 1)] and list(document["methods"]) == ["gdas", "random"]
+    assert (
+        list(run(tmp_path, ["gdas", "darts"], seeds=range(2), method=counted(values, calls), settings=settings.get)["methods"])[1]
+        == "darts"
+    )
+    settings["darts"] = {"rate": 3}
+    run(tmp_path, ["gdas"], seeds=range(2), method=counted(values, calls), settings=settings.get)
+    with pytest.raises(InputError, match=r"holds darts with the settings {'rate': 1}, not {'rate': 3}"):
+        run(tmp_path, ["darts", "gdas"], seeds=range(2), method=counted(values, calls), settings=settings.get)
+    assert len(calls) == 6
 
 
 def test_an_unknown_method_ends_it_before_anything_is_run(tmp_path):

@@ -36,7 +36,7 @@ def compare(
     *,
     space: str,
     budget: str,
-    settings: Mapping[str, Any] | None = None,
+    settings: Callable[[str], Mapping[str, Any]] = lambda name: {},
     metric: Score | None = None,
     facts: Mapping[str, Any] | None = None,
     begin: Callable[[int, int], None] = lambda total, done: None,
@@ -47,7 +47,8 @@ def compare(
 
     names: the methods; "random" is added where it is missing. method: name -> what runs it, seed -> result.
     out: a folder; each result is a line of its ``results.jsonl``, and what is there already is not run again. The document itself is
-    ``compare.json``. space, budget: as text, for the document. settings: what else the results depend on (data, columns), plain data.
+    ``compare.json``. space, budget: as text, for the document. settings: method -> what else
+    its results depend on (data, columns), plain data.
     metric: what the scores are, where that is known; larger is better otherwise. facts: further entries of the document.
     begin: called with the number of runs, and how many of them are known. progress: called with method and seed after each other.
     workers: makes of (method, seed) -> result what makes such calls; it is left, and ends them, where one failed or Ctrl-C was pressed.
@@ -62,7 +63,7 @@ def compare(
     wanted = list(dict.fromkeys(names))
     wanted += [] if "random" in wanted else ["random"]
     runs = {name: method(name) for name in wanted}  # so that an unknown name ends it before work starts
-    of = json.loads(json.dumps({"space": space, "budget": budget, "settings": settings or {}}))
+    of = {name: json.loads(json.dumps({"space": space, "budget": budget, "settings": settings(name)})) for name in wanted}
 
     try:
         make_folder(out)
@@ -72,14 +73,14 @@ def compare(
         try:
             found = _found(out / "results.jsonl", of)
             kept = Lines(out / "results.jsonl")
-            missing = [(name, seed) for name in runs for seed in seeds if (name, seed) not in found]
+            missing = [(name, seed) for seed in seeds for name in runs if (name, seed) not in found]
             begin(len(runs) * len(seeds), len(runs) * len(seeds) - len(missing))
             with workers(partial(_timed, runs)) as made:
                 sent = {(name, seed): made.submit(name, seed) for name, seed in missing}
                 for (name, seed), handle in sent.items():
                     result, lost = handle.result()
                     result["measured"] |= {LOST: lost} if lost else {}
-                    found[name, seed] = {"method": name, "seed": seed, **of, **result}
+                    found[name, seed] = {"method": name, "seed": seed, **of[name], **result}
                     kept.append(json.dumps(found[name, seed]))
                     progress(name, seed)
             document = summary({name: [found[name, seed] for seed in seeds] for name in wanted}, metric is None or metric.larger)
@@ -100,8 +101,8 @@ def _timed(runs: Mapping[str, Run], name: str, seed: int) -> Result:
     return {**result, "measured": {"seconds": perf_counter() - start, **result.get("measured", {})}}
 
 
-def _found(path: Path, of: Mapping[str, Any]) -> dict[tuple[str, int], Result]:
-    """The results there are; a last line cut short by a kill is removed from the file."""
+def _found(path: Path, of: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, int], Result]:
+    """The results there are of the methods in ``of``, which says what they depend on; a last line cut short by a kill is removed."""
     if not path.exists():
         return {}
     text = read_text(path)
@@ -111,8 +112,10 @@ def _found(path: Path, of: Mapping[str, Any]) -> dict[tuple[str, int], Result]:
     found: dict[tuple[str, int], Result] = {}
     for i, written in enumerate(text.splitlines(), start=1):
         line = result_of(written, f"line {i} of {path} is not a result of a comparison")
-        found[line["method"], line["seed"]] = line
-        for key, value in of.items():
+        if (name := line["method"]) not in of:
+            continue
+        found[name, line["seed"]] = line
+        for key, value in of[name].items():
             if line.get(key) != value:
-                raise InputError(f"{path.parent} holds a comparison with the {key} {line.get(key)!r}, not {value!r}; give another folder")
+                raise InputError(f"{path.parent} holds {name} with the {key} {line.get(key)!r}, not {value!r}; give another folder")
     return found

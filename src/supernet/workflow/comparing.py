@@ -45,7 +45,7 @@ def compare_run(plan: ComparePlan, out: Path | None) -> dict[str, Any]:
         folder = out or Path(temporary)
         kept = f"{out} holds what was done, and the same command goes on" if out else "nothing is kept without --out"
         how: dict[str, Any] = {
-            "settings": {k: v for k, v in plan.config.items() if k not in ("seed", "workers", "threads")},
+            "settings": partial(_depends, plan.config),
             **{"space": plan.space, "budget": plan.budget},
             **{"begin": shown.begin, "progress": shown.advance},
         }
@@ -63,6 +63,13 @@ def compare_run(plan: ComparePlan, out: Path | None) -> dict[str, Any]:
         if out:
             write_comparison(result, out)
     return result
+
+
+def _depends(config: Settings, name: str) -> Settings:
+    """Of the settings of a comparison those that the results of a method depend on."""
+    shared = {setting: value for setting, value in config.items() if setting not in ("seed", "workers", "threads", "methods")}
+    own = config["methods"].get(name)
+    return shared | ({"methods": {name: own}} if own else {})
 
 
 class Shown:
