@@ -4,6 +4,8 @@
     python benchmarks/fashion_bench.py --out truth --latency                     # minutes, on a machine that does nothing else
     python benchmarks/fashion_bench.py --out truth --write fashion_bench.npz     # and prints how much of the variance is architecture
 
+What it wrote is embedded, as ``src/supernet/estimators/fashion_bench.npz``.
+
 Data: Fashion-MNIST (MIT licence, Xiao et al. 2017), looked for in $SUPERNET_DATA. Each network is trained from nothing for 5 passes of
 the first 20,000 training images, by SGD with a cosine from 0.2 to 0, without augmentation; a seed is of the initial weights and of the
 order of images. The folder ``truth`` beside this file has the trainings that are done. Architectures that are the same network

@@ -3,10 +3,10 @@
     python benchmarks/worth.py --out worth --tables tables [--workers 2]      # all of it: days of one core
     python benchmarks/worth.py --out worth --tables tables --judge nasbench201 [--methods auto,fairnas] [--seeds 1]
 
-Stopped, it goes on from where it was. Judges, each with its table in the folder of tables: ``fashion-bench`` (fashion_bench.npz), all
-networks of which were trained on Fashion-MNIST, by ``fashion_bench.py``; ``searchers``, the same table, in which all searchers look up;
-``nasbench201`` (nb201.npz) and ``nasbench-macro`` (nas_bench_macro_cifar10.npz), with supernets and short trainings on CIFAR-10; ``job``,
-a module of one's own under a bound in ms, which ``job.py`` has. Data are looked for in $SUPERNET_DATA. What is compared, and how, stands in
+Stopped, it goes on from where it was. Judges: ``fashion-bench``, the embedded table, all networks of which were trained on Fashion-MNIST;
+``searchers``, the same table, in which all searchers look up; ``nasbench201`` and ``nasbench-macro``, by nb201.npz and
+nas_bench_macro_cifar10.npz in the folder of tables, with supernets and short trainings on CIFAR-10; ``job``, a module of one's own under a
+bound in ms, which ``job.py`` has. Data are looked for in $SUPERNET_DATA. What is compared, and how, stands in
 ``worth/JUDGE.yaml`` beside this file: the methods are the names in its section ``methods``. Each is one ``supernet compare``, whose report
 has the plots; its results are printed as a Markdown table.
 """
@@ -22,10 +22,13 @@ from typing import Any
 
 import yaml
 
+from supernet.estimators.table_layout import EMBEDDED
+
 HERE = Path(__file__).parent
 BUDGET = "24epochs"
+TRUTH = "fashion-bench"
 JUDGES = {  # the table of each, and seeds
-    "fashion-bench": ("fashion_bench.npz", 5),
+    TRUTH: (TRUTH, 5),
     "nasbench201": ("nb201.npz", 3),
     "nasbench-macro": ("nas_bench_macro_cifar10.npz", 3),
 }
@@ -36,7 +39,7 @@ LOOKED_UP = ("--budget", "100evals", "--at", "10,30,100", "--seeds", "100")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--tables", type=Path, required=True, help="the folder of the benchmark tables")
+    parser.add_argument("--tables", type=Path, default=Path(), help="the folder of the benchmark tables")
     parser.add_argument("--judge", choices=[*JUDGES, SEARCHERS, JOB], help="one of the judges; by default all")
     parser.add_argument("--methods", help="some of the methods, separated by commas; by default all")
     parser.add_argument("--seeds", type=int, help="by default 5 on fashion-bench and of the job, 3 on the others")
@@ -48,21 +51,21 @@ def main() -> None:
             seeds = ["--seeds", str(given.seeds)] if given.seeds else []
             subprocess.run([sys.executable, str(HERE / "job.py"), "--out", str(given.out / JOB), *seeds], check=True)
         elif judge == SEARCHERS:
-            words = ["all", "--table", str(given.tables / JUDGES["fashion-bench"][0]), *LOOKED_UP, "--workers", str(given.workers)]
-            command(*words, "--out", str(given.out / SEARCHERS))
+            command("all", "--table", TRUTH, *LOOKED_UP, "--workers", str(given.workers), "--out", str(given.out / SEARCHERS))
         else:
             file, usual = JUDGES[judge]
-            print(compared(judge, given.out, given.tables / file, given.methods, given.seeds or usual, given.workers), flush=True)
+            table = file if file in EMBEDDED else str(given.tables / file)
+            print(compared(judge, given.out, table, given.methods, given.seeds or usual, given.workers), flush=True)
 
 
-def compared(judge: str, out: Path, table: Path, methods: str | None, seeds: int, workers: int) -> str:
+def compared(judge: str, out: Path, table: str, methods: str | None, seeds: int, workers: int) -> str:
     """Compare by a judge, or go on with it; the results as a Markdown table."""
     settings = yaml.safe_load((HERE / "worth" / f"{judge}.yaml").read_text())
     names = methods.split(",") if methods else list(settings["methods"])
     settings["methods"] = {name: own for name, own in settings["methods"].items() if name in {*names, "random"}}
     config, folder = out / f"{judge}.yaml", out / judge
     config.write_text(yaml.safe_dump(settings))
-    words = [",".join(names), "--config", str(config), "--judge", str(table), "--budget", BUDGET, "--seeds", str(seeds)]
+    words = [",".join(names), "--config", str(config), "--judge", table, "--budget", BUDGET, "--seeds", str(seeds)]
     words += ["--workers", str(workers), "--out", str(folder), "--json"]
     command(*words, stdout=subprocess.DEVNULL)
     return written(json.loads((folder / "compare.json").read_text()))
@@ -76,14 +79,15 @@ def command(*words: str, stdout: int | None = None) -> None:
 def written(document: dict[str, Any]) -> str:
     """The document of a comparison as a Markdown table, the best first: true test scores, against random search, cost."""
     best = document["judge"]["best"]
-    rows = [f"| method, the best is {best:.2f} | test | over random search of equal cost | beats | tau | multiply-adds | minutes |"]
+    rows = [f"| method, the best is {best:.2f} | test | over random search of equal cost | beats | tau, rho | multiply-adds | minutes |"]
     rows.append("|---|---|---|---|---|---|---|")
     entries = sorted(document["methods"].items(), key=lambda entry: -entry[1]["test"]["mean"])
     for name, entry in entries:
         judge, seconds = entry["judge"], entry["measured"]["seconds"] / document["seeds"]
         test, over = best - judge["regret"]["mean"], entry.get("over_random", {}).get("test")
         cells = [f"{test:.2f} ± {entry['test']['std']:.2f}", said(over), f"{100 * judge['beats']['mean']:.0f} %"]
-        cells += [f"{judge['tau']['mean']:.2f}" if "tau" in judge else "", f"{judge['multiply_adds']['mean']:.2g}", f"{seconds / 60:.1f}"]
+        ranked = ", ".join(f"{judge[name]['mean']:.2f}" for name in ("tau", "spearman") if name in judge)
+        cells += [ranked, f"{judge['multiply_adds']['mean']:.2g}", f"{seconds / 60:.1f}"]
         rows.append(f"| `{name}` | {' | '.join(cells)} |")
     return "\n".join(rows)
 

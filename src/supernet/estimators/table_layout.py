@@ -21,15 +21,19 @@ Array = NDArray[Any]
 Arrays = Mapping[str, Array]
 Codes = dict[Option, int]  # of one column of ``ops``: an option, and the number that stands for it
 LAYOUT = ("ops", "op_names", "base_channels", "choices", "edges", "datasets", "devices")
+EMBEDDED = {
+    "fashion-bench": Path(__file__).with_name("fashion_bench.npz")
+}  # tables that are known by name; benchmarks/fashion_bench.py made it
 COSTS = {"params": "params", "flops": "macs", "latency_ms": "latency"}  # column -> our name
 
 
 def read(path: str | Path) -> dict[str, Array]:
-    """The arrays of a table's file; raises ``InputError``."""
+    """The arrays of a table's file, or, where there is no such file, of the one in ``EMBEDDED`` of this name; raises ``InputError``."""
+    place = Path(path)
     try:
-        return read_npz(Path(path))
+        return read_npz(place if place.exists() else EMBEDDED.get(str(path), place))
     except FileNotFoundError:
-        raise InputError(f"there is no table {path}") from None
+        raise InputError(f"there is no table {path}; known by name: {', '.join(EMBEDDED)}") from None
     except OSError as error:
         raise InputError(f"{path}: not an .npz file of plain arrays: {error.strerror or error}") from None
 
