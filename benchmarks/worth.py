@@ -25,12 +25,11 @@ import yaml
 from supernet.estimators.table_layout import EMBEDDED
 
 HERE = Path(__file__).parent
-BUDGET = "24epochs"
 TRUTH = "fashion-bench"
-JUDGES = {  # the table of each, and seeds
-    TRUTH: (TRUTH, 5),
-    "nasbench201": ("nb201.npz", 3),
-    "nasbench-macro": ("nas_bench_macro_cifar10.npz", 3),
+JUDGES = {  # the table of each, seeds, and how long methods train that are not given another length
+    TRUTH: (TRUTH, 5, "16epochs"),
+    "nasbench201": ("nb201.npz", 3, "24epochs"),
+    "nasbench-macro": ("nas_bench_macro_cifar10.npz", 3, "24epochs"),
 }
 JOB, SEARCHERS = "job", "searchers"
 LOOKED_UP = ("--budget", "100evals", "--at", "10,30,100", "--seeds", "100")
@@ -53,19 +52,19 @@ def main() -> None:
         elif judge == SEARCHERS:
             command("all", "--table", TRUTH, *LOOKED_UP, "--workers", str(given.workers), "--out", str(given.out / SEARCHERS))
         else:
-            file, usual = JUDGES[judge]
+            file, usual, budget = JUDGES[judge]
             table = file if file in EMBEDDED else str(given.tables / file)
-            print(compared(judge, given.out, table, given.methods, given.seeds or usual, given.workers), flush=True)
+            print(compared(judge, given.out, table, given.methods, given.seeds or usual, budget, given.workers), flush=True)
 
 
-def compared(judge: str, out: Path, table: str, methods: str | None, seeds: int, workers: int) -> str:
+def compared(judge: str, out: Path, table: str, methods: str | None, seeds: int, budget: str, workers: int) -> str:
     """Compare by a judge, or go on with it; the results as a Markdown table."""
     settings = yaml.safe_load((HERE / "worth" / f"{judge}.yaml").read_text())
     names = methods.split(",") if methods else list(settings["methods"])
     settings["methods"] = {name: own for name, own in settings["methods"].items() if name in {*names, "random"}}
     config, folder = out / f"{judge}.yaml", out / judge
     config.write_text(yaml.safe_dump(settings))
-    words = [",".join(names), "--config", str(config), "--judge", table, "--budget", BUDGET, "--seeds", str(seeds)]
+    words = [",".join(names), "--config", str(config), "--judge", table, "--budget", budget, "--seeds", str(seeds)]
     words += ["--workers", str(workers), "--out", str(folder), "--json"]
     command(*words, stdout=subprocess.DEVNULL)
     return written(json.loads((folder / "compare.json").read_text()))

@@ -76,9 +76,8 @@ class Weights:
             why = "all of its parameters are frozen" if any(True for _ in model.parameters()) else "it has no parameters"
             raise InputError(f"the network has no weights to train: {why}; leave requires_grad=True on those that are to learn")
         if optimiser is None:
-            self.optimiser: torch.optim.Optimizer = torch.optim.SGD(
-                self.parameters, how["lr"], how["momentum"], weight_decay=how["decay"], nesterov=how["nesterov"]
-            )
+            own = {"weight_decay": how["decay"], "nesterov": how["nesterov"], "foreach": True}  # the same bits, with a call for all
+            self.optimiser: torch.optim.Optimizer = torch.optim.SGD(self.parameters, how["lr"], how["momentum"], **own)
         else:
             self.optimiser = optimiser(self.parameters)
         self.clip, self.accumulate, self.scaling = clip, accumulate, Scaling()
