@@ -89,6 +89,8 @@ class Apart:
     def _found_together(self) -> set[int]:
         """The modules whose inputs cannot be told from what each size changes: two passes at other sizes show them."""
         wrong: set[int] = set()
+        if sum(most > 1 for most in self.options.values()) < 2:  # what one size changes was seen in a pass of its own
+            return wrong
         for sizes in (dict.fromkeys(self.options, 0), {n: i % most for i, (n, most) in enumerate(self.options.items())}):
             for i, calls in self.run(sizes).items():
                 fed = self._composed(i, {n: at for n, at in sizes.items() if n in self.follows.get(i, ())})
