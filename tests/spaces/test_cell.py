@@ -50,7 +50,12 @@ SUPERNETS: list[tuple[dict[str, Any], int, int]] = [  # settings, official param
 ]
 
 
-@pytest.mark.parametrize(("settings", "weights", "operations"), SUPERNETS)
+FEW = [SUPERNETS[0], SUPERNETS[1], SUPERNETS[3], SUPERNETS[4]]  # every kind of edge, both stems
+
+
+@pytest.mark.parametrize(
+    ("settings", "weights", "operations"), [pytest.param(*each, marks=() if each in FEW else pytest.mark.slow) for each in SUPERNETS]
+)
 def test_supernets_have_the_official_size(settings: dict[str, Any], weights: int, operations: int) -> None:
     with torch.device("meta"):
         net = cell.supernet(**settings)

@@ -24,7 +24,10 @@ from supernet.spaces import space as space_named
 from supernet.spaces.record import Build
 from supernet.tasks import kind_for
 
-SMALL = {"channels": 8, "cells": 3, "width": 0.25, "shape": (3, 16, 16), "classes": 3, "stem": "cifar", "tokens": 20, "hidden": 6}
+SMALL = {
+    **{"channels": 8, "cells": 3, "nodes": 2, "layers": 4, "widening": 1, "width": 0.25, "shape": (3, 8, 8), "classes": 3, "stem": "cifar"},
+    **{"levels": 2, "tokens": 20, "hidden": 6},
+}
 OTHER: dict[str, dict[str, Any]] = {  # settings of a network that are not the usual ones
     "fbnet": {"stem": "cifar", "width": 0.5, "dropout": 0.1},
     "proxyless": {"stem": "cifar", "stem_channels": 16, "first": 8, "classes": 7},
@@ -47,7 +50,7 @@ def small(build: Build, *architecture: Any) -> Any:
 def sizes(build: Build) -> dict[str, Any]:
     """Small ones; of a table's rows as long as images have channels."""
     table = len(defaults(build.sizes).get("shape") or (3, 32, 32)) == 1
-    return {**SMALL, "shape": (3,)} if table else SMALL
+    return {**SMALL, **({"shape": (3,)} if table else {})}
 
 
 @cache

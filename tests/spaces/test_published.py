@@ -66,7 +66,12 @@ def counted(name: str, **sizes: Any) -> tuple[int, int, int]:
     return params(network), params(network, ()) - params(network), macs(network, shape)
 
 
-@pytest.mark.parametrize(("name", "cifar", "imagenet"), COUNTS)
+FEW = ("darts-v2", "nasnet-a", "p-darts", "gdas-v1", "drnas-cifar")
+
+
+@pytest.mark.parametrize(
+    ("name", "cifar", "imagenet"), [pytest.param(*each, marks=() if each[0] in FEW else pytest.mark.slow) for each in COUNTS]
+)
 def test_evaluation_networks_have_the_official_size(name: str, cifar: tuple[int, int, int], imagenet: tuple[int, int, int]) -> None:
     assert counted(name) == cifar
     assert counted(name, stem="imagenet") == imagenet

@@ -51,13 +51,24 @@ def asked(name: str, settings: dict[str, Any]) -> Any:
         return space.supernet(**space.supernet.accepted({**space.supernet.usual(), **space.served(needs), **settings}))
 
 
-@pytest.mark.parametrize(("name", "settings", "parameters", "alphas"), COUNTS)
+FEW = [COUNTS[0], COUNTS[2], COUNTS[5], COUNTS[8], COUNTS[11], COUNTS[14]]
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "parameters", "alphas"), [pytest.param(*each, marks=() if each in FEW else pytest.mark.slow) for each in COUNTS]
+)
 def test_supernet_has_as_many_parameters_and_alphas_as_the_official_one(
     name: str, settings: dict[str, Any], parameters: int, alphas: int
 ) -> None:
     net, method = asked(name, settings), strategy(name)
     assert params(net, without=()) == parameters
     assert sum(method.load().logits(c) for c in net.space.values()) == alphas
+
+
+@pytest.mark.parametrize(("name", "settings", "parameters", "alphas"), COUNTS)
+def test_a_small_supernet_has_as_many_alphas_as_the_official_one(name: str, settings: dict[str, Any], parameters: int, alphas: int) -> None:
+    net = asked(name, {**settings, "cells": 3})
+    assert sum(strategy(name).load().logits(c) for c in net.space.values()) == alphas
 
 
 def test_auxiliary_skips_add_the_reductions_of_the_strided_edges_only() -> None:

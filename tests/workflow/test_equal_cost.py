@@ -51,6 +51,11 @@ class Everything(TorchDispatchMode):
         super().__init__()
         self.done, self.watching = 0, 0
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: nothing is compiled here, and to ask PyTorch's compiler takes longer than what is counted."""
+        return False
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
         packet = func.overloadpacket
