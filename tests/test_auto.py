@@ -16,6 +16,7 @@ from command_line import called, document
 from supernet import OneOf, Supernet, Task, auto, finals, load
 from supernet.auto import FINALISTS, SCORED, SCORES, SCORES_WITHIN, USED
 from supernet.errors import InputError
+from supernet.estimators import beside
 from supernet.finals import trainings
 from supernet.plan.auto import ADVICE, BUDGET, first
 from supernet.plan.budget import budget_of
@@ -25,10 +26,17 @@ SPACE = ("--space", "nasbench201", "--channels", 4, "--cells", 1, "--threads", 1
 SMALL = ("--data", "digits", "--limit-data", 240, "--batch-size", 32)
 
 
+@pytest.fixture(autouse=True)
+def few_references(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scores stand beside those of eight networks, not of fifty."""
+    monkeypatch.setattr(beside, "REFERENCES", 8)
+
+
 def settings(*words: object) -> Any:
     return document("search", "auto", *words, "--dry-run")["settings"]
 
 
+@pytest.mark.usefixtures("untold")
 def test_pictures_are_screened_by_scores_of_untrained_networks_and_the_best_are_trained() -> None:
     found = settings(*SPACE, *SMALL, "--budget", "24epochs")
     estimator = found["estimator"]
@@ -39,6 +47,7 @@ def test_pictures_are_screened_by_scores_of_untrained_networks_and_the_best_are_
     assert settings(*SPACE, *SMALL, "--trials", 20, "--set", "estimator.finals=3")["trials"] == 20, "what the user sets counts"
 
 
+@pytest.mark.usefixtures("untold")
 def test_what_reads_tokens_shares_weights() -> None:
     code, out, err = called("search", "auto", "--space", "darts-rnn", "--budget", "8steps", "--dry-run", "--json")
     assert code == 0, err
@@ -65,7 +74,7 @@ def test_within_bounds_what_uses_them_is_screened_by_a_score_that_is_not_of_size
 
 
 def test_a_run_goes_on_by_the_method_that_was_taken_to_the_same_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    words = ("search", "auto", *SPACE, *SMALL, "--budget", "8epochs", "--trials", 10, "--json", "--out")
+    words = ("search", "auto", *SPACE, *SMALL, "--budget", "8epochs", "--trials", 6, "--json", "--out")
     code, out, err = called(*words, tmp_path / "whole")
     assert code == 0 and f"note: {ADVICE[0].said}" in err.splitlines(), err
     entered = finals.FromScratch.__call__

@@ -79,7 +79,9 @@ def searched(method: str, which: kernels.Kernels) -> list[Tensor]:
     return [*strategy.supernet.state_dict().values(), *strategy.alphas.values(), torch.tensor(strategy.evaluate()["loss"])]
 
 
-@pytest.mark.parametrize("method", ["darts", "darts-2nd", "fair-darts", "fbnet", "gdas"])
+@pytest.mark.parametrize(
+    "method", ["darts", "darts-2nd", "gdas", *(pytest.param(other, marks=pytest.mark.slow) for other in ("fair-darts", "fbnet"))]
+)
 def test_a_search_steps_as_it_does_without_them(method: str, graphs: Graphs) -> None:
     ours, theirs = searched(method, "compiled"), searched(method, "torch")
     assert all(torch.allclose(a, b, rtol=1e-10, atol=1e-10) for a, b in zip(ours, theirs, strict=True))

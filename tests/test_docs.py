@@ -18,11 +18,12 @@ from unittest import mock
 import numpy
 import pytest
 import torch
+from torch.utils.data import DataLoader, Subset
 
 from supernet import cli
 from supernet.commands import COMMANDS
 from supernet.costs.latency.timing import Effort
-from supernet.data import SETS
+from supernet.data import SETS, images
 from supernet.estimators import ESTIMATORS
 from supernet.searchers import SEARCHERS
 from supernet.settings.commands import Profile, RankEstimators, Retrain, Search
@@ -82,6 +83,19 @@ def rough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Effort, "enough", lambda effort, visits: len(visits) >= 3)
 
 
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loader gives no more than two batches, and there are 600 digits."""
+
+    class Few(DataLoader[Any]):
+        def __init__(self, dataset: Any, batch_size: int, **how: Any) -> None:
+            super().__init__(Subset(dataset, range(min(2 * batch_size, len(dataset)))), batch_size, **how)
+
+    every = images.digits
+    monkeypatch.setattr(torch.utils.data, "DataLoader", Few)
+    monkeypatch.setattr(images, "digits", lambda: tuple(array[:600] for array in every()))
+
+
 STORED = {  # a run that is only described
     "format": 1,
     "space": "nasbench201",
@@ -91,7 +105,7 @@ STORED = {  # a run that is only described
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=NAME.get)
-@pytest.mark.usefixtures("registered", "rough")
+@pytest.mark.usefixtures("registered", "rough", "few")
 def test_the_programs_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
@@ -104,7 +118,7 @@ def test_the_programs_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pyt
         exec(compile(block, NAME[page], "exec"), module.__dict__)
 
 
-@pytest.mark.usefixtures("rough", "untold")
+@pytest.mark.usefixtures("rough", "untold", "few")
 def test_the_commands_of_the_readme_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     for words, exits in commands(ROOT / "README.md"):

@@ -20,7 +20,7 @@ def trained(make: Any, fast: bool, order: int) -> tuple[list[torch.Tensor], Supe
     torch.manual_seed(0)
     net = make()
     net.share = fast
-    batches = [(torch.randn(4, 3, 16, 16), torch.randint(0, 10, (4,))) for _ in range(BATCHES)]
+    batches = [(torch.randn(8, 3, 8, 8), torch.randint(0, 10, (8,))) for _ in range(BATCHES)]
     task = Task(batches, batches, loss=F.cross_entropy)
     if fast:
         task.place(net)
@@ -37,9 +37,9 @@ def trained(make: Any, fast: bool, order: int) -> tuple[list[torch.Tensor], Supe
 
 
 FAST = {
-    "cell": lambda: cell.supernet(channels=4, cells=4, nodes=2, shape=(3, 16, 16)),
-    "partial": lambda: cell.supernet(channels=8, cells=3, nodes=2, shape=(3, 16, 16), partial=4),
-    "nasbench201": lambda: nasbench201.supernet(channels=4, cells=1, shape=(3, 16, 16)),
+    "cell": lambda: cell.supernet(channels=4, cells=4, nodes=2, shape=(3, 8, 8)),
+    "partial": lambda: cell.supernet(channels=8, cells=3, nodes=2, shape=(3, 8, 8), partial=4),
+    "nasbench201": lambda: nasbench201.supernet(channels=4, cells=1, shape=(3, 8, 8)),
 }
 LONG = [pytest.param(name, 2, marks=pytest.mark.slow) for name in ("cell", "nasbench201")]
 

@@ -131,7 +131,7 @@ def table(folder: Path, space: Any, names: tuple[str, ...], choices: int) -> Pat
     return folder / "t.npz"
 
 
-@pytest.mark.parametrize(("method", "name"), [("darts", "nasbench201"), ("gdas", "nasbench201"), ("one-shot", "nasbench-macro")])
+@pytest.mark.parametrize(("method", "name"), [("darts", "nasbench201"), pytest.param("gdas", "nasbench201", marks=pytest.mark.slow), ("one-shot", "nasbench-macro")])
 def test_judging_is_one_flag_and_drawn_in_the_report(tmp_path: Path, method: str, name: str) -> None:
     module = nasbench201 if name == "nasbench201" else nasbench_macro
     with torch.device("meta"):

@@ -130,8 +130,8 @@ def made_text(n: int = 3000) -> Text:
     return Text("made", "word", tuple(map(str, range(11))), tokens[: n // 2], tokens[n // 2 : n * 3 // 4], tokens[n * 3 // 4 :])
 
 
-def made_task(**settings: Any) -> LanguageModelling:
-    return LanguageModelling.of(made_text(), **{"batch": 8, "steps": 10, "evaluation_batch": 4, "testing": True, **settings})
+def made_task(n: int = 3000, **settings: Any) -> LanguageModelling:
+    return LanguageModelling.of(made_text(n), **{"batch": 8, "steps": 10, "evaluation_batch": 4, "testing": True, **settings})
 
 
 def made_supernet(**settings: Any) -> Any:
@@ -200,7 +200,7 @@ METHODS = {
 @pytest.mark.parametrize("method", [pytest.param(m, marks=pytest.mark.slow if m == "second order" else ()) for m in METHODS])
 def test_a_search_that_was_killed_goes_on_as_if_it_had_not_been(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def start() -> tuple[Any, LanguageModelling]:
-        task, net = made_task(), made_supernet(hidden_dropout=0.25)
+        task, net = made_task(1600), made_supernet(nodes=2, hidden_dropout=0.25)
         return METHODS[method](net, task), task
 
     whole, task = start()
@@ -212,7 +212,7 @@ def test_a_search_that_was_killed_goes_on_as_if_it_had_not_been(method: str, tmp
     def stopping(data: Any) -> Any:
         nonlocal count
         count += 1
-        if count == 25:
+        if count == 14:
             signal.raise_signal(signal.SIGINT)
         return step(data)
 
@@ -346,8 +346,8 @@ def test_averaging_says_what_it_lacks() -> None:
 
 
 def test_a_cell_learns_shakespeare_better_than_letter_frequencies() -> None:
-    text = load("shakespeare", seed=0).limited(30_000)
-    task = LanguageModelling.of(text, batch=16, steps=20)
+    text = load("shakespeare", seed=0).limited(12_000)
+    task = LanguageModelling.of(text, batch=16, steps=10)
     torch.manual_seed(0)
     genotype = design("darts-rnn-v1").plan
     model = recurrent.network(genotype, tokens=len(text.vocabulary), hidden=48, embedding_dropout=0.0, **NO_DROPOUT)

@@ -105,7 +105,7 @@ def test_as_many_are_pending_as_the_executor_takes_and_nothing_is_tried_twice(na
 
 
 @pytest.mark.parametrize("name", SEARCHERS)
-@pytest.mark.parametrize("steps", [1, 7, 23, 60])
+@pytest.mark.parametrize("steps", [7, 60, *(pytest.param(few, marks=pytest.mark.slow) for few in (1, 23))])
 def test_left_with_several_pending_it_is_asked_and_told_again_in_the_same_order(name, steps):
     whole, left = exploration(name), exploration(name)
     finish(left, steps)

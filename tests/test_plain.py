@@ -36,11 +36,12 @@ from supernet.mixture import one_hot
 from supernet.spaces import SPACES
 from supernet.spaces import space as space_named
 
+FEW_BLOCKS = {"widths": (8, 20, 30), "sizes": (16, 8, 8), "stages": (0, 1, 2), "depths": (0, 1, 1), "last": 50}
 SMALL: dict[str, tuple[str, dict[str, Any]]] = {
-    "darts": ("darts", {"channels": 8, "cells": 3, "shape": (3, 12, 12)}),
-    "darts, odd size, partial channels": ("darts", {"channels": 8, "cells": 3, "partial": 4, "shape": (3, 9, 13)}),
+    "darts": ("darts", {"channels": 8, "cells": 3, "nodes": 2, "shape": (3, 12, 12)}),
+    "darts, odd size, partial channels": ("darts", {"channels": 8, "cells": 3, "nodes": 2, "partial": 4, "shape": (3, 9, 13)}),
     "darts, fixed reduction": ("darts", {"channels": 8, "cells": 3, "fixed_reduction": True, "skip_dropout": True, "shape": (3, 12, 12)}),
-    "darts, auxiliary skip": ("darts", {"channels": 4, "cells": 3, "auxiliary_skip": True, "shape": (3, 12, 12)}),
+    "darts, auxiliary skip": ("darts", {"channels": 4, "cells": 3, "nodes": 2, "auxiliary_skip": True, "shape": (3, 12, 12)}),
     "nasbench201": ("nasbench201", {"channels": 4, "cells": 1, "shape": (3, 8, 8)}),
     "nasbench201, auxiliary skip": ("nasbench201", {"channels": 4, "cells": 1, "auxiliary_skip": True, "shape": (3, 8, 8)}),
     "fashion-bench": ("fashion-bench", {}),
@@ -63,8 +64,8 @@ SMALL: dict[str, tuple[str, dict[str, Any]]] = {
     "smash": ("smash", {"channels": 2, "widening": 1, "layers": 2, "shape": (3, 8, 8)}),
     "smash, generated weights": ("smash", {"channels": 2, "widening": 1, "layers": 2, "generated": True, "shape": (3, 8, 8)}),
     "nasnet": ("nasnet", {"channels": 4, "cells": 1, "nodes": 1, "shape": (3, 8, 8)}),
-    "densenas": ("densenas", {"width": 0.25, "stem": "cifar", "shape": (3, 16, 16)}),
-    "densenas, basic blocks": ("densenas", {"base": "resnet", "width": 0.25, "stem": "cifar", "shape": (3, 16, 16)}),
+    "densenas": ("densenas", {**FEW_BLOCKS, "shape": (3, 16, 16)}),
+    "densenas, basic blocks": ("densenas", {"base": "resnet", **FEW_BLOCKS, "shape": (3, 16, 16)}),
 }
 COVERED = {space for space, _ in SMALL.values()} | {"darts-rnn", "enas-rnn"}  # a recurrent network is left as it is
 SMALL |= {name: (name, {}) for name in SPACES if name not in COVERED}  # every other space as it is searched by default
@@ -173,7 +174,7 @@ def left_of_this_package(model: nn.Module) -> set[str]:
     return {type(m).__qualname__ for m in model.modules() for base in type(m).__mro__ if base.__module__.startswith("supernet.")}
 
 
-@pytest.mark.parametrize("name", [*(pytest.param(n, marks=pytest.mark.slow if n == "densenas" else ()) for n in SMALL), *OWN])
+@pytest.mark.parametrize("name", [*SMALL, *OWN])
 def test_nothing_of_this_package_is_left_in_a_derived_model(name: str) -> None:
     net, x = supernet_of(name)
     for seed in range(SEEDS):

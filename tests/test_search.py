@@ -95,7 +95,7 @@ def check_delivery(net: Supernet, arch: Architecture, task: Task, folder: Path) 
 
 def test_darts_searches_a_users_own_module(task: Task, tmp_path: Path) -> None:
     net = Supernet(Net())
-    found = search(net, task, "darts", epochs=10, alpha_lr=0.01, weights=partial(Weights, lr=0.1))
+    found = search(net, task, "darts", epochs=6, alpha_lr=0.01, weights=partial(Weights, lr=0.1))
     assert found.history[-1]["validation"]["accuracy"] > 0.8
     check_delivery(net, found.architecture, task, tmp_path)
     model = derive(net, found.architecture, *task.example)

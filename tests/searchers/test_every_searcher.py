@@ -6,6 +6,7 @@ from itertools import islice
 from random import Random
 
 import pytest
+from pytest import param
 
 from supernet.errors import InputError
 from supernet.searchers import SEARCHERS, Exhausted, make_searcher, searcher_class
@@ -82,7 +83,7 @@ def test_same_seed_asks_the_same_and_another_seed_something_else(name):
     assert name == "grid" or turns(make(name, 3), 30) != turns(make(name, 4), 30)
 
 
-@pytest.mark.parametrize("before", [0, 1, 4, 9, 17, 22])
+@pytest.mark.parametrize("before", [1, 17, *(param(turn, marks=pytest.mark.slow) for turn in (0, 4, 9, 22))])
 def test_state_that_went_through_json_goes_on_exactly(name, before):
     whole, left = make(name), make(name)
     expected = turns(whole, 40)[before:]
@@ -95,7 +96,7 @@ def test_state_that_went_through_json_goes_on_exactly(name, before):
     assert turns(resumed, 40 - before) == expected
 
 
-@pytest.mark.parametrize("before", [0, 3, 11, 21])
+@pytest.mark.parametrize("before", [3, 21, *(param(turn, marks=pytest.mark.slow) for turn in (0, 11))])
 def test_state_between_ask_and_tell_goes_on_exactly(name, before):
     whole, left = make(name), make(name)
     expected = turns(whole, 35)[before + 1 :]

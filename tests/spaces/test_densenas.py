@@ -123,7 +123,11 @@ def test_a_published_network_is_in_the_search_space_and_keeps_its_notation(name:
 
 
 @pytest.mark.usefixtures("double")
-@pytest.mark.parametrize("settings", [SMALL, BASIC, {**SMALL, "stem": "imagenet"}], ids=["inverted", "basic", "strided"])
+@pytest.mark.parametrize(
+    "settings",
+    [SMALL, BASIC, pytest.param({**SMALL, "stem": "imagenet"}, marks=pytest.mark.slow)],
+    ids=["inverted", "basic", "strided"],
+)
 def test_derived_network_equals_supernet_under_one_hot(settings: Mapping[str, Any]) -> None:
     torch.manual_seed(0)
     net = densenas.supernet(**{**settings, "shape": (3, 32, 32), "classes": 5})
@@ -131,7 +135,7 @@ def test_derived_network_equals_supernet_under_one_hot(settings: Mapping[str, An
     for seed in range(3):
         net(one_hot(net.space, net.space.sample(Random(seed))), torch.randn(4, 3, 32, 32))
     net.eval()
-    for seed in range(8):
+    for seed in range(4):
         arch = net.space.sample(Random(seed))
         plain = derive(net, arch, x)
         assert not searchable(plain)
@@ -156,7 +160,9 @@ def convolutions(network: nn.Module) -> int:
     return sum(m.weight.numel() for m in network.modules() if isinstance(m, nn.Conv2d))
 
 
-@pytest.mark.parametrize("settings", [CIFAR, {"stem": "cifar"}, {"stem": "cifar", "base": "resnet"}])
+@pytest.mark.parametrize(
+    "settings", [CIFAR, *(pytest.param({"stem": "cifar", **base}, marks=pytest.mark.slow) for base in ({}, {"base": "resnet"}))]
+)
 def test_images_of_32_pixels_end_at_4(settings: dict[str, Any]) -> None:
     with torch.device("meta"):
         net = densenas.supernet(**settings)
@@ -170,7 +176,7 @@ def test_images_of_32_pixels_end_at_4(settings: dict[str, Any]) -> None:
 def test_what_the_small_search_finds_is_a_network_of_the_papers_blocks() -> None:
     with torch.device("meta"):
         space = densenas.supernet(**CIFAR).space
-        for seed in range(10):
+        for seed in range(4):
             found = densenas.notation(space.sample(Random(seed)))
             assert densenas.network(found)(torch.empty(1, 3, 224, 224)).shape == (1, 1000)
 

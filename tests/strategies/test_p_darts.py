@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import pytest
@@ -51,6 +51,13 @@ CAPPED = {  # at most so many skip-connections -> the normal cell
 }
 
 
+@cache
+def searched() -> SearchSpace:
+    """The choices of the cells of DARTS."""
+    with torch.device("meta"):
+        return cell.supernet(channels=4, cells=3).space
+
+
 def operations(text: str) -> list[tuple[str, ...]]:
     return [tuple(SHORT[o] for o in edge.split()) for edge in text.split(" | ")]
 
@@ -80,8 +87,7 @@ def belief(space: SearchSpace, stage: int, skips: float) -> dict[str, list[float
 
 @pytest.mark.parametrize(("skips", "kept", "normal"), [(0.0, KEPT, PLAIN), (2.0, KEPT_SKIPS, CAPPED[8])])
 def test_stages_keep_the_operations_that_the_official_script_keeps(skips: float, kept: tuple[str, str], normal: str) -> None:
-    with torch.device("meta"):
-        space = cell.supernet(channels=4).space
+    space = searched()
     for stage, keep in enumerate((5, 3)):
         space = space.narrow(leading(space, belief(space, stage, skips), keep))
         assert [space[name].options for name in EDGES["normal"]] == operations(kept[stage])
@@ -91,8 +97,7 @@ def test_stages_keep_the_operations_that_the_official_script_keeps(skips: float,
 
 @pytest.mark.parametrize("cap", CAPPED)
 def test_skip_connections_are_capped_as_in_the_official_script(cap: int) -> None:
-    with torch.device("meta"):
-        space = cell.supernet(channels=4).space
+    space = searched()
     options = dict(zip(EDGES["normal"], operations(KEPT_SKIPS[1]), strict=True))
     for stage, keep in enumerate((5, 3)):
         space = space.narrow(leading(space, belief(space, stage, 2.0), keep))
@@ -104,8 +109,7 @@ def test_skip_connections_are_capped_as_in_the_official_script(cap: int) -> None
 
 
 def test_ties_go_to_the_later_input() -> None:
-    with torch.device("meta"):
-        space = cell.supernet(channels=4).space
+    space = searched()
     even = {name: [1.0] * len(c.options) for name, c in space.items() if c.pick is None}
     found = capped(space, even, 2, late_ties=True)
     assert [found[f"normal.{i}"] for i in range(2, 6)] == [(0, 1), (1, 2), (2, 3), (3, 4)]

@@ -107,7 +107,7 @@ def trained(space: str, run: Run | None = None, steps: int = 10**6) -> tuple[lis
 
 def deep(space: str) -> bool:
     """Whether the networks of a space are long chains, or wide, which take their time."""
-    return space_named(space).one_build or space in ("nasnet", "smash", "enas-micro", "enas-macro")
+    return space_named(space).one_build or space in ("nasbench-macro", "nasnet", "smash", "enas-micro", "enas-macro")
 
 
 @pytest.mark.parametrize("space", [*(pytest.param(s, marks=pytest.mark.slow if deep(s) else ()) for s in SPACES), "lstm"])

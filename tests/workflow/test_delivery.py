@@ -39,7 +39,9 @@ def retrained(architecture: str, out: Path, **more: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "architecture", ["darts-v2", SAME, TURNED, "fairdarts-a"], ids=["darts-v2", "one operation", "turned concatenation", "fairdarts"]
+    "architecture",
+    [pytest.param("darts-v2", marks=pytest.mark.slow), SAME, TURNED, "fairdarts-a"],
+    ids=["darts-v2", "one operation", "turned concatenation", "fairdarts"],
 )
 def test_a_retraining_is_evaluated_with_the_weights_of_its_own_edges(architecture: str, tmp_path: Path) -> None:
     result = retrained(architecture, tmp_path / "run")

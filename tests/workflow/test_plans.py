@@ -88,17 +88,20 @@ def test_config_of_a_run_is_what_its_dry_run_printed_and_starts_an_equal_one(wor
     assert again == printed
 
 
+CHANGED = {"weights.lr": 0.5, "strategy.alpha_lr": 0.1, "supernet.channels": 8, "data.crop": 2, "steps": 3, "limits.params": 1e6}
+ALSO_CHANGED = {
+    **{"weights.accumulate": 2, "strategy.warmup": 1, "network.cells": 2, "data.validation": 0.4, "seed": 1, "estimator.calibration": 3},
+    **{"judge.every": 2, "baseline.trials": 5, "autocast": "bfloat16", "trials": 3},
+}
+
+
+@pytest.mark.parametrize("changes", [CHANGED, pytest.param(ALSO_CHANGED, marks=pytest.mark.slow)], ids=["some", "others"])
 def test_a_search_resumed_with_any_other_setting_is_refused_by_name_and_without_any_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    changes: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = ("search", "darts", *BENCH, "--steps", 2, "--set", "alarm.every=0", "--out", tmp_path / "r")
     assert called(*words)[0] == 0
     resumed = ("search", "darts", "--space", "nasbench201", "--out", tmp_path / "r", "--resume")
-    changes = {
-        **{"weights.lr": 0.5, "weights.accumulate": 2, "strategy.alpha_lr": 0.1, "strategy.warmup": 1, "supernet.channels": 8},
-        **{"network.cells": 2, "data.validation": 0.4, "data.crop": 2, "steps": 3, "seed": 1, "estimator.calibration": 3},
-        **{"judge.every": 2, "baseline.trials": 5, "autocast": "bfloat16", "limits.params": 1e6, "trials": 3},
-    }
     for name, value in changes.items():
         code, _, err = called(*resumed, "--set", f"{name}={value}")
         assert code == 2 and f"({name})" in err, (name, err)

@@ -128,7 +128,7 @@ def test_the_supernet_of_a_method_that_decides_scores_as_it_is_told() -> None:
 
 def test_rank_reads_retrainings_and_searches_that_train(trained: Path, tmp_path: Path) -> None:
     runs = tmp_path / "runs"
-    assert called("search", "random", *SMALL, "--trials", 4, "--out", runs / "random")[0] == 0
+    assert called("search", "random", *SMALL, "--trials", 4, "--set", "estimator.epochs=1", "--out", runs / "random")[0] == 0
     found = document("rank", trained, "--runs", runs)
     assert found["samples"] == 4 and found["against"] == "validation accuracy of training on its own" and found["metric"] == "accuracy"
     assert set(found) >= {"kendall", "spearman", "interval", "regret", "by_examples", "enough"} and set(found["regret"]) == {"1", "5", "10"}
