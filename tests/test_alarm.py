@@ -233,7 +233,8 @@ SMALL = ("data.limit=96", "supernet.channels=2", "supernet.cells=1", "data.batch
 
 
 @pytest.mark.parametrize(
-    ("method", "sets", "kinds"), [("darts", (), {"gap"}), ("darts", ("alarm.gap=false",), set()), ("pc-darts", (), {"gap"})]
+    ("method", "sets", "kinds"),
+    [("darts", (), {"gap"}), ("darts", ("alarm.gap=false",), set()), pytest.param("pc-darts", (), {"gap"}, marks=pytest.mark.slow)],
 )
 def test_the_alarm_of_a_command_is_on_by_default_and_in_its_report(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], method: str, sets: tuple[str, ...], kinds: set[str]

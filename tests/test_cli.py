@@ -104,6 +104,7 @@ def test_a_searcher_alone_trains_networks_from_scratch(tmp_path: Path) -> None:
     assert found["validation"] == max(line["scores"]["accuracy"] for line in lines)
 
 
+@pytest.mark.slow
 def test_one_shot_then_evolution_on_a_space_by_name(tmp_path: Path) -> None:
     words = ("search", "one-shot", "--searcher", "evolution", "--space", "nasbench201", "--limit-data", 120, "--channels", 4, "--cells", 1)
     found = document(*words, "--epochs", 1, "--trials", 5, "--max-params", 400_000, "--out", tmp_path / "o")
@@ -260,8 +261,8 @@ def test_a_dry_run_checks_and_writes_nothing(tmp_path: Path, monkeypatch: pytest
 
 @pytest.mark.usefixtures("untold")
 def test_mixed_precision_is_one_flag_of_every_training() -> None:
-    words = {"search": ("search", "darts", "--space", "darts"), "retrain": ("retrain", "darts-v2", "--channels", 4, "--cells", 3)}
-    words["compare"] = ("compare", "darts", "--space", "darts", "--budget", "1epochs")
+    words = {"search": ("search", "darts", *CELLS), "retrain": ("retrain", "darts-v2", "--channels", 4, "--cells", 3)}
+    words["compare"] = ("compare", "darts", *CELLS, "--budget", "1epochs")
     for command, given in words.items():
         assert document(*given, "--autocast", "bfloat16", "--dry-run")["settings"]["autocast"] == "bfloat16", command
         code, _, err = called(*given, "--autocast", "float8", "--dry-run")

@@ -131,7 +131,10 @@ def table(folder: Path, space: Any, names: tuple[str, ...], choices: int) -> Pat
     return folder / "t.npz"
 
 
-@pytest.mark.parametrize(("method", "name"), [("darts", "nasbench201"), pytest.param("gdas", "nasbench201", marks=pytest.mark.slow), ("one-shot", "nasbench-macro")])
+@pytest.mark.parametrize(
+    ("method", "name"),
+    [("darts", "nasbench201"), pytest.param("gdas", "nasbench201", marks=pytest.mark.slow), ("one-shot", "nasbench-macro")],
+)
 def test_judging_is_one_flag_and_drawn_in_the_report(tmp_path: Path, method: str, name: str) -> None:
     module = nasbench201 if name == "nasbench201" else nasbench_macro
     with torch.device("meta"):
@@ -167,9 +170,7 @@ def test_judging_is_one_flag_and_drawn_in_the_report(tmp_path: Path, method: str
         (("darts", "--space", "nasbench-macro", "--judge", "nothing.npz"), "there is no table nothing.npz"),
     ],
 )
-def test_a_judge_that_cannot_work_is_refused_before_any_work(
-    tmp_path: Path, arguments: tuple[object, ...], message: str
-) -> None:
+def test_a_judge_that_cannot_work_is_refused_before_any_work(tmp_path: Path, arguments: tuple[object, ...], message: str) -> None:
     with torch.device("meta"):
         path = table(tmp_path, nasbench_macro.supernet().space, nasbench_macro.OPERATIONS, 8)
     code, out, err = called("search", "--judge", path, *arguments, "--out", tmp_path / "r")

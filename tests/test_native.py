@@ -248,7 +248,9 @@ def trained(method: str, which: kernels.Kernels) -> tuple[list[Tensor], int]:
 
 @needed
 @pytest.mark.usefixtures("native")
-@pytest.mark.parametrize("method", SEARCHES)
+@pytest.mark.parametrize(
+    "method", [pytest.param(m, marks=pytest.mark.slow if m in ("pc-darts", "proxyless", "darts-2nd") else ()) for m in SEARCHES]
+)
 def test_a_search_steps_as_it_does_without_them(method: str) -> None:
     (ours, ours_counted), (theirs, counted) = trained(method, "native"), trained(method, "torch")
     assert all(torch.allclose(a, b, rtol=1e-10, atol=1e-10) for a, b in zip(ours, theirs, strict=True))

@@ -182,9 +182,7 @@ def test_a_one_shot_run_killed_while_it_tries_architectures_goes_on(task: Task, 
     assert [(t.architecture, t.scores) for t in resumed.trials] == [(t.architecture, t.scores) for t in whole.trials]
 
 
-def test_trials_after_a_training_do_not_write_its_checkpoint_again(
-    task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_trials_after_a_training_do_not_write_its_checkpoint_again(task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     saved: list[set[str]] = []
     save = Run.save
     monkeypatch.setattr(Run, "save", lambda self, **state: (saved.append(set(state)), save(self, **state)))

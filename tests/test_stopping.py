@@ -62,7 +62,9 @@ def python(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, env=ENVIRONMENT)
 
 
-@pytest.mark.parametrize("module", ["torch.nn", *(pytest.param(later, marks=pytest.mark.slow) for later in ("typer", "supernet.naming.catalogue"))])
+@pytest.mark.parametrize(
+    "module", ["torch.nn", *(pytest.param(later, marks=pytest.mark.slow) for later in ("typer", "supernet.naming.catalogue"))]
+)
 def test_ctrl_c_while_the_command_is_loaded_is_one_line(module: str) -> None:
     done = python(COMMAND, module, "SIGINT", "list", "methods")
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "stopped\n")

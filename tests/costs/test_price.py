@@ -267,7 +267,7 @@ class Features(nn.Module):
         return torch.cat([total, -total], 1)
 
 
-@pytest.mark.parametrize("form", ["linear", "log", "power", "hinge"])
+@pytest.mark.parametrize("form", ["linear", "log", *(pytest.param(other, marks=pytest.mark.slow) for other in ("power", "hinge"))])
 def test_every_form_leads_to_the_bound_whatever_its_weight_and_keeps_what_is_worth_most(form: str) -> None:
     torch.manual_seed(0)
     x = torch.randn(128, 8)

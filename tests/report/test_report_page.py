@@ -240,7 +240,7 @@ results = mostly({"choices": taken, "costs": scores, "scores": scores, "settings
 configs = mostly({"limits": scores, "method": st.just("darts"), "data": scores, "epochs": number})
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lines=lines, found=results, config=configs, baseline=lines)
 def test_any_plain_data_is_reported_or_refused(tmp_path, lines, found, config, baseline):
     shutil.rmtree(tmp_path / "run", ignore_errors=True)

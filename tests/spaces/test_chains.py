@@ -49,7 +49,7 @@ def features(network: nn.Module, shape: tuple[int, int, int]) -> list[tuple[int,
 
 
 @pytest.mark.usefixtures("double")
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow if "imagenet" in name else ()) for name in SMALL])
 def test_derived_and_stand_alone_network_equal_the_supernet_under_one_hot(name: str) -> None:
     torch.manual_seed(0)
     space, settings = SPACES[SMALL[name][0]], SMALL[name][1]

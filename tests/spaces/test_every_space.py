@@ -66,7 +66,10 @@ def sampled(name: str, seed: int) -> Architecture:
     return choices(name).matters(choices(name).sample(Random(seed)))
 
 
-@pytest.mark.parametrize("name", SPACES)
+LARGE = [pytest.param(name, marks=pytest.mark.slow if name == "nasnet" else ()) for name in SPACES]  # whose builder is enas-micro's too
+
+
+@pytest.mark.parametrize("name", LARGE)
 def test_its_record_is_frozen_and_its_defaults_build(name: str) -> None:
     space, architecture = space_named(name), sampled(name, 0)
     assert name == space.name and "https://" in space.citation and space.tasks
@@ -93,7 +96,7 @@ def test_its_notation_is_read_and_written_without_loss_and_recognised_by_this_sp
         assert [other for other in SPACES if space_named(other).recognises(known.notation)] == [name]
 
 
-@pytest.mark.parametrize("name", SPACES)
+@pytest.mark.parametrize("name", LARGE)
 def test_what_describe_prints_is_described_again_with_equal_counts(name: str) -> None:
     space = space_named(name)
     found = [of_plan(name, space.plans.of(sampled(name, 1))), *map(design, list(space.published)[:2])]

@@ -55,7 +55,7 @@ def test_the_space_has_the_size_in_the_paper() -> None:
 
 
 @pytest.mark.usefixtures("double")
-@pytest.mark.parametrize("squeeze", [0.0, 0.5])
+@pytest.mark.parametrize("squeeze", [pytest.param(0.0, marks=pytest.mark.slow), 0.5])
 def test_derived_and_stand_alone_network_equal_the_supernet_and_cost_what_the_tables_say(squeeze: float) -> None:
     torch.manual_seed(0)
     sizes = {**SMALL, "squeeze": squeeze}

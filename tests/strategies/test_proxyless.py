@@ -310,7 +310,7 @@ def better(method: Any, **settings: Any) -> tuple[Any, Task]:
     ("method", "settings"),
     [(ProxylessNAS, {}), (ProxylessNAS, {"paths": "full"}), (ProxylessREINFORCE, {}), (ProxylessREINFORCE, {"renewal": 0.5})],
 )
-@pytest.mark.parametrize(("bound", "taken"), [(None, "sees"), (9.0, "sees"), (2.0, "blind")])
+@pytest.mark.parametrize(("bound", "taken"), [(None, "sees"), pytest.param(9.0, "sees", marks=pytest.mark.slow), (2.0, "blind")])
 def test_the_better_option_is_found_unless_it_is_too_dear(method: Any, settings: dict[str, Any], bound: float | None, taken: str) -> None:
     price = {"penalty": Price({("a",): torch.tensor([1.0, 8.0])}, **method.pricing, bound=bound, rate=4.0)} if bound else {}
     strategy, task = better(method, **price, **settings)

@@ -134,13 +134,26 @@ def values(name: str) -> dict[str, Any]:
 SEARCHING = [name for name in STRATEGIES if name != "darts-plus"]  # DARTS with a rule that ends so small a search at once
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow if name == "enas" else ()) for name in SEARCHING])
+WHOLE = ("darts", "gdas", "proxyless", "one-shot")  # whose settings that others have too are changed among the quick tests
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=() if name in WHOLE else pytest.mark.slow) for name in SEARCHING])
 def test_every_setting_acts_or_is_refused_with_the_reason(name: str) -> None:
     able = {*keywords(class_of(name), NOT_FOR_USERS["strategy"])}
     changed = {n: v for n, v in values(name).items() if n in able}
-    assert able == set(changed), "a setting without a case"
-    usual, idle = outcome(name), []
-    cases = {n: {n: v} for n, v in changed.items()} | {f"weights.{n}": {"weights": {n: v}} for n, v in WEIGHTS.items()}
+    assert_followed(name, {n: {n: v} for n, v in changed.items()} | {f"weights.{n}": {"weights": {n: v}} for n, v in WEIGHTS.items()})
+
+
+@pytest.mark.parametrize("name", [name for name in SEARCHING if name not in ("enas", *WHOLE)])
+def test_every_setting_of_its_own_acts_or_is_refused_with_the_reason(name: str) -> None:
+    able, own = {*keywords(class_of(name), NOT_FOR_USERS["strategy"])}, OWN.get(class_of(name).__name__, {})
+    assert able <= values(name).keys(), "a setting without a case"
+    assert_followed(name, {n: {n: v} for n, v in own.items() if n in able})
+
+
+def assert_followed(name: str, cases: dict[str, dict[str, Any]]) -> None:
+    """Whether each of the cases, settings by what they are called, gives another outcome or is refused with a reason."""
+    usual, idle = outcome(name) if cases else [], []
     for what, settings in cases.items():
         refused = False
         for tried in (settings, {n: OTHER[n] for n in settings if n in OTHER}):

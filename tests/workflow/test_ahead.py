@@ -29,7 +29,7 @@ CPU = "[enforce fail at alloc_cpu.cpp:121] err == 0. DefaultCPUAllocator: can't 
     ("words", "examples"),
     [
         (("search", "darts", *BENCH), 32),
-        (("search", "random", *BENCH, "--trials", 2), 32),
+        pytest.param(("search", "random", *BENCH, "--trials", 2), 32, marks=pytest.mark.slow),
         (("search", "darts", *TEXT), 1777),
         (("retrain", NONE, *BENCH[2:]), 64),
     ],
@@ -100,7 +100,11 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Any:
 @pytest.mark.parametrize(
     ("again", "advice"),
     [
-        (True, "a smaller --batch-size needs less; begin again so, or go on with --resume where there is more memory"),
+        pytest.param(
+            True,
+            "a smaller --batch-size needs less; begin again so, or go on with --resume where there is more memory",
+            marks=pytest.mark.slow,
+        ),
         (False, "--batch-size 8 fits; begin again so, or go on with --resume where there is more memory"),
     ],
 )

@@ -56,7 +56,10 @@ def test_methods_that_take_no_notice_of_an_objective_are_named_before_work() -> 
 
 
 @pytest.mark.usefixtures("untold")
-@pytest.mark.parametrize(("name", "says"), [("evolution", True), ("nsga2", False), *(pytest.param(n, False, marks=pytest.mark.slow) for n in ("surrogate", "random"))])
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("evolution", True), ("nsga2", False), *(pytest.param(n, False, marks=pytest.mark.slow) for n in ("surrogate", "random"))],
+)
 def test_a_searcher_that_looks_at_one_of_several_goals_says_so(name: str, says: bool, tmp_path: Path) -> None:
     words = (*WORDS[:4], *WORDS[6:], "--channels", "4", "--cells", "1", "--trials", "30", "--out", str(tmp_path / "run"), "--dry-run")
     code, _, said = called("search", name, *words, "--objective", "accuracy,macs")

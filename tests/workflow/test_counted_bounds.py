@@ -54,7 +54,9 @@ def limits_of(name: str, given: dict[str, Any], **bounds: float) -> tuple[Limits
     return limits, choices
 
 
-@pytest.mark.parametrize("case", SMALL)
+@pytest.mark.parametrize(
+    "case", [pytest.param(c, marks=pytest.mark.slow if c in ("nasnet", "darts nodes", "darts inputs") else ()) for c in SMALL]
+)
 def test_a_bound_is_on_the_choices_that_are_searched_and_counts_what_describe_says(case: str) -> None:
     name, given = case.split()[0], SMALL[case]
     limits, searched = limits_of(name, given, params=1e6)

@@ -39,6 +39,20 @@ from supernet.ways.baseline import equal_budget
 from supernet.workflow.searching import search_run
 
 LONG = ("darts-es", "sdarts-adv", "enas", "attentive")  # which take their time
+ALIKE = (
+    "darts-minus",
+    "darts-plus",
+    "beta-darts",
+    "fair-darts",
+    "gaea",
+    "pc-darts",
+    "snas",
+    "sdarts-rs",
+    "drnas",
+    "gdas-frc",
+    "spos",
+    "bignas",
+)
 SIZES = {"channels": 12, "cells": 3, "nodes": 1, "shape": (3, 8, 8), "classes": 3}
 SHRINKING: dict[str, Any] = {"stem": "cifar", "shape": (3, 8, 8), "classes": 3, "width": 0.25, "widths": (16,), "depths": (4,), "head": 16}
 CHAIN = {"stem": "cifar", "shape": (3, 8, 8), "classes": 3, "widths": (4, 8, 8, 8, 8), "depths": (2, 1, 1, 1, 1), "last": 8, "head": 8}
@@ -111,7 +125,7 @@ def full_count(monkeypatch: pytest.MonkeyPatch, strategy: type, opinion: bool) -
     return full
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n in LONG else ()) for n in STRATEGIES])
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n in (*LONG, *ALIKE) else ()) for n in STRATEGIES])
 def test_what_every_method_computes_is_counted(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     method = STRATEGIES[name].load()

@@ -63,7 +63,7 @@ def same_runs(a: Path, b: Path) -> bool:
     return history(a) == history(b) and all((a / n).read_bytes() == (b / n).read_bytes() for n in names)
 
 
-@pytest.mark.parametrize("method", ["darts", "darts-2nd"])
+@pytest.mark.parametrize("method", ["darts", pytest.param("darts-2nd", marks=pytest.mark.slow)])
 def test_a_search_reads_the_embedded_text_by_the_papers_recipe(tmp_path: Path, method: str) -> None:
     result = search_run(plan_search(settings(method)), tmp_path / "s")
     stored = json.loads((tmp_path / "s" / "architecture.json").read_text())
@@ -113,7 +113,9 @@ def test_a_killed_search_goes_on_to_the_same_bits(tmp_path: Path, monkeypatch: p
     assert same_runs(tmp_path / "whole", tmp_path / "killed")
 
 
-@pytest.mark.parametrize("steps", [5, 17])  # an epoch has 11: while the cell is trained, and while the LSTM is
+@pytest.mark.parametrize(
+    "steps", [pytest.param(5, marks=pytest.mark.slow), 17]
+)  # an epoch has 11: while the cell is trained, and while the LSTM is
 def test_a_killed_retraining_goes_on_to_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
     wanted = retraining(save_every=0.0)
     whole = retrain_run(plan_retrain(wanted), tmp_path / "whole")
@@ -165,12 +167,12 @@ def test_a_network_is_not_evaluated_on_a_text_of_other_tokens(tmp_path: Path) ->
         evaluate.run(evaluate.Evaluate(run=tmp_path / "s", data=str(tmp_path / "other.txt")))
 
 
+@pytest.mark.slow
 def test_random_search_of_equal_cost_lowers_perplexity(tmp_path: Path) -> None:
     found = search_run(plan_search(settings(**{"baseline.name": "random", "baseline.trials": 2})), tmp_path / "s")
     tried = [line["scores"] for line in history(tmp_path / "s" / "baseline")]
     assert found["baseline"]["validation"] == min(scores["perplexity"] for scores in tried)
     assert found["baseline"]["found_trained_alike"] > 1
-
 
 
 def test_a_searcher_trains_recurrent_networks_from_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,7 +118,7 @@ def test_an_interval_is_of_the_correlation_that_is_asked_for() -> None:
 
 
 def test_estimators_are_ranked_by_trainings_on_their_own(tmp_path: Path) -> None:
-    trained = ("search", "random", *SMALL, "--trials", 3, "--out", tmp_path / "runs" / "alone")
+    trained = ("search", "random", *SMALL, "--trials", 3, "--set", "estimator.epochs=1", "--out", tmp_path / "runs" / "alone")
     assert called(*trained)[0] == 0
     found = document("rank", *SMALL, "--estimator", "scratch,snip", "--runs", tmp_path / "runs", "--out", tmp_path / "r")
     assert found["against"] == "validation accuracy of training on its own" and found["columns"] == {}
