@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy
@@ -84,13 +85,17 @@ def _tensors(part: Labelled) -> tuple[Tensor, Tensor]:
     return x, y
 
 
+@cache
 def digits() -> Labelled:
-    """The digits of scikit-learn: images (1797, 1, 8, 8), uint8, and labels (1797,)."""
+    """The digits of scikit-learn: images (1797, 1, 8, 8), uint8, and labels (1797,). They are read once, and cannot be changed."""
     from sklearn.datasets import load_digits  # slow to import
 
     bunch = load_digits()
     x = numpy.rint(bunch.images[:, None] * (255 / 16)).astype(numpy.uint8)  # its levels are 0 to 16
-    return x, bunch.target.astype(numpy.int64)
+    y = bunch.target.astype(numpy.int64)
+    for array in (x, y):
+        array.flags.writeable = False
+    return x, y
 
 
 def _named(name: str, folder: str | os.PathLike[str] | None, size: tuple[int, int] | None) -> Parts:
