@@ -9,10 +9,15 @@ import contextlib
 import io
 import json
 import sys
+from functools import cache
 from typing import Any
 from unittest import mock
 
+import typer.main
+
 from supernet.cli import main
+
+typer.main.get_command = cache(typer.main.get_command)  # the parsers of the commands are made once for all calls
 
 
 def called(*words: object) -> tuple[int, str, str]:

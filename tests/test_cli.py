@@ -244,6 +244,7 @@ def test_json_is_all_there_is_on_standard_output(cli: Cli, tmp_path: Path) -> No
     assert code == 2 and "already holds a run" in said and "Traceback" not in said
 
 
+@pytest.mark.slow
 def test_a_run_is_repeated_from_its_own_configuration(tmp_path: Path) -> None:
     first = document("search", "darts", *CELLS, "--epochs", 1, "--seed", 3, "--out", tmp_path / "a")
     second = document("search", "darts", "--config", tmp_path / "a" / "config.yaml", "--out", tmp_path / "b")

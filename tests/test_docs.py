@@ -104,7 +104,14 @@ STORED = {  # a run that is only described
 }
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=NAME.get)
+LONG = ("docs/devices.md", "docs/many_sizes.md")
+
+
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=pytest.mark.slow if NAME[page] in LONG else ()) for page in PAGES if blocks(page, "python")],
+    ids=NAME.get,
+)
 @pytest.mark.usefixtures("registered", "rough", "few")
 def test_the_programs_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

@@ -26,7 +26,7 @@ LABELS = (POINTS[:, 0] * POINTS[:, 1] > 0).long()
 
 def exclusive_or() -> Task:
     """Which of two signs are equal: no line tells them apart, one hidden layer does."""
-    batches = list(zip(POINTS.split(32), LABELS.split(32), strict=True))
+    batches = list(zip(POINTS.split(64), LABELS.split(64), strict=True))
     return Task(batches, batches, loss=F.cross_entropy)
 
 

@@ -52,7 +52,10 @@ def handed_over(how: str) -> Supernet:
 HOW = ("in training mode", "in evaluation mode", "its module in evaluation mode", "one part in evaluation mode")
 
 
-@pytest.mark.parametrize("name", ["darts", "darts-2nd", "gdas", "proxyless", "sdarts-adv", "darts-pt", "one-shot"])
+OTHERS = [pytest.param(name, marks=pytest.mark.slow) for name in ("gdas", "sdarts-adv", "darts-pt")]
+
+
+@pytest.mark.parametrize("name", ["darts", "darts-2nd", "proxyless", "one-shot", *OTHERS])
 def test_a_search_is_the_same_in_whatever_mode_the_supernet_is_handed_over(name: str) -> None:
     found: list[tuple[Any, dict[str, Tensor]]] = []
     for how in HOW:

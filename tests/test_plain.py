@@ -174,7 +174,16 @@ def left_of_this_package(model: nn.Module) -> set[str]:
     return {type(m).__qualname__ for m in model.modules() for base in type(m).__mro__ if base.__module__.startswith("supernet.")}
 
 
-@pytest.mark.parametrize("name", [*SMALL, *OWN])
+ALIKE = (
+    "proxyless, growth",
+    "nasbench201, auxiliary skip",
+    "fashion-bench, auxiliary skip",
+    "smash",
+    "densenas",
+)  # other settings of these stay
+
+
+@pytest.mark.parametrize("name", [*(pytest.param(n, marks=pytest.mark.slow if n in ALIKE else ()) for n in SMALL), *OWN])
 def test_nothing_of_this_package_is_left_in_a_derived_model(name: str) -> None:
     net, x = supernet_of(name)
     for seed in range(SEEDS):

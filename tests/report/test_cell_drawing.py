@@ -49,7 +49,7 @@ def random_cell(seed: int) -> tuple[Cell, tuple[int, ...]]:
 def graphs() -> list[Graph]:
     genotypes = [Genotype.parse(text) for text in GENOTYPES.values()]
     cells = [(g.normal, g.normal_concat) for g in genotypes] + [(g.reduce, g.reduce_concat) for g in genotypes if g.reduce]
-    return [FIXED_REDUCTION] + [cell_graph(*cell) for cell in cells + [random_cell(seed) for seed in range(40)]]
+    return [FIXED_REDUCTION] + [cell_graph(*cell) for cell in cells + [random_cell(seed) for seed in range(24)]]
 
 
 @cache

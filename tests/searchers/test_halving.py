@@ -137,6 +137,7 @@ class Scaled(nn.Module):
         return self.factor * x.flatten(1)
 
 
+@pytest.mark.slow
 def test_it_beats_random_search_of_equal_cost_when_networks_are_trained_on_digits():
     space = SearchSpace(
         [

@@ -87,7 +87,7 @@ def test_a_cell_behind_a_reduction_halves_its_first_input() -> None:
     assert out.shape == (2, 16, 8, 8)
 
 
-@pytest.mark.parametrize("share", [True, False])
+@pytest.mark.parametrize("share", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_the_supernet_gives_the_official_logits_loss_and_gradients(share: bool) -> None:
     net = Supernet(fill(cell.supernet(channels=4).model), share=share)
     alphas = {"normal": table(sines(14, 8)), "reduce": table(cosines(14, 8))}

@@ -46,7 +46,7 @@ def test_published_network_can_be_chosen_and_trained() -> None:
 
 
 @pytest.mark.usefixtures("double")
-@pytest.mark.parametrize("nodes", [1, 2])
+@pytest.mark.parametrize("nodes", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_tables_give_the_exact_counts_of_derived_networks_whatever_ends_are_loose(nodes: int) -> None:
     torch.manual_seed(0)
     net, x = enas_micro.supernet(**{**SMALL, "cells": 1}, nodes=nodes), torch.randn(2, 3, 16, 16)

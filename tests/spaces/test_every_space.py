@@ -28,6 +28,11 @@ SMALL = {
     **{"channels": 8, "cells": 3, "nodes": 2, "layers": 4, "widening": 1, "width": 0.25, "shape": (3, 8, 8), "classes": 3, "stem": "cifar"},
     **{"levels": 2, "tokens": 20, "hidden": 6},
 }
+SHORT: dict[str, dict[str, Any]] = {  # chains with few layers
+    **{"fbnet": {"depths": (1,) * 7}, "proxyless": {"depths": (1,) * 6}, "fairnas": {"depths": (1,) * 6}},
+    **{"spos": {"depths": (1,) * 4}, "spos-bits": {"depths": (1,) * 4}, "spos-channels": {"depths": (1,) * 4}},
+    "densenas": {"widths": (8, 20, 30), "sizes": (8, 4, 4), "stages": (0, 1, 2), "depths": (0, 1, 1), "last": 50},
+}
 OTHER: dict[str, dict[str, Any]] = {  # settings of a network that are not the usual ones
     "fbnet": {"stem": "cifar", "width": 0.5, "dropout": 0.1},
     "proxyless": {"stem": "cifar", "stem_channels": 16, "first": 8, "classes": 7},
@@ -43,10 +48,6 @@ OTHER: dict[str, dict[str, Any]] = {  # settings of a network that are not the u
 }
 
 
-def small(build: Build, *architecture: Any) -> Any:
-    return build(*architecture, **build.taken(sizes(build)))
-
-
 def sizes(build: Build) -> dict[str, Any]:
     """Small ones; of a table's rows as long as images have channels."""
     table = len(defaults(build.sizes).get("shape") or (3, 32, 32)) == 1
@@ -55,10 +56,11 @@ def sizes(build: Build) -> dict[str, Any]:
 
 @cache
 def choices(name: str) -> SearchSpace:
-    """Those of the supernet that is searched by default."""
+    """Those of the supernet that is searched by default, whose cells are all alike."""
     space = space_named(name)
+    usual = space.supernet.usual()
     with torch.device("meta"):
-        found: SearchSpace = space.supernet(**space.supernet.usual()).space
+        found: SearchSpace = space.supernet(**{**usual, **({"cells": 3} if "cells" in usual else {})}).space
     return found
 
 
@@ -119,7 +121,7 @@ def test_what_describe_prints_of_other_settings_is_described_again_with_equal_co
 def test_the_derived_network_equals_the_supernet_under_one_hot(name: str) -> None:
     torch.manual_seed(0)
     space = space_named(name)
-    net = small(space.supernet)
+    net = space.supernet(**{**space.supernet.taken(sizes(space.supernet)), **SHORT.get(name, {})})
     x = kind_for(name).drawn(sizes(space.supernet), 4)
     with torch.no_grad():
         for seed in range(2):

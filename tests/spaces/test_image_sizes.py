@@ -25,7 +25,7 @@ SIZES: dict[str, Any] = {"stem": "cifar", "shape": (1, 12, 12), "classes": 3, "r
 
 
 @pytest.mark.usefixtures("double")
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n == "ofa-proxyless" else ()) for n in SMALL])
 def test_supernet_derived_and_fresh_network_agree_at_every_size_and_cost_what_the_tables_say(name: str) -> None:
     torch.manual_seed(0)
     known, settings = space_named(name), {**SIZES, **SMALL[name]}

@@ -97,7 +97,7 @@ def test_an_architecture_that_leaves_a_block_open_is_refused() -> None:
         mobile_small.network({"depth.0": 1, "block.0.0": "k3e3", "depth.1": 2, "block.1.0": "k3e3", "depth.2": 1, "block.2.0": "k5e3"})
 
 
-@pytest.mark.parametrize("method", ["darts", "one-shot"])
+@pytest.mark.parametrize("method", [pytest.param("darts", marks=pytest.mark.slow), "one-shot"])
 def test_a_search_keeps_its_bound_and_says_a_network_that_is_described_alike(method: str, tmp_path: Path) -> None:
     words = ["search", method, "--space", "mobile-small", "--data", "digits", "--set", "supernet.width=0.5", "--steps", "2"]
     words += ["--limit-data", "64", "--batch-size", "16", "--max-macs", "100000", "--threads", "1"]

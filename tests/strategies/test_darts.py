@@ -82,7 +82,7 @@ def test_alphas_after_one_adam_step_are_the_official_codes() -> None:
 
 
 @pytest.mark.usefixtures("double")
-@pytest.mark.parametrize("hessian", ["exact", "finite-difference"])
+@pytest.mark.parametrize("hessian", [pytest.param("exact", marks=pytest.mark.slow), "finite-difference"])
 def test_second_order_leaves_the_weights_as_they_were(hessian: str) -> None:
     strategy = official(order=2, hessian=hessian)
     before = [p.detach().clone() for p in strategy.weights.parameters]

@@ -41,7 +41,9 @@ def searched(method: str, **settings: Any) -> Supernet:
     return net
 
 
-@pytest.mark.parametrize("method", sorted(STRATEGIES.keys() - LAYERS_OF_THEIR_OWN))
+@pytest.mark.parametrize(
+    "method", [pytest.param(m, marks=pytest.mark.slow if m == "enas" else ()) for m in sorted(STRATEGIES.keys() - LAYERS_OF_THEIR_OWN)]
+)
 def test_a_path_without_trained_weights_changes_nothing_and_the_next_one_learns(method: str) -> None:
     torch.manual_seed(0)
     before, after = Net(), searched(method).model

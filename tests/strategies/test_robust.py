@@ -116,7 +116,7 @@ def test_second_order_keeps_the_regulariser() -> None:
 def space_of(table: Tensor, least: int) -> tuple[SearchSpace, dict[str, list[float]]]:
     """The normal cell with seven operations, and gates sigmoid(3 ``table``)."""
     with torch.device("meta"):
-        space = cell.supernet(channels=4, operations="s5", least_inputs=least).space
+        space = cell.supernet(channels=4, cells=3, operations="s5", least_inputs=least).space
     normal = SearchSpace(c for name, c in space.items() if name.startswith("normal"))
     return normal, dict(zip(EDGES["normal"], (3 * table).sigmoid().tolist(), strict=True))
 

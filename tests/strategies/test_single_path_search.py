@@ -267,6 +267,7 @@ def same(a: Any, b: Any) -> None:
         assert a == b
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", [1, 6, 13, 18])
 def test_search_that_is_killed_and_resumed_goes_on_bit_for_bit(cut: int) -> None:
     def saved(one: SinglePath) -> Any:

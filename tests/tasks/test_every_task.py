@@ -60,7 +60,7 @@ def test_the_table_names_its_classes_and_every_space_its_tasks() -> None:
         task_kind("clasification")
 
 
-LONG = ("classification", "language", "multi-label", "segmentation")
+LONG = ("classification", "language", "multi-label", "regression", "segmentation")
 
 
 @pytest.mark.parametrize("task", [pytest.param(task, marks=pytest.mark.slow if task in LONG else ()) for task in TASKS])

@@ -223,7 +223,7 @@ WAYS = {  # to an architecture on data
 }
 
 
-@pytest.mark.parametrize("way", [pytest.param(way, marks=pytest.mark.slow if way in ("darts", "evolution") else ()) for way in WAYS])
+@pytest.mark.parametrize("way", [pytest.param(way, marks=() if way == "one-shot" else pytest.mark.slow) for way in WAYS])
 def test_random_search_spends_what_the_search_did_to_within_a_step_and_changes_nothing(way: str, tmp_path: Path) -> None:
     def run(out: str, **more: Any) -> dict[str, Any]:
         given = {"method": way, "space": "nasbench201", "trials": 4, "supernet.channels": 4, "supernet.cells": 1, "estimator.count": True}

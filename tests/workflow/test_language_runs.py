@@ -129,6 +129,7 @@ def test_a_killed_retraining_goes_on_to_the_same_bits(tmp_path: Path, monkeypatc
     assert all(whole[k] == killed[k] for k in ("test", "validation", "lstm"))
 
 
+@pytest.mark.slow
 def test_an_lstm_as_large_and_trained_as_long_stands_beside_a_retrained_cell(tmp_path: Path) -> None:
     search_run(plan_search(settings()), tmp_path / "s")
     found = retrain_run(plan_retrain(retraining(tmp_path / "s", **{"epochs": 2, "network.hidden": 12})), tmp_path / "r")
