@@ -54,8 +54,9 @@ def test_describe_reads_a_genotype_pasted_as_text_or_from_a_file(tmp_path: Path)
     ("arguments", "params", "alphas"),
     [
         (("--space", "darts"), 1_930_618, 224),
-        (("--space", "darts", "--method", "darts-2nd"), 1_930_618, 224),
-        (("--space", "darts", "--method", "one-shot"), 1_930_618, 0),
+        pytest.param(("--space", "darts", "--method", "darts-2nd"), 1_930_618, 224, marks=pytest.mark.slow),
+        pytest.param(("--space", "darts", "--method", "one-shot"), 1_930_618, 0, marks=pytest.mark.slow),
+        (("--space", "darts", "--cells", 5, "--method", "one-shot"), 1_275_834, 0),
         (("--space", "darts", "--cells", 5), 1_275_834, 224),
         (("--space", "nasbench201"), 1_692_826, 30),
     ],

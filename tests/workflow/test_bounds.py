@@ -82,7 +82,7 @@ def table(path: Path) -> str:
 
 
 @pytest.mark.usefixtures("untrained")
-@pytest.mark.parametrize("method", ["darts", "one-shot", "random"])
+@pytest.mark.parametrize("method", ["darts", pytest.param("one-shot", marks=pytest.mark.slow), "random"])
 def test_a_bound_that_nothing_meets_is_refused_by_every_kind_of_search_and_by_a_dry_run(
     method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
