@@ -27,7 +27,7 @@ from supernet.estimators.table_layout import EMBEDDED
 HERE = Path(__file__).parent
 TRUTH = "fashion-bench"
 JUDGES = {  # the table of each, seeds, and how long methods train that are not given another length
-    TRUTH: (TRUTH, 5, "16epochs"),
+    TRUTH: (TRUTH, 5, "10epochs"),
     "nasbench201": ("nb201.npz", 3, "24epochs"),
     "nasbench-macro": ("nas_bench_macro_cifar10.npz", 3, "24epochs"),
 }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
+from supernet.modules.memo import once
 from supernet.space import Architecture, Choice, Pairs, SearchSpace
 
 
@@ -26,7 +28,17 @@ class Mix(NamedTuple):
         """The weight of option ``i``."""
         if self.weights is None:
             return float(i in self.runs)
-        return self.weights[i]
+        return self._apart(self.weights)[i]
+
+    def shares(self, runs: Sequence[int]) -> list[Tensor] | None:
+        """The weights of the options that run; None: there is nothing to multiply."""
+        return None if self.weights is None else [self._apart(self.weights)[i] for i in runs]
+
+    @staticmethod
+    def _apart(weights: Tensor) -> tuple[Tensor, ...]:
+        """The weight of each option, which all layers that blend by them share in a forward pass."""
+        apart: tuple[Tensor, ...] = once("apart", weights, torch.unbind)
+        return apart
 
     def all_weights(self, options: int, like: Tensor) -> Tensor:
         """The weights of so many options, on the device and of the type of ``like``: (options,)."""

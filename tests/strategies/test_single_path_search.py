@@ -14,8 +14,8 @@ from torch.nn import functional as F
 
 from supernet import InputError, OneOf, Supernet, Task
 from supernet.costs.price import Free, Price
-from supernet.layers.elastic import width_mask
 from supernet.layers.superkernel import SuperKernel, SuperKernelBlock
+from supernet.layers.width import width_mask
 from supernet.mixture import Mixture, Table, expected, one_hot
 from supernet.relaxations import Relaxation
 from supernet.space import SearchSpace

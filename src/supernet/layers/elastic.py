@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from supernet.errors import InputError
 from supernet.layers.base import Searchable
 from supernet.layers.channels import Axes, ByChannel, held
-from supernet.layers.width import Width, width_mask, width_of
+from supernet.layers.width import Width, width_of
 from supernet.modules.convolutions import conv2d
 from supernet.space import Option, Taken
 
@@ -47,7 +47,7 @@ class _Elastic(Searchable, ByChannel):
         return weight, None if bias is None else bias[:width]
 
     def weights(self, like: Tensor) -> Tensor | None:
-        return None if self.width is None or self.mix is None else width_mask(self.width.running(self.mix, *self.others), like)[1]
+        return None if self.width is None or self.mix is None else self.width.mask(like, self.mix, *self.others)
 
     def forward(self, x: Tensor) -> Tensor:
         self.seen = x.shape[self.dimension]

@@ -39,9 +39,7 @@ class _Shared:
         assert isinstance(importance, Tensor)
         borders = list(self.sizes[:-1])[-apart:] if apart else []
         parts = importance.cpu().tensor_split(borders)
-        return torch.cat(
-            [start + part.argsort(descending=True, stable=True) for start, part in zip((0, *borders), parts, strict=True)]
-        )
+        return torch.cat([start + part.argsort(descending=True, stable=True) for start, part in zip((0, *borders), parts, strict=True)])
 
     def permute(self, order: Tensor) -> None:
         """Put the channels into an order; of flattened maps each is several features."""

@@ -34,7 +34,8 @@ class OneOf(Searchable):
         self.branches = nn.ModuleList(modules.values())
 
     def forward(self, *inputs: Any, **named: Any) -> Any:
-        choice, (weights, runs, idle) = self.own()
+        choice, mix = self.own()
+        weights, runs, idle = mix
         if len(runs) > 1:
             runs = tuple(i for i in runs if not getattr(self.branches[i], "zero", False)) or runs[:1]
         norms = [last_norm(self.branches[i]) for i in runs] if used() == "native" and weights is not None and not idle else []
@@ -44,11 +45,11 @@ class OneOf(Searchable):
             with left_out(norm):
                 outputs.append(idle_output(self.branches[i], *inputs, **named) if i in idle else self.branches[i](*inputs, **named))
             unchanged(choice.options[i], self.branches[i])
-        options = [choice.options[i] for i in runs]
+        options, shares = [choice.options[i] for i in runs], mix.shares(runs)
         if any(late):
-            assert weights is not None
-            return late_norms.blended(choice.name, options, outputs, late, [weights[i] for i in runs])
-        return blended(choice.name, options, outputs, None if weights is None else [weights[i] for i in runs])
+            assert shares is not None
+            return late_norms.blended(choice.name, options, outputs, late, shares)
+        return blended(choice.name, options, outputs, shares)
 
     def under(self) -> list[tuple[nn.Module, When]]:
         assert self.choice

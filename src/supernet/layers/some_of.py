@@ -28,14 +28,15 @@ class SomeOf(Searchable):
         self.edges = nn.ModuleList(edges)
 
     def forward(self, inputs: Sequence[Tensor], *others: Any, **named: Any) -> Any:
-        choice, (weights, runs, _) = self.own()
+        choice, mix = self.own()
+        runs = mix.runs
         if not runs:
             return inputs[0].new_zeros(())
         unchanged, outputs = Guard(choice.name, *inputs, *others, *named.values()), []
         for i in runs:
             outputs.append(self.edges[i](inputs[i], *others, **named))
             unchanged(i, self.edges[i])
-        return blended(choice.name, runs, outputs, None if weights is None else [weights[i] for i in runs])
+        return blended(choice.name, runs, outputs, mix.shares(runs))
 
     def under(self) -> list[tuple[nn.Module, When]]:
         assert self.choice

@@ -31,8 +31,8 @@ class UpTo(Searchable):
         self.alone = True  # whether the blocks were last given no further arguments
 
     def forward(self, x: Any, *others: Any, **named: Any) -> Any:
-        choice, (weights, runs, _) = self.own()
-        self.alone, runs = not (others or named), tuple(sorted(runs))
+        choice, mix = self.own()
+        self.alone, runs = not (others or named), tuple(sorted(mix.runs))
         depths, outputs = [int(choice.options[i]) for i in runs], []
         for d in range(max(depths) + 1):
             if d:
@@ -42,7 +42,7 @@ class UpTo(Searchable):
                 unchanged(d, self.blocks[d - 1])
             if d in depths:
                 outputs.append(x)
-        return blended(choice.name, depths, outputs, None if weights is None else [weights[i] for i in runs])
+        return blended(choice.name, depths, outputs, mix.shares(runs))
 
     def under(self) -> list[tuple[nn.Module, When]]:
         assert self.choice

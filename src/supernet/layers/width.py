@@ -15,6 +15,7 @@ from torch import Tensor
 
 from supernet.errors import InputError
 from supernet.mixture import Mix
+from supernet.modules.memo import once
 from supernet.space import Option, Taken
 
 Running = Sequence[tuple[int, Tensor | None]]  # the widths that run, and what each weighs; None: it counts once
@@ -81,11 +82,21 @@ class Width:
         """The widths that run under the blend of its own choice and of those that it follows."""
         found = []
         for at in itertools.product(*(mix.runs for mix in mixes)):
-            weights = [mix.weights[i] for mix, i in zip(mixes, at, strict=True) if mix.weights is not None]
+            weights = [share for mix, i in zip(mixes, at, strict=True) for share in mix.shares([i]) or ()]
             size = self.sizes[tuple(options[i] for options, i in zip(self.axes, at, strict=True))]
             found.append((size, math.prod(weights[1:], start=weights[0]) if weights else None))
         return found
 
+    def mask(self, like: Tensor, *mixes: Mix) -> Tensor | None:
+        """The weight of each channel under these blends, on the device and of the type of ``like``; None: each counts once.
+
+        All layers that have this width ask for it, and share it in a forward pass.
+        """
+        shares = next((mix.weights for mix in mixes if mix.weights is not None), None)
+        if shares is None:
+            return width_mask(self.running(*mixes), like)[1]
+        key = ("width", self.name, self.follows, tuple(self.sizes.items()), like.dtype, like.device)
+        return once(key, shares, lambda _: width_mask(self.running(*mixes), like)[1])
 
     def widest(self, *mixes: Mix) -> int:
         """The most channels that run under these blends."""
