@@ -5,10 +5,10 @@
 
 Stopped, it goes on from where it was. Judges: ``fashion-bench``, the embedded table, all networks of which were trained on Fashion-MNIST;
 ``searchers``, the same table, in which all searchers look up; ``nasbench201`` and ``nasbench-macro``, by nb201.npz and
-nas_bench_macro_cifar10.npz in the folder of tables, with supernets and short trainings on CIFAR-10; ``job``, a module of one's own under a
-bound in ms, which ``job.py`` has. Data are looked for in $SUPERNET_DATA. What is compared, and how, stands in
-``worth/JUDGE.yaml`` beside this file: the methods are the names in its section ``methods``. Each is one ``supernet compare``, whose report
-has the plots; its results are printed as a Markdown table.
+nas_bench_macro_cifar10.npz in the folder of tables, with supernets and short trainings on CIFAR-10; ``job``, a module of one's own under
+a bound in ms, which ``job.py`` has. Data are looked for in $SUPERNET_DATA. What is compared, and how, stands in ``worth/JUDGE.yaml``
+beside this file: the methods are the names in its section ``methods``; results there are in ``worth/JUDGE.jsonl``. Each is one ``supernet
+compare``, whose report has the plots; its results are printed as a Markdown table.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("--methods", help="some of the methods, separated by commas; by default all")
     parser.add_argument("--seeds", type=int, help="by default 5 on fashion-bench and of the job, 3 on the others")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--known", action="store_true", help="begin with the results in worth/JUDGE.jsonl, which are not run again")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     for judge in [given.judge] if given.judge else [*JUDGES, SEARCHERS, JOB]:
@@ -54,6 +55,10 @@ def main() -> None:
         else:
             file, usual, budget = JUDGES[judge]
             table = file if file in EMBEDDED else str(given.tables / file)
+            known, results = HERE / "worth" / f"{judge}.jsonl", given.out / judge / "results.jsonl"
+            if given.known and known.exists() and not results.exists():
+                results.parent.mkdir(exist_ok=True)
+                results.write_text(known.read_text())
             print(compared(judge, given.out, table, given.methods, given.seeds or usual, budget, given.workers), flush=True)
 
 
