@@ -47,8 +47,8 @@ def compare(
 
     names: the methods; "random" is added where it is missing. method: name -> what runs it, seed -> result.
     out: a folder; each result is a line of its ``results.jsonl``, and what is there already is not run again. The document itself is
-    ``compare.json``. space, budget: as text, for the document. settings: method -> what else
-    its results depend on (data, columns), plain data.
+    ``compare.json``. space, budget: as text, for the document. settings: method -> what else its results depend on (data, columns), as
+    plain data.
     metric: what the scores are, where that is known; larger is better otherwise. facts: further entries of the document.
     begin: called with the number of runs, and how many of them are known. progress: called with method and seed after each other.
     workers: makes of (method, seed) -> result what makes such calls; it is left, and ends them, where one failed or Ctrl-C was pressed.

@@ -21,9 +21,7 @@ Array = NDArray[Any]
 Arrays = Mapping[str, Array]
 Codes = dict[Option, int]  # of one column of ``ops``: an option, and the number that stands for it
 LAYOUT = ("ops", "op_names", "base_channels", "choices", "edges", "datasets", "devices")
-EMBEDDED = {
-    "fashion-bench": Path(__file__).with_name("fashion_bench.npz")
-}  # tables that are known by name; benchmarks/fashion_bench.py made it
+EMBEDDED = {"fashion-bench": Path(__file__).with_name("fashion_bench.npz")}  # by name; benchmarks/fashion_bench.py made it
 COSTS = {"params": "params", "flops": "macs", "latency_ms": "latency"}  # column -> our name
 
 
