@@ -141,6 +141,7 @@ WHOLE = ("darts", "gdas", "proxyless", "one-shot")  # whose settings that others
 def test_every_setting_acts_or_is_refused_with_the_reason(name: str) -> None:
     able = {*keywords(class_of(name), NOT_FOR_USERS["strategy"])}
     changed = {n: v for n, v in values(name).items() if n in able}
+    assert able == set(changed), "a setting without a case"
     assert_followed(name, {n: {n: v} for n, v in changed.items()} | {f"weights.{n}": {"weights": {n: v}} for n, v in WEIGHTS.items()})
 
 
