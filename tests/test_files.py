@@ -84,7 +84,7 @@ def test_every_file_is_written_whole_or_by_lines() -> None:
     writing = re.compile(r"\.write_(text|bytes)\(|\bopen\((?!os\.devnull)[^)]*[\"'](w|a|x)b?[\"']")
     found = {p.relative_to(root).as_posix() for p in root.rglob("*.py") if writing.search(p.read_text())}
     by_itself = {"export/__init__.py", "workflow/children.py", "ranks.py"}  # by move_whole; what a process says; temporary
-    by_itself.add("memory.py")  # tells the system, and keeps nothing
+    by_itself |= {"memory.py", "run.py"}  # tells the system, and keeps nothing; its clock, which may be lost
     assert found == {"files/whole.py", "files/lines.py", *by_itself}
 
 

@@ -275,3 +275,20 @@ def test_files_are_written_whole(tmp_path: Path) -> None:
     path = run.write_json("x.json", {"a": [1, 2]})
     assert json.loads(path.read_text()) == {"a": [1, 2]}
     assert not list((tmp_path / "r").glob(".*.new"))
+
+
+def test_the_seconds_of_a_resumed_run_count_those_before_it_was_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr("supernet.run.monotonic", lambda: now)
+    with Run(tmp_path / "run", {"seed": 0}) as run:
+        now += 30
+        run.append({"epoch": 1})
+        now += 5  # after the last line, which is lost with what was done meanwhile
+    now = 7.0  # of another process, long after
+    with Run(tmp_path / "run", {"seed": 0}, resume=True) as run:
+        now += 10
+        assert run.seconds() == pytest.approx(40)
+        run.save(last=True)
+    (tmp_path / "run" / ".clock").write_text("")
+    with Run(tmp_path / "run", {"seed": 0}, resume=True) as run:
+        assert run.seconds() == pytest.approx(0)

@@ -14,6 +14,7 @@ import sys
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import filelock
@@ -31,7 +32,7 @@ from supernet.stopping import AtOnce, Interrupted
 
 WHERE = ("estimator.workers", "estimator.ray", "estimator.slurm")
 MAY_CHANGE = ("device", "save_every", "threads", *WHERE)  # on resumption: all other settings decide what the result is
-CHECKPOINT, BEFORE = "checkpoint.pt", "checkpoint.before.pt"
+CHECKPOINT, BEFORE, CLOCK = "checkpoint.pt", "checkpoint.before.pt", ".clock"
 RESUME, REPEAT = "go on with --resume (resume=True)", "the same command goes on"
 
 
@@ -47,6 +48,7 @@ class Run:
         self.folder, self.goes_on = Path(folder), goes_on
         self.config = dict(config or {})
         self._lines, self._digest = 0, hashlib.sha256()
+        self._began = monotonic() - (_seconds_before(self.folder) if resume else 0)
         with self._writing():
             make_folder(self.folder)
             self._history = Lines(self.folder / "history.jsonl")
@@ -120,6 +122,11 @@ class Run:
         """Add a line to history.jsonl. ``again``: it would be made again were it lost, so that it may reach the disk with later ones."""
         with self._writing():
             self._count(self._history.append(json.dumps(_json_able(line), allow_nan=False), again))
+            self._note_time()
+
+    def seconds(self) -> float:
+        """How long the run has been worked on: by this process, and by those before it until they last wrote to it."""
+        return monotonic() - self._began
 
     def history(self) -> list[dict[str, Any]]:
         """The lines of history.jsonl; an unfinished last one is left out."""
@@ -148,6 +155,7 @@ class Run:
             if last:
                 write_whole(self.folder / BEFORE, buffer.getvalue())
             write_whole(self.folder / CHECKPOINT, buffer.getvalue(), before=None if last else self.folder / BEFORE)
+            self._note_time()
 
     def restore(self, device: torch.device | str = "cpu") -> dict[str, Any] | None:
         """The last checkpoint, its random states set and the history cut to its length; None: start from nothing.
@@ -188,6 +196,9 @@ class Run:
                 return f"the last good state is {name}, {after}: rename it to {CHECKPOINT} and resume"
         return "no other state is whole: start anew in another folder"
 
+    def _note_time(self) -> None:
+        (self.folder / CLOCK).write_text(f"{self.seconds():.2f}\n")
+
     def _keep(self, lines: Sequence[bytes]) -> None:
         """Let history.jsonl hold ``lines``."""
         path, text = self.folder / "history.jsonl", b"".join(lines)
@@ -220,6 +231,14 @@ def held(folder: Path) -> filelock.BaseFileLock:
     except filelock.Timeout as error:
         raise RunError(f"{folder} is being written by another process: wait for it, or use another folder") from error
     return lock
+
+
+def _seconds_before(folder: Path) -> float:
+    """How long other processes have worked on a run; 0 where none noted it."""
+    try:
+        return float((folder / CLOCK).read_text())
+    except (OSError, ValueError):
+        return 0.0
 
 
 def _json_able(value: Any) -> Any:

@@ -25,8 +25,8 @@ def differences(whole: Path, killed: Path, expected: Ended, ended: Ended) -> lis
 
 
 def matters(path: Path) -> bool:
-    """Not locks, nor what was said."""
-    return path.is_file() and path.suffix not in (".lock", ".log", ".out", ".err") and path.name != ".lock"
+    """Not locks and clocks, nor what was said."""
+    return path.is_file() and path.suffix not in (".lock", ".log", ".out", ".err") and not path.name.startswith(".")
 
 
 def content(path: Path) -> Any:

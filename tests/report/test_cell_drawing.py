@@ -12,8 +12,9 @@ from supernet.errors import InputError
 from supernet.genotype import ALL_OPERATIONS, Cell, Genotype
 from supernet.naming.lookup import design
 from supernet.report.cell_drawing import FIXED_REDUCTION, cell_graph, draw, draw_chain, draw_choices, draw_genotype, draw_graph
-from supernet.report.graph_drawing import Graph
+from supernet.report.graph_drawing import laid_out
 from supernet.report.layout import Box, Layout
+from supernet.spaces.pictured import Graph
 
 GENOTYPES = {
     "darts-v2": DARTS_V2,
@@ -54,7 +55,7 @@ def graphs() -> list[Graph]:
 
 @cache
 def layouts() -> list[tuple[Graph, Layout]]:
-    return [(graph, graph.layout()) for graph in graphs()]
+    return [(graph, laid_out(graph)) for graph in graphs()]
 
 
 def along(layout: Layout, link: int) -> list[tuple[float, float]]:
@@ -108,7 +109,7 @@ def test_everything_stands_inside_the_picture():
 
 def test_a_graph_that_needs_no_crossing_has_none():
     edges = [("in", a, "conv") for a in "abcd"] + [(a, "out", "") for a in "dbca"]
-    layout = Graph(["in", *"dbca", "out"], edges, ["in"], ["out"]).layout()
+    layout = laid_out(Graph(["in", *"dbca", "out"], edges, ["in"], ["out"]))
     rows = [layout.nodes[a].y for a in "abcd"]
     labels = [box.y for box in layout.labels if box]
     assert sorted(range(4), key=rows.__getitem__) == sorted(range(4), key=labels.__getitem__)
@@ -165,6 +166,30 @@ def test_an_encoder_and_a_decoder_are_drawn_by_levels():
     svg = draw(there.space, there.choices, there.notation)
     assert "Levels of unet" in svg and "Choices" not in svg
     assert all(f">{taken}<" in svg for taken in there.choices.values()) and all(f">{side}<" in svg for side in ("x", "y", "1/8", "+1/4"))
+
+
+ONE_SHOT = "one-shot-cell: 0 1 > sep_conv_3x3 | 2 > skip_connect max_pool_3x3 | 0 > avg_pool_3x3 | 3 4 > sep_conv_5x5"
+
+
+@pytest.mark.parametrize(
+    ("notation", "title", "operations"),
+    [
+        (
+            "fashion-bench: conv_3x3 skip_connect avg_pool_3x3 12 2",
+            "Cell of fashion-bench: 2 of 12 channels, 2 of 24",
+            "avg_pool_3x3 conv_3x3 skip_connect",
+        ),
+        (ONE_SHOT, "Cell of one-shot-cell", "avg_pool_3x3 max_pool_3x3 sep_conv_3x3 sep_conv_5x5 skip_connect"),
+        ("enas-rnn: 0 2 1 3 0 0", "Recurrent cell", "identity sigmoid tanh"),
+    ],
+)
+def test_a_cell_whose_notation_is_a_list_of_words_is_drawn_as_a_graph(notation: str, title: str, operations: str) -> None:
+    there = design(notation)
+    svg = draw(there.space, there.choices, there.notation, there.settings)
+    texts = ["".join(e.itertext()) for e in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
+    assert texts[0] == title
+    assert sorted(t for t in texts if t in operations.split()) == operations.split()
+    assert not any(" " in t for t in texts[1:]), "no label is made of several words of the notation"
 
 
 def test_a_recurrent_genotype_is_drawn_with_every_activation():

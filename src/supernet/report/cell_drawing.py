@@ -9,11 +9,12 @@ from typing import Any
 from supernet.genotype import Cell, Genotype, RecurrentGenotype, present
 from supernet.report.arc_drawing import draw_layers
 from supernet.report.chain_drawing import draw_blocks
-from supernet.report.graph_drawing import LABEL, Graph, arrow, page, picture, plate, titled
+from supernet.report.graph_drawing import LABEL, arrow, page, picture, plate, titled
 from supernet.report.layout import Box
 from supernet.report.svg import paint, text, text_width
 from supernet.space import Taken
-from supernet.spaces import enas_macro
+from supernet.spaces import SPACES, enas_macro, space
+from supernet.spaces.pictured import Graph, edge_by_edge, recurrent_graph
 
 INPUTS, OUTPUT = ("c_{k-2}", "c_{k-1}"), "c_{k}"
 FIXED_REDUCTION = Graph(  # Dong, Yang 2019, section 3.3, https://arxiv.org/abs/1910.04465
@@ -47,6 +48,10 @@ def depict(
         return draw_layers(layers, f"Layers of {space_name}", enas_macro.reductions(len(layers)))
     if settings is not None and (blocks := draw_blocks(space_name, choices, settings)):
         return blocks
+    own = space(space_name) if space_name in SPACES and choices else None
+    if own and own.pictured:
+        graphs = own.pictured(choices)
+        return page([picture(graph, title) for title, graph in graphs.items()], ", ".join(graphs))
     if genotype_text and re.search(r"\bnormal\s*=", genotype_text):
         return draw_genotype(Genotype.parse(genotype_text))
     if genotype_text and re.search(r"\brecurrent\s*=", genotype_text):
@@ -56,32 +61,13 @@ def depict(
     if genotype_text and (chain := re.fullmatch(r"\s*[a-z-]+(?:\([^()]*\))?:([^()]*)", genotype_text)):
         return draw_chain(re.findall(r"\d+ \S+|[^\s|]+", chain[1]), f"Layers of {space_name}")  # a width stays with what follows it
     if choices and all(re.fullmatch(r"\d+<\d+", name) for name in choices):
-        edges = [(name.split("<")[1], name.split("<")[0], str(taken)) for name, taken in choices.items()]
-        return draw_graph(sorted({n for a, b, _ in edges for n in (a, b)}, key=int), edges, f"Cell of {space_name}")
-    if edges := _levels(choices):
-        return draw_graph(list(dict.fromkeys(n for a, b, _ in edges for n in (a, b))), edges, f"Levels of {space_name}")
+        return page([picture(edge_by_edge(choices), title := f"Cell of {space_name}")], title)
     numbered = {name: re.fullmatch(r"(.*?)(\d+)", name) for name in choices}
     single = not any(isinstance(taken, tuple | list) for taken in choices.values())
     if choices and single and len({m and m[1] for m in numbered.values()}) == 1 and all(numbered.values()):
         order = sorted(choices, key=lambda name: int(re.findall(r"\d+", name)[-1]))
         return draw_chain([str(choices[name]) for name in order], f"Layers of {space_name}")
     return None
-
-
-def _levels(choices: Mapping[str, Taken]) -> list[tuple[str, str, str]]:
-    """The edges of an encoder and a decoder, from choices "down.0", "across.0", "up.0" and on; none of other choices.
-
-    Nodes are called by their side, as a part of the images': "1/2" on the way down, "+1/2" where it meets what comes up.
-    """
-    depth = sum(name.startswith("down.") for name in choices)
-    names = [f"{kind}.{level}" for kind, n in (("down", depth), ("across", depth - 1), ("up", depth - 1)) for level in range(n)]
-    if depth < 2 or set(choices) != set(names):
-        return []
-    down = ["x", *(f"1/{2 ** (level + 1)}" for level in range(depth))]
-    up = ["y", *(f"+{side}" for side in down[1:-1]), down[-1]]
-    edges = [(down[level], down[level + 1], str(choices[f"down.{level}"])) for level in range(depth)]
-    edges += [(down[level + 1], up[level + 1], str(choices[f"across.{level}"])) for level in range(depth - 1)]
-    return [*edges, (down[-1], up[depth - 1], ""), *((up[level + 1], up[level], str(choices[f"up.{level}"])) for level in range(depth - 1))]
 
 
 def _cells(choices: Mapping[str, Taken]) -> dict[str, tuple[Cell, Sequence[int]]]:
@@ -133,12 +119,7 @@ def draw_genotype(genotype: Genotype) -> str:
 
 def draw_recurrent(genotype: RecurrentGenotype) -> str:
     """A recurrent cell: state 0 mixes the input with the old hidden state, the new one is the mean of the listed states."""
-    inputs, output = ("x_{t}", "h_{t-1}"), "h_{t}"
-    edges = [(name, "0", "") for name in inputs]
-    edges += [(str(source), str(i), activation) for i, (activation, source) in enumerate(genotype.recurrent, start=1)]
-    edges += [(str(s), output, "") for s in genotype.concat]
-    nodes = [*inputs, *map(str, range(len(genotype.recurrent) + 1)), output]
-    return page([picture(Graph(nodes, edges, inputs, (output,)), "Recurrent cell")], "Recurrent cell")
+    return page([picture(recurrent_graph(genotype), "Recurrent cell")], "Recurrent cell")
 
 
 def draw_graph(nodes: Sequence[str], edges: Sequence[tuple[str, str, str]], title: str = "") -> str:

@@ -3,41 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from html import escape
 
 from supernet.report.layout import Box, Layout, Link, Point, arrange
 from supernet.report.svg import document, kind_of, legend, moved, paint, text, text_width
+from supernet.spaces.pictured import Graph
 
 Picture = tuple[str, float, float]  # content, width, height
 LABEL, PAD = 11.0, 20.0  # size of the labels' text; free space around a picture
 KINDS = ("convolution", "dilated", "pooling", "skip", "none")
 
 
-@dataclass(frozen=True)
-class Graph:
-    """``edges`` are (source, target, operation); without an operation an edge is bare.
-
-    ``first`` and ``last`` nodes stand at the left and right end. ``absent`` ones are left out of the network, with their edges.
-    """
-
-    nodes: Sequence[str]
-    edges: Sequence[tuple[str, str, str]]
-    first: Collection[str]
-    last: Collection[str] = ()
-    absent: Collection[str] = ()
-
-    def layout(self) -> Layout:
-        """Where nodes, edges and labels stand; raises ``InputError`` where the edges run in a circle."""
-        widths = {n: max(28.0, text_width(re.sub(r"[_{}]", "", n), 12) + 12) for n in self.nodes}
-        links = [Link(a, b, op, text_width(op, LABEL, mono=True) + 12) for a, b, op in self.edges]
-        return arrange(widths, links, self.first, self.last)
+def laid_out(graph: Graph) -> Layout:
+    """Where nodes, edges and labels stand; raises ``InputError`` where the edges run in a circle."""
+    widths = {n: max(28.0, text_width(re.sub(r"[_{}]", "", n), 12) + 12) for n in graph.nodes}
+    links = [Link(a, b, op, text_width(op, LABEL, mono=True) + 12) for a, b, op in graph.edges]
+    return arrange(widths, links, graph.first, graph.last)
 
 
 def picture(graph: Graph, title: str) -> Picture:
     """The graph below its title and above its legend."""
-    layout = graph.layout()
+    layout = laid_out(graph)
     parts = []
     for path, (source, _, operation) in sorted(zip(layout.paths, graph.edges, strict=True), key=lambda pair: bool(pair[1][2])):
         dotted = kind_of(operation) == "none" or source in graph.absent

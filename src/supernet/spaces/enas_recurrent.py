@@ -20,6 +20,7 @@ from supernet.layers.base import Searchable, Supernet
 from supernet.settings.quantities import Channels, Nodes, Share
 from supernet.space import Architecture, Choice, Taken
 from supernet.spaces import recurrent
+from supernet.spaces.pictured import recurrent_graph
 from supernet.spaces.record import Build, Plans, Space, headed
 from supernet.spaces.recurrent_network import FixedCell, Group, LanguageModel, Plan, Recurrence, check
 
@@ -178,6 +179,7 @@ ENAS_RNN = Space(
     notation=notation,
     recognises=lambda text: headed(text) == NAME,
     plans=Plans(to_genotype, to_architecture),
+    pictured=lambda architecture: {"Recurrent cell": recurrent_graph(to_genotype(architecture))},
     recipes=RECIPES,
     macs=recurrent.macs,
 )

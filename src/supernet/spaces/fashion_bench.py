@@ -25,6 +25,7 @@ from supernet.layers.width import Width
 from supernet.settings.quantities import Classes, Shape
 from supernet.space import Architecture
 from supernet.spaces.cell_network import check_sizes
+from supernet.spaces.pictured import Graph, edge_by_edge
 from supernet.spaces.record import Build, Space, headed, setting
 
 NAME = "fashion-bench"
@@ -194,6 +195,14 @@ def simplest(architecture: Mapping[str, Any]) -> Architecture:
     return {**taken, **dict(zip(EDGES, (first, direct, second), strict=True))}
 
 
+def pictured(architecture: Mapping[str, Any]) -> dict[str, Graph]:
+    """The cell, with width and depth in its title."""
+    taken = Taken(architecture).architecture
+    wide, deep = taken["width"], taken["depth"]
+    title = f"Cell of {NAME}: {deep} of {wide} channels, {deep} of {2 * wide}"
+    return {title: edge_by_edge({name: taken[name] for name in EDGES})}
+
+
 FASHION_BENCH = Space(
     NAME,
     CITATION,
@@ -205,4 +214,5 @@ FASHION_BENCH = Space(
     recognises=lambda text: headed(text) == NAME,
     serves={"auxiliary_skip": setting("auxiliary_skip")},
     recipes={"short": {}},
+    pictured=pictured,
 )

@@ -21,6 +21,7 @@ from supernet.layers.one_of import OneOf
 from supernet.settings.quantities import Channels, Classes, Layers, Shape
 from supernet.spaces.cell_network import check_sizes, conv_norm
 from supernet.spaces.nasbench201_notation import EDGES, NAME, OPERATIONS, notation, operations_of, parse, recognises
+from supernet.spaces.pictured import edge_by_edge
 from supernet.spaces.record import Build, Space, setting
 
 CITATION = "Dong, Yang 2020: NAS-Bench-201: Extending the Scope of Reproducible NAS, https://arxiv.org/abs/2001.00326"
@@ -138,6 +139,7 @@ NASBENCH201 = Space(
     notation=notation,
     recognises=recognises,
     serves={"auxiliary_skip": setting("auxiliary_skip")},
+    pictured=lambda architecture: {f"Cell of {NAME}": edge_by_edge(architecture)},
     recipes={
         "short": {"supernet": {"channels": 8, "cells": 2}},
         "paper": {  # all methods alike but for GDAS' length

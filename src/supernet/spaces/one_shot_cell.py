@@ -23,6 +23,7 @@ from supernet.layers.some_of import SomeOf, SumOf
 from supernet.settings.quantities import Channels, Classes, Layers, Shape
 from supernet.space import Architecture
 from supernet.spaces.cell_network import CellNetwork, Inputs, prepare
+from supernet.spaces.pictured import Graph
 from supernet.spaces.record import Build, Space, headed
 
 NAME = "one-shot-cell"
@@ -131,6 +132,20 @@ def _taken(architecture: Mapping[str, Any]) -> dict[int, tuple[list[int], list[i
     return {i: (list(architecture[reads]), list(architecture[does])) for i, (reads, does) in names.items()}
 
 
+def pictured(architecture: Mapping[str, Any]) -> dict[str, Graph]:
+    """The cell: where a block has two inputs, a node "+" of its own adds them up before its operations."""
+    names, edges = list(OPERATIONS), list[tuple[str, str, str]]()
+    inputs = "c_{k-2}", "c_{k-1}"
+    states = [*inputs, *(str(i) for i in BLOCKS)]
+    for i, (reads, does) in _taken(architecture).items():
+        source = states[reads[0]] if len(reads) == 1 else f"+{i}"
+        edges += [(states[j], source, "") for j in reads if len(reads) > 1]
+        edges += [(source, states[i], names[o]) for o in does]
+    edges += [(states[i], "c_{k}", "") for i in BLOCKS]
+    nodes = dict.fromkeys([*inputs, *(node for edge in edges for node in edge[:2])])
+    return {f"Cell of {NAME}": Graph(list(nodes), edges, inputs, ("c_{k}",))}
+
+
 ONE_SHOT_CELL = Space(
     NAME,
     CITATION,
@@ -141,4 +156,5 @@ ONE_SHOT_CELL = Space(
     notation=notation,
     recognises=lambda text: headed(text) == NAME,
     recipes={"short": {"supernet": {"channels": 8, "cells": 3}}},
+    pictured=pictured,
 )

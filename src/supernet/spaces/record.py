@@ -12,6 +12,7 @@ from torch import nn
 from supernet.costs import count
 from supernet.settings.given import Settings, accepted, defaults
 from supernet.space import Architecture
+from supernet.spaces.pictured import Graph
 
 HEAD = re.compile(r"\s*([A-Za-z][\w-]*)\s*(?:\(([^()]*)\))?\s*:")  # a notation may begin with its space, perhaps with settings in brackets
 PICTURES = ("classification", "multi-label", "regression")  # the tasks that a network from pictures to a vector is for
@@ -105,7 +106,8 @@ class Space:
     ``macs``: (network, settings) -> multiply-adds of one example. ``serves``: what methods may need of it, and how it is given.
     ``opens``: the settings of the supernet, not of the network, that say which choices there are. ``whole``: its networks are not put
     together from parts of the supernet, so that what they cost is counted of each, and latencies of parts say nothing. ``chain``: its
-    networks are one chain of blocks, which are drawn one by one.
+    networks are one chain of blocks, which are drawn one by one. ``pictured``: choices -> the graphs to draw, by title; without it, and
+    where it is no chain, what is drawn goes by the names of the choices and by the notation.
     """
 
     name: str
@@ -125,6 +127,7 @@ class Space:
     opens: tuple[str, ...] = ()
     whole: bool = False
     chain: bool = False
+    pictured: Callable[[Mapping[str, Any]], Mapping[str, Graph]] | None = None
 
     def served(self, needs: Mapping[str, Any]) -> Settings:
         """The settings of the supernet that give what the space can of ``needs``; a method does without the rest, or refuses."""

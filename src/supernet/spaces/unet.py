@@ -22,6 +22,7 @@ from supernet.layers.one_of import OneOf
 from supernet.settings.quantities import Channels, Classes, Levels, Shape
 from supernet.space import Architecture
 from supernet.spaces.cell_network import check_sizes
+from supernet.spaces.pictured import Graph, connected
 from supernet.spaces.record import Build, Space, headed
 
 NAME = "unet"
@@ -162,6 +163,16 @@ def architecture_names(architecture: Mapping[str, Any]) -> list[str]:
     return wanted
 
 
+def pictured(architecture: Mapping[str, Any]) -> dict[str, Graph]:
+    """Nodes by their side, as a part of the images': "1/2" on the way down, "+1/2" where it meets what comes up."""
+    deep = sum(name.startswith("down.") for name in architecture_names(architecture))
+    sides = [f"1/{2**level}" for level in range(1, deep + 1)]
+    down, up = ["x", *sides], ["y", *(f"+{side}" for side in sides[:-1])]
+    ways = {"down": pairwise(down), "across": zip(sides, up[1:], strict=False), "up": ((low, high) for high, low in pairwise(up))}
+    edges = [(*ends, str(architecture[f"{kind}.{i}"])) for kind, pairs in ways.items() for i, ends in enumerate(pairs)]
+    return {f"Levels of {NAME}": connected([*edges, (down[-1], up[-1], "")])}
+
+
 UNET = Space(
     NAME,
     CITATION,
@@ -172,4 +183,5 @@ UNET = Space(
     notation=notation,
     recognises=lambda text: headed(text) == NAME,
     one_build=True,
+    pictured=pictured,
 )

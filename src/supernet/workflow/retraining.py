@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -35,7 +34,6 @@ def retrain_run(plan: RetrainPlan, out: Path, resume: bool = False) -> dict[str,
 
     What the task has to stand beside it, as an LSTM as large beside a recurrent cell, is trained alike.
     """
-    began = time.monotonic()
     there, task, sizes = plan.there, plan.task, plan.sizes
     with Run(out, plan.config, resume) as run:
         start = task.data.state_dict()
@@ -76,7 +74,7 @@ def retrain_run(plan: RetrainPlan, out: Path, resume: bool = False) -> dict[str,
         }
         run.write_json("architecture.json", stored)
         write_report(run.folder)
-    measured = {"seconds": time.monotonic() - began, "peak_memory_mb": peak_memory(plan.device), "computing": computing(plan.config)}
+    measured = {"seconds": run.seconds(), "peak_memory_mb": peak_memory(plan.device), "computing": computing(plan.config)}
     found = {k: stored[k] for k in ("choices", "genotype")} | {k: described[k] for k in ("params", "macs")}
     shared = {"shared": before} if before else {}
     return {**found, **scores, **shared, **beside, "out": str(out), "measured": measured}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +18,10 @@ def search_run(plan: SearchPlan, out: Path, resume: bool = False) -> dict[str, A
 
     Its "validation" is the task's first metric or a table's score, and None where that is not finite.
     """
-    began = time.monotonic()
     plan.bounded.warn_elsewhere()
     with Run(out, plan.config, resume) as run:
         found = plan.way.find(run)
-        result = finish(plan, run, found, time.monotonic() - began)
+        result = finish(plan, run, found, run.seconds())
         for sentence in undecided(result.get("decided", {})):
             print(f"undecided: {sentence}", file=sys.stderr)
         space = found.supernet.space if found.supernet else {}
