@@ -94,8 +94,8 @@ def search(
     ``supernet.load`` gives the derived network back. (A ``Run``: whoever opened it writes what was found.) The global seed is set where
     ``method`` is a name.
     ``count``: count the multiply-adds of every forward and backward pass that the search needs, while they are done: training, stages,
-    tuning, calibration, scoring; not what only watches, nor the score of what was found in the end. Steps of many small operations
-    take up to a half longer by it.
+    tuning, calibration, scoring; not what only watches, nor the score of what was found in the end. Of long epochs one step in three
+    or seven is looked at (``costs.passes.Passes``), so that methods whose steps draw what they run have it within some percent.
     ``crew``: who scores what a searcher asks for: this process, or workers at the same time, to whom supernet and task are pickled.
     Raises ``InputError`` for bad settings before any work, ``Interrupted`` after Ctrl-C or SIGTERM, ``RunError`` where another thread of
     this process searches: searches draw from random states that a process has once.

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from supernet.costs.passes import Passes, Uncounted
+from supernet.costs.passes import Passes, counting_now
 from supernet.data.streams import Data
 from supernet.errors import InputError, RunError
 from supernet.memory import peak_memory
@@ -77,7 +77,7 @@ def fit(
     another training.
     """
     done, at, totals, history = 0, 0, {}, []
-    passes = passes or Uncounted()
+    whole, passes = passes, passes or counting_now()  # inside of what is counted as a whole, only its steps are taken for their mean
     length = strategy.steps(data)
     if steps is not None:
         epochs = max(-(-steps // length), min(FEWEST, steps))
@@ -91,7 +91,8 @@ def fit(
         assert run
         load(strategy, data, state, epochs, steps, run)
         done, at, totals = state["epoch"], state["step"], state["totals"]
-        passes.total = state.get("multiply_adds", 0)
+        if whole:
+            whole.restore(state)
         history = [line for line in run.history() if "epoch" in line]
         if state["threads"] != torch.get_num_threads():
             threads = f"{torch.get_num_threads()} threads, begun with {state['threads']}"
@@ -102,7 +103,7 @@ def fit(
     def save(finished: bool = False) -> None:
         if run:
             cpu = {name: total.cpu() for name, total in averaged(totals, ranks).items()}
-            further = {"epochs": epochs, "steps": steps, "multiply_adds": passes.total, "finished": finished}
+            further = {"epochs": epochs, "steps": steps, "finished": finished, **(whole.state() if whole else {})}
             run.save(last=finished, strategy=strategy.state_dict(), data=data.state_dict(), epoch=done, step=at, totals=cpu, **further)
 
     spent = done * length + at
@@ -116,7 +117,7 @@ def fit(
                 until = length if steps is None else min(length, steps - spent + at)
                 with strategy.training():
                     while at < until:
-                        with passes.counting():
+                        with passes.step(at, until):
                             measured = strategy.step(data)
                         for name, value in measured.items():
                             totals[name] = totals.get(name, torch.zeros((), device=value.device)).to(value.device) + value
