@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -121,7 +122,44 @@ def test_a_number_of_steps_is_kept_exactly_and_sets_epochs_and_schedule() -> Non
         history = fit(strategy, task.data, 50, steps=steps)
         state = task.data.state_dict()["train"]
         assert (state["turn"] * 5 + state["at"], len(history)) == (steps, epochs)
-        assert history[1]["learning_rate"] < history[0]["learning_rate"] == 0.025
+        assert history[1]["learning_rate"] < history[0]["learning_rate"] <= 0.025
+
+
+def rates(strategy: Any, task: Task, epochs: int) -> list[float]:
+    """The learning rate of every step."""
+    seen, step = [], strategy.step
+    strategy.step = lambda data: (seen.append(strategy.weights.lr), step(data))[1]  # type: ignore[func-returns-value]
+    fit(strategy, task.data, epochs)
+    return seen
+
+
+def test_schedules_of_a_short_training_move_within_its_epochs() -> None:
+    seed_everything(0)
+    data = torch.utils.data.TensorDataset(torch.randn(80, 4), torch.randint(0, 3, (80,)))
+    task = Task(torch.utils.data.DataLoader(data, batch_size=1), loss=F.cross_entropy)
+
+    def made() -> Retrain:
+        return Retrain(nn.Linear(4, 3), task, weights=lambda model: Weights(model, lr=0.1, lr_min=0.0))
+
+    single = rates(made(), task, 1)
+    assert single[:5] == [0.1] * 4 + [pytest.approx(0.1 * (1 + math.cos(math.pi / 20)) / 2)]
+    assert len(set(single)) == 20 and single == sorted(single, reverse=True) and single[-1] < 0.001
+    double = rates(made(), task, 2)
+    assert len(set(double)) == 20 and double[:8] == [0.1] * 8 and double[80] == pytest.approx(0.05)
+    long = rates(made(), task, 25)
+    assert [len(set(long[80 * i : 80 * i + 80])) for i in range(25)] == [1] * 25
+    assert long[80 * 24] == pytest.approx(0.1 * (1 + math.cos(math.pi * 24 / 25)) / 2)
+
+
+@pytest.mark.parametrize("method", ["fbnet", "pc-darts", "proxyless", "drnas", "densenas"])
+def test_alphas_that_wait_for_a_share_of_the_search_learn_in_a_single_epoch(method: str) -> None:
+    seed_everything(0)
+    data = torch.utils.data.TensorDataset(torch.randn(80, 4), torch.randint(0, 3, (80,)))
+    task = Task(*(torch.utils.data.DataLoader(data, batch_size=2) for _ in range(2)), loss=F.cross_entropy)
+    strategy: Any = STRATEGIES[method].load()(Supernet(Noisy()), task)
+    before = [alpha.detach().clone() for alpha in strategy.alphas.values()]
+    fit(strategy, task.data, 1)
+    assert all(not torch.equal(a, b) for a, b in zip(before, strategy.alphas.values(), strict=True))
 
 
 def test_a_loss_that_is_not_a_number_ends_the_run_in_one_line() -> None:

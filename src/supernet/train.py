@@ -23,6 +23,7 @@ from supernet.run import Run
 from supernet.stopping import Interrupted, interruptible, one_at_a_time
 
 FEWEST = 6  # epochs of a training that is given in steps
+FINE = 20  # moves of a schedule in a whole training, at least; papers' trainings have more epochs, and so one move an epoch, as they have
 History = list[dict[str, Any]]
 
 
@@ -41,12 +42,24 @@ class Strategy(Protocol):
     def epoch(self, done: int, of: int, metrics: dict[str, Any]) -> bool:
         """Called before the first epoch (``done`` = 0) and after each: schedules, stages; True stops."""
 
+    def schedule(self, done: float, of: int) -> None:
+        """Called within the epochs of a short training, see ``moves``: set the schedules for ``done`` epochs and a part of one."""
+
     def facts(self) -> dict[str, Any]:
         """What a history line records of the strategy at the end of an epoch, before ``epoch`` is called."""
 
     def state_dict(self) -> dict[str, Any]: ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+def moves(epochs: int) -> int:
+    """How often schedules (rates, temperatures, what waits for a share of the training) move in an epoch.
+
+    Once in trainings of ``FINE`` epochs or more; in shorter ones as often as makes ``FINE`` moves in all. With one move an epoch, the
+    learning rate of a single epoch would stay at its first value, and alphas that wait for a ninth of the search would wait for all of it.
+    """
+    return max(1, -(-FINE // max(epochs, 1)))
 
 
 @one_at_a_time()
@@ -106,7 +119,7 @@ def fit(
             further = {"epochs": epochs, "steps": steps, "finished": finished, **(whole.state() if whole else {})}
             run.save(last=finished, strategy=strategy.state_dict(), data=data.state_dict(), epoch=done, step=at, totals=cpu, **further)
 
-    spent = done * length + at
+    spent, parts = done * length + at, moves(epochs)
     progress = Progress(what, steps or epochs * length, spent)
     saved, device = time.monotonic(), torch.device("cpu")
     stop = False
@@ -117,6 +130,8 @@ def fit(
                 until = length if steps is None else min(length, steps - spent + at)
                 with strategy.training():
                     while at < until:
+                        if (part := at * parts // length) > max(at - 1, 0) * parts // length:
+                            strategy.schedule(done + part / parts, epochs)
                         with passes.step(at, until):
                             measured = strategy.step(data)
                         for name, value in measured.items():

@@ -50,6 +50,10 @@ class ByLength:
         """The strategy's own."""
         return bool(self.strategy.epoch(done, of, metrics))
 
+    def schedule(self, done: float, of: int) -> None:
+        """The strategy's own."""
+        self.strategy.schedule(done, of)
+
     def facts(self) -> dict[str, Any]:
         """The strategy's own."""
         return dict(self.strategy.facts())

@@ -37,10 +37,9 @@ class DARTSMinus(Gradient):
         super().__init__(supernet, task, relaxations.softmax, **settings)
         self._set(strength)
 
-    def epoch(self, done: int, of: int, metrics: dict[str, Any]) -> bool:
-        stop = super().epoch(done, of, metrics)
+    def move(self, done: float, of: int) -> None:
+        super().move(done, of)
         self._set(self.strength * (of - done) / of)
-        return stop
 
     def finish(self, data: Data) -> None:
         """Leave the supernet as the derived network is: without auxiliary skips, also where the search ended early."""

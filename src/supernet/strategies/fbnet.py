@@ -63,7 +63,7 @@ class FBNet(Gradient):
 
     @property
     def temperature(self) -> float:
-        """Of this epoch."""
+        """At this moment of the search."""
         return self.first * math.exp(-self.cooling * self.done / self.of)
 
     def _drawn(self, logits: Tensor, rng: Generator) -> Mix:

@@ -41,9 +41,9 @@ class GDAS(Gradient):
 
     @property
     def temperature(self) -> float:
-        """Of this epoch."""
+        """At this moment of the search."""
         first, last = self.temperatures
-        return first + (last - first) * min(self.done / max(self.of - 1, 1), 1.0)
+        return first + (last - first) * self.risen
 
     def objective(self, batch: Any, mixture: Mixture, network: Callable[..., Any] | None = None) -> Tensor:
         with _bare_weights(self.supernet, self.bare):

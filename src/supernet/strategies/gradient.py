@@ -28,6 +28,7 @@ from supernet.strategies.rules import FILL, strongest, unbounded
 from supernet.strategies.rules import within as changed_until
 from supernet.strategies.weights import Weights, over
 from supernet.task import Task
+from supernet.train import moves
 
 
 class Gradient(SupernetStrategy):
@@ -84,7 +85,7 @@ class Gradient(SupernetStrategy):
         self.rng = Generator().manual_seed(seed)
         self.make_weights: Callable[[nn.Module], Weights]
         self.make_weights = weights if callable(weights) else partial(self.trainer, **over(self.recipe, weights))
-        self.done, self.of = 0, 1
+        self.done, self.of = 0.0, 1
         self.found: Architecture | None = None  # by a rule that stopped the search
         self.space = supernet.space  # that the price is of; the supernet of a later stage may have fewer options
         self.begin(supernet)
@@ -216,12 +217,25 @@ class Gradient(SupernetStrategy):
 
     def epoch(self, done: int, of: int, metrics: dict[str, Any]) -> bool:
         """Before the first epoch (``done`` = 0) and after each: set the schedules; True where a rule stops the search."""
-        self.price.epoch(self.space, self.unbounded(), share=1 / of if done > 0 and self.alphas_learn else 0.0)
-        self.done, self.of = done, of
-        self.weights.epoch(done, of)
+        self.move(done, of)
         if done and self.found is None:
             self.found = self.task.ranks.told(self.stop(self, done, of))
         return self.found is not None
+
+    def schedule(self, done: float, of: int) -> None:
+        """Set the schedules within an epoch."""
+        self.move(done, of)
+
+    def move(self, done: float, of: int) -> None:
+        """Set the schedules for ``done`` of ``of`` epochs of this stage, and adapt the price by the share that has passed."""
+        self.price.epoch(self.space, self.unbounded(), share=max(done - self.done, 0.0) / of if self.alphas_learn else 0.0)
+        self.done, self.of = done, of
+        self.weights.epoch(done, of)
+
+    @property
+    def risen(self) -> float:
+        """How far a schedule is that begins with the first of the search's moves and ends with the last: from 0 to 1."""
+        return min(self.done / max(self.of - 1 / moves(self.of), 1 / moves(self.of)), 1.0)
 
     def belief(self) -> dict[str, list[float]]:
         """The probability of every option by its alpha."""

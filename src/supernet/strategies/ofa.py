@@ -88,11 +88,14 @@ class OFA(OneShot):
             yield one_hot(space, self.sizes.draw(phase, self.rng, inputs)), target
 
     def epoch(self, done: int, of: int, metrics: dict[str, Any]) -> bool:
-        stop, starts = super().epoch(done, of, metrics), borders(self.phases, of)
-        while self.phase + 1 < len(self.phases) and done >= starts[self.phase + 1]:
+        while self.phase + 1 < len(self.phases) and done >= borders(self.phases, of)[self.phase + 1]:
             self.begin(self.phase + 1)
-        self.weights.epoch(done - starts[self.phase], starts[self.phase + 1] - starts[self.phase])
-        return stop
+        return super().epoch(done, of, metrics)
+
+    def schedule(self, done: float, of: int) -> None:
+        super().schedule(done, of)
+        first, last = borders(self.phases, of)[self.phase : self.phase + 2]
+        self.weights.epoch(done - first, last - first)
 
     def begin(self, phase: int) -> None:
         """Go on to a phase: what the largest knows is kept, channels are sorted where more widths open, the optimiser is new."""

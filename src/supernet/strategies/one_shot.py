@@ -106,9 +106,13 @@ class OneShot(SupernetStrategy):
 
     def epoch(self, done: int, of: int, metrics: dict[str, Any]) -> bool:
         """Before the first epoch and after each: set the schedules. Never asks to stop."""
+        self.schedule(done, of)
+        return False
+
+    def schedule(self, done: float, of: int) -> None:
+        """Set the learning rate, and what lessons depend on."""
         self.progress = done / max(of, 1)
         self.weights.epoch(done, of)
-        return False
 
     def facts(self) -> dict[str, Any]:
         """What a history line records of this strategy."""

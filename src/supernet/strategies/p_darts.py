@@ -75,13 +75,12 @@ class PDARTS(Staged):
         """The dropout probability behind skip-connections in this epoch."""
         begins, waits = self.dropout[self.stage], self.learning.waits(self.of)
         if self.done < waits:
-            return begins * (self.of - self.done - 1) / self.of
+            return begins * max(self.of - self.done - 1, 0.0) / self.of
         return begins * math.exp(-0.2 * (self.done - waits))
 
-    def epoch(self, done: int, of: int, metrics: dict[str, Any]) -> bool:
-        stop = super().epoch(done, of, metrics)
+    def move(self, done: float, of: int) -> None:
+        super().move(done, of)
         self._set_dropout()
-        return stop
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)

@@ -108,10 +108,10 @@ class PolicySearch(OneShot):
         self.drawer.step(reward)
         return {name: torch.stack([measured[name] for measured in every]).mean() for name in every[0]}
 
-    def epoch(self, done: int, of: int, metrics: dict[str, Any]) -> bool:
-        """Before the first epoch and after each: set the schedules, adapt the price. Never asks to stop."""
-        self.price.epoch(self.space, self.drawer.likeliest().architecture, share=1 / of if done else 0.0)
-        return super().epoch(done, of, metrics)
+    def schedule(self, done: float, of: int) -> None:
+        """Set the learning rate, and adapt the price."""
+        self.price.epoch(self.space, self.drawer.likeliest().architecture, share=max(done / max(of, 1) - self.progress, 0.0))
+        super().schedule(done, of)
 
     def belief(self) -> dict[str, list[float]]:
         """The probability of every option, given the likeliest of the choices before it."""

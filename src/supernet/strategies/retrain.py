@@ -42,7 +42,7 @@ class Retrain:
         self.model, self.task, self.auxiliary, self.drop_path = model, task, auxiliary, drop_path
         self.weights, self.routes = (weights or partial(Weights, lr_min=0.0))(model).scaled_for(task), Routes(model)
         self.graph = Graph()
-        self.done, self.of = 0, 1
+        self.done, self.of = 0.0, 1
 
     def step(self, data: Data) -> dict[str, Tensor]:
         """One update."""
@@ -72,10 +72,14 @@ class Retrain:
 
     def epoch(self, done: int, of: int, metrics: dict[str, Any]) -> bool:
         """Before the first epoch and after each: set the schedules. Never asks to stop."""
+        self.schedule(done, of)
+        return False
+
+    def schedule(self, done: float, of: int) -> None:
+        """Set the learning rate and the probability of drop path."""
         self.done, self.of = done, max(of, 1)
         self.weights.epoch(done, of)
         self._set_drop_path()
-        return False
 
     def evaluate(self, stream: str = "validation") -> dict[str, float]:
         """Loss and metrics of the model."""

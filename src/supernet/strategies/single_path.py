@@ -90,7 +90,7 @@ class SinglePath(Gradient):
 
     @property
     def _alpha_rate(self) -> float:
-        """The thresholds' learning rate in this epoch."""
+        """The thresholds' learning rate at this moment."""
         return self.weights.lr if self.alpha_lr is None else self.alpha_lr
 
     def blended(self, relax: Relaxation) -> Mixture:
@@ -112,11 +112,10 @@ class SinglePath(Gradient):
         """The thresholds, which learn from the first epoch on; what the blend costs is added to the loss after the warm-up."""
         return list(self.alphas.values())
 
-    def epoch(self, done: int, of: int, metrics: dict[str, Any]) -> bool:
-        stop = super().epoch(done, of, metrics)
+    def move(self, done: float, of: int) -> None:
+        super().move(done, of)
         for group in self.alphas.optimiser.param_groups:
             group["lr"] = self._alpha_rate
-        return stop
 
     @torch.no_grad()
     def belief(self) -> dict[str, list[float]]:

@@ -55,7 +55,7 @@ class SDARTS(Gradient):
 
     @property
     def radius(self) -> float:
-        """Of this epoch."""
+        """At this moment of the search."""
         first, last = self.radii
         return first + (last - first) * self.done / self.of
 

@@ -37,9 +37,9 @@ class SNAS(Gradient):
 
     @property
     def temperature(self) -> float:
-        """Of this epoch."""
+        """At this moment of the search."""
         first, last = self.temperatures
-        return first + (last - first) * min(self.done / max(self.of - 1, 1), 1.0)
+        return first + (last - first) * self.risen
 
     def _drawn(self, logits: Tensor, rng: Generator) -> Mix:
         return relaxations.gumbel(logits, rng, self.temperature)

@@ -76,6 +76,10 @@ class Staged(Gradient):
             self.carry(old, {n: p.detach()[[options[n].index(o) for o in kept.get(n, options[n])]] for n, p in alphas.items()})
         return super().epoch(done - self.first(self.stage), self.first(self.stage + 1) - self.first(self.stage), metrics)
 
+    def schedule(self, done: float, of: int) -> None:
+        first, last = self.first(self.stage), self.first(self.stage + 1)
+        self.move(done - first, last - first)
+
     def enter(self, stage: int, options: Mapping[str, tuple[Option, ...]]) -> None:
         """Build the supernet of a stage with the given options; the same whenever it is built."""
         assert self.build is not None
