@@ -7,11 +7,11 @@
 What it wrote is embedded, as ``src/supernet/estimators/fashion_bench.npz``.
 
 Data: Fashion-MNIST (MIT licence, Xiao et al. 2017), looked for in $SUPERNET_DATA. Each network is trained from nothing for 5 passes of
-the first 20,000 training images, by SGD with a cosine from 0.2 to 0 that moves once a pass, without augmentation; a seed is of the initial weights and of the
-order of images. The folder ``truth`` beside this file has the trainings that are done. Architectures that are the same network
-(``simplest``) have the training of one of them: 276 are trained. Columns ``val``: accuracy in percent on the last 10,000 training images,
-which no training reads; ``test``: on the 10,000 test images. Latency: of one image, by ONNX Runtime on one thread, the median over visits
-in turns.
+the first 20,000 training images, by SGD with a cosine from 0.2 to 0 that moves once a pass, without augmentation; a seed is of the
+initial weights and of the order of images. The folder ``truth`` beside this file has the trainings that are done. Architectures that
+are the same network (``simplest``) have the training of one of them: 276 are trained. Columns ``val``: accuracy in percent on the last
+10,000 training images, which no training reads; ``test``: on the 10,000 test images. Latency: of one image, by ONNX Runtime on one
+thread, the median over visits in turns.
 """
 
 from __future__ import annotations
