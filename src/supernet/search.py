@@ -45,7 +45,7 @@ from supernet.strategies import strategy as strategy_named
 from supernet.strategies.weights import Weights
 from supernet.task import Task
 from supernet.train import Strategy, fit
-from supernet.trying import Costs, Found, best_of, default_objective, try_architectures
+from supernet.trying import Costs, Found, best_of, default_objective, objective_of, try_architectures
 
 Watch = Callable[[Any, dict[str, Any]], dict[str, Any]]  # (strategy, a history line so far) -> further entries of it
 
@@ -81,9 +81,10 @@ def search(
     ``method``: a strategy's name, made with ``settings``, or a strategy, see ``SupernetStrategy``. One that ``decides`` is
     asked for its architecture, unless a ``searcher`` is named. A searcher, after other methods by default their own, tries ``trials``
     architectures by the shared weights, batch norms recalibrated on ``calibration`` batches each, and the best by ``objective`` (default:
-    the task's first metric, else the loss) within its limits on ``costs`` is taken. ``examples``: of how many validation examples, in
+    the loss, see ``SharedWeights``) within its limits on ``costs`` is taken. ``examples``: of how many validation examples, in
     whole batches, these scores are, the first of them; None: all. The score of what is found is of all.
-    ``finals``: so many of the best are then trained for an epoch from the shared weights, and the best of them is taken with its weights;
+    ``finals``: so many of the best are then trained for an epoch from the shared weights, and the best of them, by ``objective``
+    (default: the task's first metric), is taken with its weights;
     or ``Finals``, which says how; 1: the best by shared weights is.
     ``limits``: the most that the derived network may have of "params", "macs", "activations" or "storage" (bytes), "bit_operations",
     "latency" (ms) or "energy" (mJ); the last two by ``latency_table``, which ``profile`` measures (latency less the table's
@@ -130,9 +131,9 @@ def search(
             raise InputError("architectures are compared on validation data, and the task has none: give Task a validation loader")
         asked = searcher or strategy.searched_by
         asker = make_searcher(asked, supernet.space, seed, budget=trials) if isinstance(asked, str) else asked
-        objective = objective or default_objective(task)
+        objective, last = objective or objective_of(SharedWeights.judged), objective or default_objective(task)
         if limits:
-            objective, costs = limits.on(objective), costs or limits.costs
+            objective, last, costs = limits.on(objective), limits.on(last), costs or limits.costs
             asker = assured(asker, feasible)
     about = {"method": method if isinstance(method, str) else type(method).__name__, "seed": seed, "epochs": epochs, "steps": steps}
     given: dict[str, Any] = {"save_every": save_every, "calibration": calibration, "limits": limits, "costs": costs, "watch": watch}
@@ -165,7 +166,7 @@ def search(
             if estimate.compared is not task:
                 found.scores = estimate.final(space.check(found.architecture))
             if finals.number > 1:
-                found = finals.held(found, space, estimate.network, objective, run, costs=costs, passes=passes, crew=crew)
+                found = finals.held(found, space, estimate.network, last, run, costs=costs, passes=passes, crew=crew)
                 found.network = finals.winner(found, estimate.network)
         found.task, found.multiply_adds = task, passes.total
         hold(found, limits)

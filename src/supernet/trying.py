@@ -20,6 +20,7 @@ from supernet.explore.trial import Trial, front
 from supernet.explore.workers import ALONE, Along, Crew, nothing
 from supernet.files.records import check_trials
 from supernet.layers.base import Supernet
+from supernet.metrics import LOSS, Score
 from supernet.progress import Progress, within
 from supernet.run import Run
 from supernet.searchers import Searcher
@@ -143,13 +144,18 @@ def among(trials: Sequence[Trial], objective: Objective, task: Task | None = Non
 
     ``what``: the name of the verdict.
     """
-    counted = task and task.judged.counted and objective.maximise[:1] == (task.judged.name,)
-    examples = task.examples() if task and counted else None
     alike = [trial for trial in trials if trial.fidelity == trials[0].fidelity]  # the largest: the best come first
-    return named(what, by_trials([trial.score[0] for trial in alike if trial.score], examples, what))
+    scores, examples = [trial.score[0] for trial in alike if trial.score], None
+    if task and task.judged.counted and (*objective.maximise, *objective.minimise)[0] in (task.judged.name, LOSS.name):
+        scores, examples = [trial.scores[task.judged.name] for trial in alike if trial.scores], task.examples()
+    return named(what, by_trials(scores, examples, what))
 
 
 def default_objective(task: Task) -> Objective:
     """The task's first metric, else its loss, in the direction that is better."""
-    judged = task.judged
-    return Objective(maximise=(judged.name,)) if judged.larger else Objective(maximise=(), minimise=(judged.name,))
+    return objective_of(task.judged)
+
+
+def objective_of(score: Score) -> Objective:
+    """A single score, in the direction that is better."""
+    return Objective(maximise=(score.name,)) if score.larger else Objective(maximise=(), minimise=(score.name,))

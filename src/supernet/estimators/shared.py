@@ -9,13 +9,14 @@ from __future__ import annotations
 from functools import partial
 from hashlib import sha256
 from itertools import islice
+from typing import ClassVar
 
 from torch import nn
 
 from supernet.derive import derive, recalibrate
 from supernet.estimators import part
 from supernet.layers.base import Supernet
-from supernet.metrics import Pass
+from supernet.metrics import LOSS, Pass, Score
 from supernet.mixture import one_hot
 from supernet.modules.weights import checksum
 from supernet.randomness import drawing_apart
@@ -30,8 +31,12 @@ class SharedWeights:
     The supernet and the global random state are left as they were, so that an estimate depends on the architecture alone.
     ``batches`` 0: the shared running statistics as they are. ``examples``: of how many examples of the stream a score is, the first of
     them, in whole batches; None: all. A smaller fidelity is the beginning of the batches of both.
-    ``compared``: the task, evaluated on these examples alone.
+    ``compared``: the task, evaluated on these examples alone. ``judged``: the score by which architectures are compared, the loss: it ranks
+    them better than the share of right answers does (docs/results.md). Papers take that, but for You et al. 2020 (GreedyNAS),
+    https://arxiv.org/abs/2003.11236
     """
+
+    judged: ClassVar[Score] = LOSS
 
     def __init__(self, supernet: Supernet, task: Task, *, batches: int = 20, stream: str = "validation", examples: int | None = None):
         self.supernet, self.task, self.stream, self.compared = supernet, task, stream, task

@@ -37,11 +37,12 @@ PAPER: dict[str, Settings] = {
     "densenas": {"epochs": 150, "data": {"batch_size": 352, "validation": 0.2}, "strategy": {"inner_steps": 4}},
     "spos": {
         **{"epochs": 120, "data": {"batch_size": 1024}, "weights": {"lr": 0.5, "clip": None}, "trials": 1050},
+        "objective": "accuracy",
         "estimator": {"calibration": 200},
     },
-    "fairnas": {"epochs": 150, "data": {"batch_size": 256}},
-    "ofa": {"epochs": 590, "data": {"batch_size": 64}, "supernet": {"dropout": 0.1}},  # on each of 32 GPUs
-    "smash": {"epochs": 100, "data": {"batch_size": 50}, "trials": 700},
+    "fairnas": {"epochs": 150, "data": {"batch_size": 256}, "objective": "accuracy"},
+    "ofa": {"epochs": 590, "data": {"batch_size": 64}, "supernet": {"dropout": 0.1}, "objective": "accuracy"},  # on each of 32 GPUs
+    "smash": {"epochs": 100, "data": {"batch_size": 50}, "trials": 700, "objective": "accuracy"},
     "enas": {},  # its spaces have the numbers
 }
 CELLS = ("darts", "nasbench201")

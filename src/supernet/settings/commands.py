@@ -62,7 +62,8 @@ class Search(Machine):
     trials: Annotated[Count, Flag("--trials")] = Field(default=200, description="architectures that a searcher tries, as whole estimates")
     objective: Annotated[Text | None, Flag("--objective")] = Field(
         default=None,
-        description="what a searcher is after, by names with commas, such as accuracy,macs; none: what the task is judged by",
+        description="what a searcher is after, by names with commas, such as accuracy,macs; none: what the task is judged by, "
+        "over shared weights the loss",
     )
     estimator: Estimator = Estimator()
     limits: Bounds = Bounds()

@@ -25,7 +25,7 @@ from supernet.searchers import Searcher, make_searcher
 from supernet.searchers.assured import assured
 from supernet.settings.sections import SEARCHER
 from supernet.trained.supernet import Trained, comparing
-from supernet.trying import Found, best_of, default_objective, try_architectures
+from supernet.trying import Found, best_of, objective_of, try_architectures
 
 DRAWN = 10  # random architectures that what was found is compared with
 DRAWS = 500  # of which they are those within the bounds
@@ -54,7 +54,7 @@ def specialise(
     whatever number of bounds it is tried for; ``kept``: a file that keeps scores, also for the next time.
     ``network`` of what is found is plain, with batch norms recalibrated on ``calibration`` training batches, and ``scores`` are its own
     on the validation data. While architectures are compared, scores are of the first ``examples`` of it, in whole batches (None: all).
-    ``objective``: default the task's first metric, else the loss. ``decided`` says of each whether most trials can be told from it
+    ``objective``: default the loss. ``decided`` says of each whether most trials can be told from it
     ("trials"), whether random architectures within its bounds score less ("random"), and whether other bounds have the same ("bounds").
     Raises ``InputError`` where there is no validation data and for bounds that nothing keeps, before any is searched for, ``Interrupted``
     after Ctrl-C or SIGTERM, ``RunError`` where nothing within a bound has a finite score.
@@ -62,7 +62,7 @@ def specialise(
     supernet, task = comparing(trained)
     every = [each if isinstance(each, Limits) else limits_of(supernet, task, each, latency_table) for each in limits]
     feasible = [each.check() for each in every]
-    space, goal = supernet.space, objective or default_objective(task)
+    space, goal = supernet.space, objective or objective_of(SharedWeights.judged)
     askers: list[Searcher] = [make_searcher(searcher, space, seed, budget=trials, **settings) for _ in every]
     helped = list(map(assured, askers, feasible))
     estimate = SharedWeights(supernet, task, batches=calibration, examples=examples)

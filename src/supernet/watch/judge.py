@@ -73,4 +73,4 @@ class Judge:
         with drawing_apart(task.device):
             estimate = SharedWeights(supernet, part, batches=self.calibration)
             scores = [estimate(supernet.space.check(arch)) for arch in architectures]
-        return [task.judged.worth(score[task.judged.name]) for score in scores]
+        return [estimate.judged.worth(score[estimate.judged.name]) for score in scores]

@@ -31,9 +31,9 @@ class OverSupernet:
     """Train a supernet by a method, and ask the method or a searcher.
 
     ``build``: makes the supernet, which was seeded; ``sizes``: what it is built with. ``strategy``: the method on a supernet and a task;
-    prices adapt, so each call makes one of its own. ``searcher``: what tries architectures where the method has no opinion;
+    prices adapt, so each call makes one of its own. ``searcher``: what tries architectures; None: the method decides by itself;
     ``searched_by``: the name of that which the method has of its own. ``watch``: what looks on, told which epoch is the last.
-    ``objective``: what the searcher is after; None: the method decides by itself.
+    ``objective``: what the searcher is after, where the user says it.
     ``examples``: of how many validation examples the scores are by which a searcher compares; None: all.
     ``finals``: which of the best are trained further in the end, and how.
     ``crew``: who makes the estimates. ``baseline``: random search of equal cost, where it is to stand beside.
@@ -45,7 +45,7 @@ class OverSupernet:
     build: Callable[[], Supernet]
     sizes: Settings
     strategy: Callable[[Supernet, Kind], Any]
-    searcher: Callable[[SearchSpace], Searcher]
+    searcher: Callable[[SearchSpace], Searcher] | None
     searched_by: str
     length: Length
     trials: int
@@ -88,7 +88,7 @@ class OverSupernet:
             epochs=self.length.epochs,
             steps=steps,
             out=run,
-            searcher=self.searcher(supernet.space) if self.objective else None,
+            searcher=self.searcher(supernet.space) if self.searcher else None,
             trials=self.trials,
             objective=self.objective,
             limits=self.limits,
