@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from command_line import called, document
 from supernet import OneOf, Supernet, Task, finals, search
+from supernet.costs.objective import Objective
 from supernet.finals import Finals, finals_of
 from supernet.strategies.retrain import Retrain
 
@@ -60,6 +61,38 @@ def test_what_learns_better_wins_with_the_weights_that_it_is_scored_by() -> None
     assert task.evaluate(found.network, "validation") == found.scores
     assert found.multiply_adds > alone.multiply_adds
     assert [trial.architecture for trial in found.trials] == [trial.architecture for trial in alone.trials]
+
+
+class Guess(nn.Module):
+    """The same answer for all, which is right for most; ``sure`` of it, or less so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.choice = OneOf({"sure": nn.Linear(1, 2), "unsure": nn.Linear(1, 2)})
+        with torch.no_grad():
+            for option, bias in zip(self.choice.branches, ([9.0, 0.0], [0.0, 0.1]), strict=True):
+                option.weight.zero_()
+                option.bias.copy_(torch.tensor(bias))
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.choice(x)
+        return out
+
+
+def test_shared_weights_are_compared_by_their_loss_and_finals_by_the_metric_unless_it_is_said_otherwise() -> None:
+    labels = (torch.arange(100) % 5 < 2).long()  # three of five are right to be sure of the first, at a great loss
+    batches = [(torch.zeros(100, 1), labels)]
+
+    def found(**how: Any) -> dict[str, Any]:
+        task = Task(batches, batches, loss=F.cross_entropy)
+        return search(Supernet(Guess()), task, "one-shot", epochs=1, trials=2, searcher="grid", weights={"lr": 1e-9}, **how).architecture
+
+    assert found() == {"choice": "unsure"}
+    assert found(objective=Objective(maximise=("accuracy",))) == {"choice": "sure"}
+    task = Task(batches, batches, loss=F.cross_entropy)
+    last = finals_of(2, task, 1, 0, {"lr": 1e-9})
+    assert found(finals=last) == {"choice": "sure"}
+    assert found(finals=last, objective=Objective(maximise=(), minimise=("loss",))) == {"choice": "unsure"}
 
 
 def test_finals_that_were_stopped_go_on_to_the_same_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,6 +44,12 @@ def test_numbers_are_the_official_codes() -> None:
     }
 
 
+@pytest.mark.parametrize("method", ["spos", "fairnas", "ofa", "smash"])
+def test_searchers_of_papers_compare_shared_weights_by_accuracy(method: str) -> None:
+    assert recipe("paper", method, HOME[method][0])["objective"] == "accuracy"
+    assert "objective" not in recipe("short", method, HOME[method][0])
+
+
 @pytest.mark.parametrize(("space", "epochs", "batch"), [("enas-micro", 150, 160), ("enas-macro", 310, 128), ("enas-rnn", 600, 128)])
 def test_enas_has_the_numbers_of_the_script_of_each_of_its_spaces(space: str, epochs: int, batch: int) -> None:
     settings = settled(Search, flags={"method": "enas", "space": space}, recipe=recipe("paper", "enas", space))
