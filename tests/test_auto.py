@@ -69,6 +69,8 @@ def test_within_bounds_what_uses_them_is_screened_by_a_score_that_is_not_of_size
     assert all(SCORES_WITHIN in line["scores"] for line in lines if line.get("scores"))
     compared = document("compare", "auto", *SPACE, *SMALL, "--budget", "4steps", *bound, "--dry-run")["methods"]["auto"]
     assert (compared["limits"]["least"], compared["searcher"]["name"]) == (USED, "evolution")
+    words = ("compare", "auto", *SPACE, *SMALL, "--budget", "4steps", *bound, "--set", "limits.least=0.5", "--dry-run")
+    assert document(*words)["methods"]["auto"]["limits"]["least"] == 0.5, "also in a comparison"
     own = settings(*SPACE, *SMALL, *bound, "--set", "limits.least=0.5", "--estimator", "naswot")
     assert (own["limits"]["least"], own["estimator"]["name"]) == (0.5, "naswot"), "what the user sets counts"
 

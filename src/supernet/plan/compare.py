@@ -119,9 +119,10 @@ def search_of(settings: Compare, name: str, advice: Advice, unit: str, amount: i
     """The settings of the search of a method: those that all share, what is advised of it, its budget, and its own."""
     shared = settings.model_dump(include=set(Search.model_fields)) | {"command": "search"}
     given = {setting: value for setting, value in settings.methods.get(name, {}).items() if setting != "method"}
+    bounds = settings.model_dump(include={"limits"}, exclude_defaults=True)  # which no advice changes where they are said
 
     def settle(under: Settings) -> Search:
-        own = resolve(overlaid(shared, under), None, (), {**advice.length(amount, unit), "method": advice.method})
+        own = resolve(overlaid(overlaid(shared, under), bounds), None, (), {**advice.length(amount, unit), "method": advice.method})
         if settings.judge.file:
             own["estimator"]["count"] = True
             own["judge"] |= {"file": None} if advice.method in SEARCHERS else {}  # which is looked up at the end, as it trains no supernet
