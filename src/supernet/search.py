@@ -81,8 +81,9 @@ def search(
     ``method``: a strategy's name, made with ``settings``, or a strategy, see ``SupernetStrategy``. One that ``decides`` is
     asked for its architecture, unless a ``searcher`` is named. A searcher, after other methods by default their own, tries ``trials``
     architectures by the shared weights, batch norms recalibrated on ``calibration`` batches each, and the best by ``objective`` (default:
-    the loss, see ``SharedWeights``) within its limits on ``costs`` is taken. ``examples``: of how many validation examples, in
-    whole batches, these scores are, the first of them; None: all. The score of what is found is of all.
+    the loss, see ``SharedWeights``; of a method that could decide the task's first metric) within its limits on ``costs`` is taken.
+    ``examples``: of how many validation examples, in whole batches, these scores are, the first of them; None: all. The score of what is
+    found is of all.
     ``finals``: so many of the best are then trained for an epoch from the shared weights, and the best of them, by ``objective``
     (default: the task's first metric), is taken with its weights;
     or ``Finals``, which says how; 1: the best by shared weights is.
@@ -131,7 +132,8 @@ def search(
             raise InputError("architectures are compared on validation data, and the task has none: give Task a validation loader")
         asked = searcher or strategy.searched_by
         asker = make_searcher(asked, supernet.space, seed, budget=trials) if isinstance(asked, str) else asked
-        objective, last = objective or objective_of(SharedWeights.judged), objective or default_objective(task)
+        usual = default_objective(task)
+        objective, last = objective or (usual if strategy.decides else objective_of(SharedWeights.judged)), objective or usual
         if limits:
             objective, last, costs = limits.on(objective), limits.on(last), costs or limits.costs
             asker = assured(asker, feasible)

@@ -31,9 +31,9 @@ class SharedWeights:
     The supernet and the global random state are left as they were, so that an estimate depends on the architecture alone.
     ``batches`` 0: the shared running statistics as they are. ``examples``: of how many examples of the stream a score is, the first of
     them, in whole batches; None: all. A smaller fidelity is the beginning of the batches of both.
-    ``compared``: the task, evaluated on these examples alone. ``judged``: the score by which architectures are compared, the loss: it ranks
-    them better than the share of right answers does (docs/results.md). Papers take that, but for You et al. 2020 (GreedyNAS),
-    https://arxiv.org/abs/2003.11236
+    ``compared``: the task, evaluated on these examples alone. ``judged``: the score by which architectures are compared whose weights
+    were trained one by one, the loss: it ranks them better than the share of right answers does, and those that were trained blended worse
+    (docs/results.md). Papers take the share, but for You et al. 2020 (GreedyNAS), https://arxiv.org/abs/2003.11236
     """
 
     judged: ClassVar[Score] = LOSS

@@ -24,7 +24,7 @@ from supernet.strategies.retrain import Retrain
 from supernet.strategies.weights import Weights
 from supernet.task import Task
 from supernet.tasks.kind import Kind
-from supernet.trying import default_objective, objective_of
+from supernet.trying import default_objective
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,9 @@ class Scored:
     known: Known
 
     def goal(self, task: Kind | None) -> Objective:
-        """What a searcher is after: the score that the estimator raises or compares by, else what the task is judged by."""
+        """What a searcher is after: the score that the estimator raises, else what the task is judged by."""
         if self.known.raised:
             return Objective(maximise=(self.known.raised,))
-        if self.known.needs == "supernet":
-            return objective_of(self.known.load().judged)
         assert task is not None, "a table raises a score of its own"
         return default_objective(task)
 

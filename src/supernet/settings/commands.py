@@ -63,7 +63,7 @@ class Search(Machine):
     objective: Annotated[Text | None, Flag("--objective")] = Field(
         default=None,
         description="what a searcher is after, by names with commas, such as accuracy,macs; none: what the task is judged by, "
-        "over shared weights the loss",
+        "after one-shot methods the loss",
     )
     estimator: Estimator = Estimator()
     limits: Bounds = Bounds()

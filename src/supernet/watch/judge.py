@@ -14,6 +14,7 @@ from supernet.estimators.ranking import drawn, kendall, spearman
 from supernet.estimators.shared import SharedWeights
 from supernet.estimators.tabular import Table
 from supernet.layers.base import Supernet
+from supernet.metrics import Score
 from supernet.randomness import drawing_apart
 from supernet.space import Architecture, SearchSpace
 from supernet.task import Task
@@ -43,7 +44,8 @@ class Judge:
 
         ``derived``: what would be derived now; None where the method has no architecture of its own: then it is the sampled one that the
         shared weights rank first, recorded as "architecture". "tau", "spearman": Kendall's tau (b) and Spearman's correlation of the
-        ranking by shared weights and the table's search column, from -1 to 1; None where either ranks nothing. "random": the mean of the
+        ranking by shared weights and the table's search column, from -1 to 1; None where either ranks nothing. Weights rank by what
+        searchers compare over them: the loss where ``derived`` is None, else the task's first metric. "random": the mean of the
         samples in the table. Scores are in the table's units.
         """
         space = supernet.space
@@ -51,7 +53,8 @@ class Judge:
         found: dict[str, Any] = {}
         own: list[float] = []
         if able and task.data.has("validation"):
-            own = self._shared(supernet, task, [self.samples[i] for i in able])
+            by = SharedWeights.judged if derived is None else task.judged
+            own = self._shared(supernet, task, [self.samples[i] for i in able], by)
             known = [self.known[i] for i in able]
             found["tau"] = kendall(own, [k["validation"] for k in known])
             found["spearman"] = spearman(own, [k["validation"] for k in known])
@@ -67,10 +70,10 @@ class Judge:
     def _true(self, architecture: Architecture) -> dict[str, float]:
         return {**self.table.estimate(architecture), "test": self.table.report(architecture)["test"]}
 
-    def _shared(self, supernet: Supernet, task: Task, architectures: list[Architecture]) -> list[float]:
-        """What each is judged by, larger is better, by the shared weights on a part of the validation data."""
+    def _shared(self, supernet: Supernet, task: Task, architectures: list[Architecture], by: Score) -> list[float]:
+        """What each is worth by a score, larger is better, by the shared weights on a part of the validation data."""
         part = task.beginning(lambda batches: min(batches, self.batches))
         with drawing_apart(task.device):
             estimate = SharedWeights(supernet, part, batches=self.calibration)
             scores = [estimate(supernet.space.check(arch)) for arch in architectures]
-        return [estimate.judged.worth(score[estimate.judged.name]) for score in scores]
+        return [by.worth(score[by.name]) for score in scores]
