@@ -171,7 +171,7 @@ def test_a_killed_and_resumed_search_records_and_warns_as_if_it_had_not_been(tmp
             alarm = Alarm(curvature=True, past=folder.history)
 
             def watch(strategy: Any, line: dict[str, Any]) -> dict[str, Any]:
-                if strategy.done == last:
+                if int(strategy.done) == last:
                     raise KeyboardInterrupt
                 return {"alarm": alarm.observe(strategy, line)}
 

@@ -53,7 +53,7 @@ GRADIENT = [  # what differs on resumption, and what the message names
 ONE_SHOT = [
     ({"trials": 3}, "trials"),
     ({"searcher": "random"}, "searcher.is"),
-    ({"objective": Objective((), ("loss",))}, "objective.maximise"),
+    ({"objective": Objective(("accuracy",))}, "objective.maximise"),
     ({"costs": lambda arch: {"macs": 1.0}}, "costs"),
 ]
 

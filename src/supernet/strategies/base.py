@@ -66,5 +66,8 @@ class SupernetStrategy(ABC):
         """What is trained is in training mode meanwhile."""
         return training(self.supernet)
 
+    def schedule(self, done: float, of: int) -> None:  # noqa: B027  # some have none
+        """Within the epochs of a short training (``train.moves``): set the schedules for ``done`` epochs and a part of one."""
+
     def finish(self, data: Data) -> None:  # noqa: B027  # most have nothing left
         """What is left to do after the last epoch."""
