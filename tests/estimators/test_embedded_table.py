@@ -54,3 +54,9 @@ def test_a_file_of_that_name_comes_first(tmp_path: Path, monkeypatch: pytest.Mon
     np.savez("own.npz", ops=[[0], [1]], val=[1.0, 2.0])
     Path("own.npz").rename("fashion-bench")
     assert len(Table.read("fashion-bench").every()["validation"]) == 2
+
+
+def test_a_folder_of_its_name_does_not_hide_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "fashion-bench").mkdir()
+    assert len(Table.read("fashion-bench").space()) == len(fashion_bench.CHOICES)

@@ -29,7 +29,7 @@ def read(path: str | Path) -> dict[str, Array]:
     """The arrays of a table's file, or, where there is no such file, of the one in ``EMBEDDED`` of this name; raises ``InputError``."""
     place = Path(path)
     try:
-        return read_npz(place if place.exists() else EMBEDDED.get(str(path), place))
+        return read_npz(place if place.is_file() else EMBEDDED.get(str(path), place))
     except FileNotFoundError:
         raise InputError(f"there is no table {path}; known by name: {', '.join(EMBEDDED)}") from None
     except OSError as error:
