@@ -223,7 +223,7 @@ class Gradient(SupernetStrategy):
         return self.found is not None
 
     def schedule(self, done: float, of: int) -> None:
-        """Set the schedules within an epoch."""
+        """Set the schedules within an epoch; a search in stages counts ``done`` and ``of`` from its stage, as ``move`` does."""
         self.move(done, of)
 
     def move(self, done: float, of: int) -> None:
@@ -235,7 +235,7 @@ class Gradient(SupernetStrategy):
     @property
     def risen(self) -> float:
         """How far a schedule is that begins with the first of the search's moves and ends with the last: from 0 to 1."""
-        return min(self.done / max(self.of - 1 / moves(self.of), 1 / moves(self.of)), 1.0)
+        return min(self.done / (self.of - 1 / moves(self.of)), 1.0)
 
     def belief(self) -> dict[str, list[float]]:
         """The probability of every option by its alpha."""
